@@ -1,0 +1,113 @@
+# pg_booking: sells each place exactly once.
+#
+#   make, make install, make installcheck    as with every PGXS extension;
+#                     PG_CONFIG=... chooses the PostgreSQL, WERROR=1 makes
+#                     warnings errors
+#   make demo         one sale, three ways side by side, on a server of its own
+#   make test         the whole test suite, on servers of its own
+#   make bench        the benchmark, on a server of its own
+#   make format, check-format, lint          for those who change the source
+#
+# demo, test, bench and the last three do without an installed PostgreSQL: the
+# first three install what is missing.
+
+EXTENSION = pg_booking
+DATA = pg_booking--1.0.sql
+
+MODULE_big = pg_booking
+OBJS = \
+	src/pg_booking.o \
+	src/catalog.o \
+	src/plan.o \
+	src/rowwriter.o \
+	src/stripe.o \
+	src/inventory.o \
+	src/event.o \
+	src/ticket.o \
+	src/booking.o \
+	src/trigger.o \
+	src/errors.o
+
+# The order matters: later tests may build upon what earlier ones have shown.
+REGRESS = \
+	tables
+
+# These stand alone, so what is in the folders is run.  (":=", for PGXS asks
+# whether the variables are empty.)
+ISOLATION := $(sort $(patsubst test/isolation/specs/%.spec,%,\
+	$(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation
+PROVE_TESTS := $(sort $(wildcard test/t/*.pl))
+ifneq ($(PROVE_TESTS),)
+TAP_TESTS = 1
+endif
+
+# PostgreSQL's own headers leave parameters unused, and so does PG_FUNCTION_ARGS.
+PG_CFLAGS += -Wall -Wextra -Wno-unused-parameter
+ifdef WERROR
+PG_CFLAGS += -Werror
+endif
+
+# Left by an interrupted run of the tests, or by an editor's tools.
+EXTRA_CLEAN = log tmp_check tmp_check_iso output_iso compile_commands.json
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+
+# PostgreSQL builds its packages without dependency tracking.  The headers are
+# few: each of them rebuilds all.
+$(OBJS) $(OBJS:.o=.bc): Makefile $(wildcard src/*.h)
+
+else
+.PHONY: all install uninstall installcheck check
+all install uninstall installcheck check:
+	@echo "No PostgreSQL to build against: install the development files" \
+		"(on Debian: test/setup.sh, or the package" \
+		"postgresql-server-dev-<version>), or say PG_CONFIG=/path/to/pg_config." >&2
+	@exit 1
+
+# Nothing was built without PostgreSQL, but the folder may come from elsewhere.
+.PHONY: clean distclean
+clean distclean:
+	rm -rf $(OBJS) $(OBJS:.o=.bc) $(MODULE_big).so $(EXTRA_CLEAN) \
+		results regression.diffs regression.out
+endif
+
+.PHONY: demo test bench
+demo:
+	@test/demo.sh
+test:
+	@test/run.sh
+bench:
+	@bench/run.sh
+
+CLANG_FORMAT ?= clang-format-14
+CPPCHECK ?= cppcheck
+SHELLCHECK ?= shellcheck
+C_FILES := $(sort $(wildcard src/*.c src/*.h))
+SHELL_FILES := $(sort $(wildcard test/*.sh test/*/*.sh bench/*.sh) .ci/run)
+
+.PHONY: format check-format lint check-lists
+format:
+	$(CLANG_FORMAT) -i $(C_FILES)
+check-format:
+	$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
+
+# The macros of PostgreSQL's that cppcheck can't guess are given to it; its
+# headers are not, for what is in them is not ours to mend.
+lint: check-lists
+	$(CPPCHECK) --quiet --error-exitcode=1 --std=c99 --inline-suppr \
+		--enable=warning,performance,portability \
+		-D'PG_MODULE_MAGIC=' -D'PG_FUNCTION_INFO_V1(f)=' \
+		-D'PGDLLEXPORT=' src
+	$(SHELLCHECK) -x $(SHELL_FILES)
+
+# A file that nobody listed above would be forgotten in silence.
+check-lists:
+	@for f in $(filter-out $(OBJS:.o=.c),$(wildcard src/*.c)); do \
+		echo "$$f is not in OBJS" >&2; exit 1; done
+	@for f in $(filter-out $(REGRESS:%=sql/%.sql),$(wildcard sql/*.sql)); do \
+		echo "$$f is not in REGRESS" >&2; exit 1; done

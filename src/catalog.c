@@ -1,0 +1,452 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  Where the tables of pg_booking are, and whether they have the shape that
+ *	  the C code relies on.
+ *
+ * The tables belong to the user, who may alter, rename or drop them at any
+ * time.  What was looked up is kept in one struct, which is published only
+ * when it is complete, and forgotten as soon as an invalidation message names
+ * one of its relations.  Messages are read when a lock is acquired; so a call
+ * locks the tables first and then asks whether what it knew of them still
+ * holds (booking_begin).
+ *
+ * A ticket table is "plain" when inserting a row into it by the table access
+ * method is all that an INSERT would do.  Then the direct path is used; every
+ * index is served by either path.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg_booking.h"
+
+#include "access/heapam.h"
+#include "access/parallel.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_func.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+
+#define BOOKING_SCHEMA "booking"
+
+/* What a column that the code relies on must be. */
+typedef struct ColumnSpec
+{
+	const char *name;
+	Oid			type;
+	size_t		attnum;			/* offset in BookingTables, or 0: not kept */
+	bool		nullable;		/* left null by a booking */
+} ColumnSpec;
+
+#define KEPT(field) offsetof(BookingTables, field)
+
+static const ColumnSpec event_columns[] = {
+	{"event_id", INT8OID, KEPT(event_event_id), false},
+	{"capacity", INT4OID, KEPT(event_capacity), false},
+	{NULL}
+};
+
+static const ColumnSpec inventory_columns[] = {
+	{"event_id", INT8OID, KEPT(inventory_event_id), false},
+	{"stripe", INT4OID, KEPT(inventory_stripe), false},
+	{"available", INT4OID, KEPT(inventory_available), false},
+	{NULL}
+};
+
+static const ColumnSpec ticket_columns[] = {
+	{"ticket_id", INT8OID, KEPT(ticket_ticket_id), false},
+	{"event_id", INT8OID, KEPT(ticket_event_id), false},
+	{"user_id", INT8OID, KEPT(ticket_user_id), false},
+	{"seat", TEXTOID, 0, true},
+	{"booked_at", TIMESTAMPTZOID, KEPT(ticket_booked_at), false},
+	{"redeemed_at", TIMESTAMPTZOID, 0, true},
+	{"cancelled_at", TIMESTAMPTZOID, KEPT(ticket_cancelled_at), true},
+	{NULL}
+};
+
+static BookingTables known;
+static bool known_is_valid = false;
+
+/* Moves on at every invalidation, so that a load notices one that came late. */
+static uint64 generation = 0;
+
+/* Forgets what is known when a message is about one of our relations. */
+static void
+forget_relation(Datum arg, Oid relid)
+{
+	if (!OidIsValid(relid) ||
+		relid == known.inventory || relid == known.ticket ||
+		relid == known.event)
+	{
+		known_is_valid = false;
+		generation++;
+		booking_forget_stripes();
+	}
+}
+
+/* Forgets what is known when a schema has changed. */
+static void
+forget_schema(Datum arg, int cacheid, uint32 hashvalue)
+{
+	forget_relation((Datum) 0, InvalidOid);
+}
+
+/* Registers the callbacks; before the first fill, once a session. */
+void
+booking_catalog_init(void)
+{
+	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_schema, (Datum) 0);
+}
+
+/* Finds the columns by name; 55000 names the first one that is not as it must be. */
+static void
+find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
+{
+	for (; spec->name != NULL; spec++)
+	{
+		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), spec->name);
+		Oid			type;
+
+		if (attnum == InvalidAttrNumber)
+			booking_error_shape(psprintf("Column \"%s\" of table %s.%s is missing.",
+										 spec->name, BOOKING_SCHEMA,
+										 RelationGetRelationName(rel)),
+								"Rename it back, or restore it from a table made by booking.create_tables() in another database.");
+		type = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid;
+		if (type != spec->type)
+			booking_error_shape(psprintf("Column \"%s\" of table %s.%s has type %s instead of %s.",
+										 spec->name, BOOKING_SCHEMA,
+										 RelationGetRelationName(rel),
+										 format_type_be(type),
+										 format_type_be(spec->type)),
+								"Change the column's type back.");
+		if (spec->attnum != 0)
+			*(AttrNumber *) ((char *) tables + spec->attnum) = attnum;
+	}
+}
+
+/* Is a trigger that calls function there, whether enabled or not? */
+static bool
+has_trigger(Relation rel, Oid function)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (triggers->triggers[i].tgfoid == function)
+			return true;
+	}
+	return false;
+}
+
+/* Would an INSERT fire a trigger other than ours (a foreign key's is one)? */
+static bool
+has_foreign_insert_trigger(const BookingTables *tables, Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_INSERT(trigger->tgtype) &&
+			trigger->tgfoid != tables->ticket_trigger)
+			return true;
+	}
+	return false;
+}
+
+/* Is the default of column attnum clock_timestamp(), and nothing else? */
+static bool
+default_is_clock(Relation rel, AttrNumber attnum)
+{
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+	for (int i = 0; constr != NULL && i < constr->num_defval; i++)
+	{
+		Node	   *expr;
+
+		if (constr->defval[i].adnum != attnum)
+			continue;
+		expr = stringToNode(constr->defval[i].adbin);
+		return IsA(expr, FuncExpr) &&
+			((FuncExpr *) expr)->funcid == F_CLOCK_TIMESTAMP;
+	}
+	return false;
+}
+
+/* Are the ticket's columns just those that create_tables() made, as it made them? */
+static bool
+columns_are_plain(const BookingTables *tables, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const ColumnSpec *spec = ticket_columns;
+
+		if (att->attisdropped)
+			continue;
+		while (spec->name != NULL && strcmp(spec->name, NameStr(att->attname)) != 0)
+			spec++;
+		if (spec->name == NULL)
+			return false;
+		if (spec->nullable && att->attnotnull)
+			return false;
+		if (att->attgenerated != '\0' ||
+			(att->attidentity != '\0') != (att->attnum == tables->ticket_ticket_id) ||
+			att->atthasdef != (att->attnum == tables->ticket_booked_at))
+			return false;
+	}
+	return default_is_clock(rel, tables->ticket_booked_at);
+}
+
+/* Does inserting by the table access method do all that INSERT would? */
+static bool
+ticket_is_plain(const BookingTables *tables, Relation rel)
+{
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+	Form_pg_class form = rel->rd_rel;
+
+	return form->relkind == RELKIND_RELATION &&
+		form->relam == HEAP_TABLE_AM_OID &&
+		!form->relispartition &&
+		!form->relhasrules &&
+		!(form->relrowsecurity && form->relforcerowsecurity) &&
+		(constr == NULL || constr->num_check == 0) &&
+		columns_are_plain(tables, rel) &&
+		!has_foreign_insert_trigger(tables, rel) &&
+		!has_superclass(RelationGetRelid(rel)) &&
+		find_inheritance_children(RelationGetRelid(rel), NoLock) == NIL;
+}
+
+/*
+ * Checks that the inventory is the plain heap that stripe.c reads and writes
+ * without the executor: its own primary key, and no index that would have to
+ * evaluate something.
+ */
+static void
+check_inventory(const BookingTables *tables, Relation rel)
+{
+	const char *hint = "The inventory is internal to pg_booking; leave it as booking.create_tables() made it.";
+	bool		has_primary_key = false;
+	ListCell   *lc;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION ||
+		rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+		booking_error_shape("booking.inventory is not an ordinary heap table.", hint);
+	if (rel->trigdesc != NULL)
+		booking_error_shape("booking.inventory has a trigger.", hint);
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+		bool		simple = index->rd_rel->relam == BTREE_AM_OID &&
+		RelationGetIndexExpressions(index) == NIL &&
+		RelationGetIndexPredicate(index) == NIL;
+
+		if (form->indisprimary && form->indimmediate &&
+			form->indnkeyatts == 2 &&
+			form->indkey.values[0] == tables->inventory_event_id &&
+			form->indkey.values[1] == tables->inventory_stripe)
+			has_primary_key = true;
+		index_close(index, AccessShareLock);
+		if (!simple)
+			booking_error_shape("booking.inventory has an index that is not a plain btree.", hint);
+	}
+	if (!has_primary_key)
+		booking_error_shape("booking.inventory has lost its primary key (event_id, stripe).", hint);
+}
+
+/* The OID of a table of ours, or 42P01. */
+static Oid
+find_table(Oid schema, const char *name)
+{
+	Oid			oid = OidIsValid(schema) ?
+	get_relname_relid(name, schema) : InvalidOid;
+
+	if (!OidIsValid(oid))
+		booking_error_no_tables(name);
+	return oid;
+}
+
+/* The OID of a trigger function of ours; the extension made it. */
+static Oid
+find_trigger_function(const char *name)
+{
+	return LookupFuncName(list_make2(makeString(BOOKING_SCHEMA),
+									 makeString(pstrdup(name))),
+						  0, NULL, false);
+}
+
+/*
+ * Fills tables from the open relations; 55000 where one of them is not as it
+ * must be.
+ */
+static void
+inspect(BookingTables *tables, Relation event, Relation inventory, Relation ticket)
+{
+	Oid			owner = ticket->rd_rel->relowner;
+
+	find_columns(tables, event, event_columns);
+	find_columns(tables, inventory, inventory_columns);
+	find_columns(tables, ticket, ticket_columns);
+	check_inventory(tables, inventory);
+
+	if (event->rd_rel->relowner != owner || inventory->rd_rel->relowner != owner)
+		booking_error_shape("The tables event, inventory and ticket have different owners.",
+							"Give them the same owner by ALTER TABLE ... OWNER TO.");
+	tables->owner = owner;
+
+	tables->ticket_trigger = find_trigger_function("ticket_changed");
+	tables->event_trigger = find_trigger_function("event_changed");
+	if (!has_trigger(event, tables->event_trigger) ||
+		!has_trigger(ticket, tables->ticket_trigger))
+		booking_error_shape("A trigger of pg_booking is missing from table event or ticket.",
+							"Call booking.create_tables(), which attaches it again, and then booking.verify().");
+
+	tables->ticket_is_plain = ticket_is_plain(tables, ticket);
+	if (tables->ticket_is_plain)
+		tables->ticket_id_sequence =
+			booking_identity_sequence(ticket, tables->ticket_ticket_id);
+}
+
+/* Looks everything up and publishes it, unless it has changed meanwhile. */
+static void
+load(void)
+{
+	BookingTables tables = {0};
+	uint64		started = generation;
+	Oid			schema = get_namespace_oid(BOOKING_SCHEMA, true);
+	Relation	event;
+	Relation	inventory;
+	Relation	ticket;
+
+	tables.event = find_table(schema, "event");
+	tables.ticket = find_table(schema, "ticket");
+	tables.inventory = find_table(schema, "inventory");
+
+	event = try_table_open(tables.event, AccessShareLock);
+	ticket = try_table_open(tables.ticket, AccessShareLock);
+	inventory = try_table_open(tables.inventory, AccessShareLock);
+	if (event != NULL && ticket != NULL && inventory != NULL &&
+		started == generation)
+	{
+		inspect(&tables, event, inventory, ticket);
+		if (started == generation)
+		{
+			known = tables;
+			known_is_valid = true;
+		}
+	}
+	if (inventory != NULL)
+		table_close(inventory, AccessShareLock);
+	if (ticket != NULL)
+		table_close(ticket, AccessShareLock);
+	if (event != NULL)
+		table_close(event, AccessShareLock);
+}
+
+/*
+ * Opens and locks ticket and inventory; on return what is known of them is
+ * true, and stays true for as long as the locks are held.
+ */
+static void
+open_tables(BookingCall *call, LOCKMODE lockmode)
+{
+	for (;;)
+	{
+		uint64		started;
+
+		CHECK_FOR_INTERRUPTS();
+		while (!known_is_valid)
+		{
+			CHECK_FOR_INTERRUPTS();
+			load();
+		}
+		started = generation;
+		call->tables = known;
+		call->ticket = try_table_open(call->tables.ticket, lockmode);
+		call->inventory = try_table_open(call->tables.inventory, lockmode);
+		if (call->ticket != NULL && call->inventory != NULL &&
+			started == generation)
+			return;
+		if (call->inventory != NULL)
+			table_close(call->inventory, lockmode);
+		if (call->ticket != NULL)
+			table_close(call->ticket, lockmode);
+	}
+}
+
+/* Becomes the tables' owner; an error restores the user as any error does. */
+static void
+become_owner(BookingCall *call)
+{
+	GetUserIdAndSecContext(&call->caller, &call->caller_context);
+	SetUserIdAndSecContext(call->tables.owner,
+						   call->caller_context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/*
+ * Starts a call that may write; what names it in messages.  Refuses
+ * read-only transactions and standbys (25006) and parallel mode; locks ticket
+ * and inventory (ROW EXCLUSIVE, until the transaction ends).  From here to
+ * booking_end() the current user is the tables' owner, as in a foreign key's
+ * check, with the same restrictions on what may run there.
+ */
+void
+booking_begin(BookingCall *call, const char *what)
+{
+	PreventCommandIfReadOnly(what);
+	PreventCommandIfParallelMode(what);
+	open_tables(call, RowExclusiveLock);
+	become_owner(call);
+}
+
+/* Starts a call that only reads: the same, on a standby too. */
+void
+booking_begin_read(BookingCall *call)
+{
+	open_tables(call, AccessShareLock);
+	become_owner(call);
+}
+
+/* Ends a call.  The locks stay until the end of the transaction. */
+void
+booking_end(BookingCall *call)
+{
+	SetUserIdAndSecContext(call->caller, call->caller_context);
+	table_close(call->inventory, NoLock);
+	table_close(call->ticket, NoLock);
+}
+
+/* Is rel the table with that OID, or a partition of it at any depth? */
+bool
+booking_is_our_table(Relation rel, Oid table)
+{
+	if (RelationGetRelid(rel) == table)
+		return true;
+	return rel->rd_rel->relispartition &&
+		list_member_oid(get_partition_ancestors(RelationGetRelid(rel)), table);
+}

@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Every difference between the supported PostgreSQL versions, in one
+ *	  place.  Supported are 15 to 18; each shim says what changed.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef BOOKING_COMPAT_H
+#define BOOKING_COMPAT_H
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "catalog/dependency.h"
+#include "executor/executor.h"
+#include "storage/proc.h"
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "pg_booking supports PostgreSQL 15 to 18"
+#endif
+
+/* 18 takes a place for the scan's instrumentation. */
+#if PG_VERSION_NUM >= 180000
+#define booking_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define booking_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
+/*
+ * 16 reports which indexes an update needs entries in.  A summarizing index
+ * (BRIN) may need one after a HOT update; the inventory has none (catalog.c
+ * insists), so that "not heap-only" stays the whole answer.
+ */
+static inline TM_Result
+booking_heap_update(Relation rel, ItemPointer tid, HeapTuple newtup,
+					CommandId cid, TM_FailureData *failure)
+{
+	LockTupleMode lockmode;
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes update_indexes;
+
+	return heap_update(rel, tid, newtup, cid, InvalidSnapshot, true, failure,
+					   &lockmode, &update_indexes);
+#else
+	return heap_update(rel, tid, newtup, cid, InvalidSnapshot, true, failure,
+					   &lockmode);
+#endif
+}
+
+/* 16 can leave all but the summarizing indexes out. */
+static inline void
+booking_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
+							EState *estate, bool update)
+{
+	List	   *recheck;
+
+#if PG_VERSION_NUM >= 160000
+	recheck = ExecInsertIndexTuples(result_rel, slot, estate, update, false,
+									NULL, NIL, false);
+#else
+	recheck = ExecInsertIndexTuples(result_rel, slot, estate, update, false,
+									NULL, NIL);
+#endif
+	/* only deferrable constraints ask for that, and those have a trigger */
+	Assert(recheck == NIL);
+	list_free(recheck);
+}
+
+/* 17 takes the relation instead of its OID. */
+#if PG_VERSION_NUM >= 170000
+#define booking_identity_sequence(rel, attnum) \
+	getIdentitySequence(rel, attnum, false)
+#else
+#define booking_identity_sequence(rel, attnum) \
+	getIdentitySequence(RelationGetRelid(rel), attnum, false)
+#endif
+
+/* A small number that no other live session has; 17 made it a global. */
+#if PG_VERSION_NUM >= 170000
+#define booking_session_number() ((uint32) MyProcNumber)
+#else
+#define booking_session_number() ((uint32) MyProc->pgprocno)
+#endif
+
+#endif							/* BOOKING_COMPAT_H */

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.h
+ *	  What the event table says (event.c).
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef BOOKING_EVENT_H
+#define BOOKING_EVENT_H
+
+#include "pg_booking.h"
+
+extern bool booking_event_exists(int64 event_id);
+extern bool booking_event_has_tickets(int64 event_id);
+extern bool booking_any_ticket(void);
+extern void booking_raise_no_stripes(int64 event_id) pg_attribute_noreturn();
+extern void booking_take_or_raise(BookingCall *call, int64 event_id,
+								  int32 quantity);
+extern bool booking_read_event(int64 event_id, int32 *capacity,
+							   int64 *available);
+extern void booking_refill_inventory(void);
+extern void booking_empty_inventory(void);
+
+#endif							/* BOOKING_EVENT_H */

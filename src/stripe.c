@@ -1,0 +1,402 @@
+/*-------------------------------------------------------------------------
+ *
+ * stripe.c
+ *	  One inventory row: find it, read its newest version, write it.
+ *
+ * The only place that reads a row in order to decide on it, and the only one
+ * that writes one.  A change is a compare-and-swap: it reads the newest
+ * version, computes the next one from it, and hands both to heap_update(),
+ * which succeeds only if that version is still the newest when the row is
+ * locked; else somebody else was first, and the caller looks again.  So
+ * nothing that was read before the lock is ever used after it.
+ *
+ * "Newest" is what SnapshotSelf sees: what has been committed by now, and
+ * what this transaction did.  A row version is addressed by its TID.  Reading
+ * one keeps its page pinned until it is written, so that pruning can't give
+ * the TID to another row in between; the event's id is checked all the same,
+ * for the TID may have been remembered for long.
+ *
+ * Under REPEATABLE READ and SERIALIZABLE a row that has changed since the
+ * transaction's snapshot is 40001, as for the core's UPDATE.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg_booking.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/multixact.h"
+#include "access/relscan.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/procarray.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+
+/*
+ * From a version that was remembered to the newest one lie as many steps as
+ * others have written it meanwhile.  After this many the index is quicker.
+ */
+#define MAX_STEPS 32
+
+/* A row version in its pinned page. */
+typedef struct PinnedRow
+{
+	HeapTupleData tuple;
+	Buffer		buffer;
+	int32		number;
+	int32		available;
+	TransactionId holder;		/* invalid: nobody else has it locked */
+} PinnedRow;
+
+/*
+ * Who else has the row locked or is writing it?  The answer is a hint: it may
+ * have changed when the caller reads it.  The buffer is locked.
+ */
+static TransactionId
+current_holder(HeapTupleHeader header)
+{
+	TransactionId xmax = HeapTupleHeaderGetRawXmax(header);
+
+	if (header->t_infomask & HEAP_XMAX_INVALID)
+		return InvalidTransactionId;
+	if (header->t_infomask & HEAP_XMAX_IS_MULTI)
+		return MultiXactIdIsRunning((MultiXactId) xmax,
+									HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask)) ?
+			FrozenTransactionId : InvalidTransactionId;
+	if (TransactionIdIsCurrentTransactionId(xmax) || !TransactionIdIsInProgress(xmax))
+		return InvalidTransactionId;
+	return xmax;
+}
+
+/*
+ * Reads the version at *tid.  Returns true where it is the newest, its page
+ * pinned; else false, nothing pinned, and *tid is moved to the version that
+ * followed it, or made invalid where none did.
+ */
+static bool
+read_version(Relation rel, ItemPointer tid, PinnedRow *row)
+{
+	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
+	BlockNumber block = ItemPointerGetBlockNumber(tid);
+	Page		page;
+	ItemId		item;
+	bool		newest = false;
+
+	/* vacuum may have cut off the page that a TID was remembered on */
+	if (block >= RelationGetNumberOfBlocks(rel))
+	{
+		ItemPointerSetInvalid(tid);
+		return false;
+	}
+	row->buffer = ReadBuffer(rel, block);
+	heap_page_prune_opt(rel, row->buffer);
+	LockBuffer(row->buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(row->buffer);
+
+	if (offset <= PageGetMaxOffsetNumber(page) &&
+		ItemIdIsNormal(item = PageGetItemId(page, offset)))
+	{
+		row->tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+		row->tuple.t_len = ItemIdGetLength(item);
+		row->tuple.t_tableOid = RelationGetRelid(rel);
+		row->tuple.t_self = *tid;
+		newest = HeapTupleSatisfiesVisibility(&row->tuple, SnapshotSelf, row->buffer);
+		if (newest)
+			row->holder = current_holder(row->tuple.t_data);
+		else if (HeapTupleHeaderIndicatesMovedPartitions(row->tuple.t_data) ||
+				 ItemPointerEquals(tid, &row->tuple.t_data->t_ctid))
+			ItemPointerSetInvalid(tid);
+		else
+			*tid = row->tuple.t_data->t_ctid;
+	}
+	else
+		ItemPointerSetInvalid(tid);
+
+	LockBuffer(row->buffer, BUFFER_LOCK_UNLOCK);
+	if (!newest)
+		ReleaseBuffer(row->buffer);
+	return newest;
+}
+
+/* An integer column of the row; the inventory's columns are never null. */
+static Datum
+row_column(BookingCall *call, PinnedRow *row, AttrNumber attnum)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(&row->tuple, attnum,
+									 RelationGetDescr(call->inventory), &isnull);
+
+	if (isnull)
+		booking_error_shape("booking.inventory holds a null.",
+							"Call booking.rebuild_inventory() for every event that booking.verify() names.");
+	return value;
+}
+
+/*
+ * Pins the newest version of a stripe of the event, starting at *tid, where it
+ * is left.  False where it can't be found from there.
+ */
+static bool
+pin_newest(BookingCall *call, int64 event_id, ItemPointer tid, PinnedRow *row)
+{
+	for (int step = 0; step < MAX_STEPS && ItemPointerIsValid(tid); step++)
+	{
+		if (!read_version(call->inventory, tid, row))
+			continue;
+		if (DatumGetInt64(row_column(call, row, call->tables.inventory_event_id)) != event_id)
+		{
+			ReleaseBuffer(row->buffer);
+			return false;
+		}
+		row->number = DatumGetInt32(row_column(call, row, call->tables.inventory_stripe));
+		row->available = DatumGetInt32(row_column(call, row, call->tables.inventory_available));
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Pins the version that stripe->tid names, or a newer one.  Where the isolation
+ * level forbids a newer one: 40001.
+ */
+static bool
+pin_stripe(BookingCall *call, int64 event_id, Stripe *stripe, PinnedRow *row)
+{
+	ItemPointerData seen = stripe->tid;
+	bool		found = pin_newest(call, event_id, &stripe->tid, row);
+
+	if (IsolationUsesXactSnapshot() &&
+		(!found || !ItemPointerEquals(&seen, &stripe->tid)))
+		booking_error_conflict();
+	return found;
+}
+
+/*
+ * What became of an attempt to write a row.  Advances the command counter
+ * after a success, for the next call of the same statement must meet the new
+ * version as an old one.
+ */
+static StripeChange
+written(TM_Result result)
+{
+	switch (result)
+	{
+		case TM_Ok:
+			CommandCounterIncrement();
+			return STRIPE_CHANGED;
+		case TM_Updated:
+		case TM_Deleted:
+			if (IsolationUsesXactSnapshot())
+				booking_error_conflict();
+			return STRIPE_GONE;
+		default:
+			elog(ERROR, "unexpected result %d of writing an inventory row", result);
+			return STRIPE_GONE; /* keep the compiler quiet */
+	}
+}
+
+/* Deletes the pinned row, waiting for whoever has it locked. */
+static StripeChange
+delete_row(BookingCall *call, PinnedRow *row)
+{
+	TM_FailureData failure;
+	TM_Result	result;
+
+	result = heap_delete(call->inventory, &row->tuple.t_self,
+						 GetCurrentCommandId(true), InvalidSnapshot, true,
+						 &failure, false);
+	ReleaseBuffer(row->buffer);
+	return written(result);
+}
+
+/*
+ * Writes the pinned row with that many places available, waiting for whoever
+ * has it locked; *tid becomes the new version's.
+ */
+static StripeChange
+update_row(BookingCall *call, PinnedRow *row, int32 available, ItemPointer tid)
+{
+	Relation	rel = call->inventory;
+	int			column = call->tables.inventory_available;
+	Datum		value = Int32GetDatum(available);
+	bool		isnull = false;
+	TM_FailureData failure;
+	TM_Result	result;
+	HeapTuple	tuple;
+
+	tuple = heap_modify_tuple_by_cols(&row->tuple, RelationGetDescr(rel), 1,
+									  &column, &value, &isnull);
+	result = booking_heap_update(rel, &row->tuple.t_self, tuple,
+								 GetCurrentCommandId(true), &failure);
+	ReleaseBuffer(row->buffer);
+
+	/* an update that was not HOT needs entries in every index */
+	if (result == TM_Ok && !HeapTupleIsHeapOnly(tuple))
+	{
+		RowWriter	writer;
+
+		row_writer_open(&writer, rel);
+		row_writer_index_update(&writer, tuple);
+		row_writer_close(&writer);
+	}
+	*tid = tuple->t_self;
+	heap_freetuple(tuple);
+	return written(result);
+}
+
+/*
+ * Adds delta places (which may be negative) to the stripe at or after
+ * stripe->tid, and locks it until the end of the transaction.  A stripe that
+ * is left without a place is deleted, unless it is stripe 0, which stays for
+ * as long as the event does.
+ *
+ * STRIPE_SHORT: it has too few places; nothing was written or locked.
+ * STRIPE_BUSY: another transaction has it locked, and wait is false; holder
+ * says who.  STRIPE_GONE: the row has changed meanwhile; look again.  On
+ * STRIPE_CHANGED and STRIPE_SHORT, *stripe says what the row says now, its
+ * tid is invalid where the row was deleted.
+ *
+ * wait = false is an intention and no guarantee: whoever locks the row just
+ * after it was seen free is waited for, as heap_update() always does.
+ */
+StripeChange
+stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
+			  bool wait)
+{
+	PinnedRow	row;
+	int64		available;
+	StripeChange result;
+
+	if (!pin_stripe(call, event_id, stripe, &row))
+		return STRIPE_GONE;
+	stripe->number = row.number;
+	stripe->available = row.available;
+	stripe->holder = row.holder;
+	available = row.available + delta;
+	if (available < 0 || (TransactionIdIsValid(row.holder) && !wait))
+	{
+		ReleaseBuffer(row.buffer);
+		return available < 0 ? STRIPE_SHORT : STRIPE_BUSY;
+	}
+	if (available > PG_INT32_MAX)
+	{
+		ReleaseBuffer(row.buffer);
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("inventory of event " INT64_FORMAT " is out of range", event_id)));
+	}
+
+	if (available == 0 && delta < 0 && row.number != 0)
+	{
+		result = delete_row(call, &row);
+		ItemPointerSetInvalid(&stripe->tid);
+	}
+	else
+		result = update_row(call, &row, (int32) available, &stripe->tid);
+	stripe->available = (int32) available;
+	return result;
+}
+
+/* Deletes the stripe, whatever it holds, waiting for whoever has it locked. */
+StripeChange
+stripe_delete(BookingCall *call, int64 event_id, Stripe *stripe)
+{
+	PinnedRow	row;
+
+	if (!pin_stripe(call, event_id, stripe, &row))
+		return STRIPE_GONE;
+	return delete_row(call, &row);
+}
+
+/* Inserts a stripe; 23505 where the event has one of that number. */
+void
+stripe_insert(BookingCall *call, int64 event_id, int32 number, int32 available)
+{
+	TupleDesc	desc = RelationGetDescr(call->inventory);
+	BookingTables *tables = &call->tables;
+	RowWriter	writer;
+	TupleTableSlot *slot;
+
+	row_writer_open(&writer, call->inventory);
+	slot = writer.slot;
+	memset(slot->tts_values, 0, desc->natts * sizeof(Datum));
+	memset(slot->tts_isnull, true, desc->natts * sizeof(bool));
+	slot->tts_values[tables->inventory_event_id - 1] = Int64GetDatum(event_id);
+	slot->tts_values[tables->inventory_stripe - 1] = Int32GetDatum(number);
+	slot->tts_values[tables->inventory_available - 1] = Int32GetDatum(available);
+	slot->tts_isnull[tables->inventory_event_id - 1] = false;
+	slot->tts_isnull[tables->inventory_stripe - 1] = false;
+	slot->tts_isnull[tables->inventory_available - 1] = false;
+	ExecStoreVirtualTuple(slot);
+	row_writer_insert(&writer);
+	row_writer_close(&writer);
+	CommandCounterIncrement();
+}
+
+/* Adds a row that the index found to the set. */
+static void
+add_to_set(BookingCall *call, TupleTableSlot *slot, StripeSet *set)
+{
+	Stripe	   *stripe = &set->stripe[set->count];
+	bool		number_isnull;
+	bool		available_isnull;
+	Datum		number = slot_getattr(slot, call->tables.inventory_stripe,
+									  &number_isnull);
+	Datum		available = slot_getattr(slot, call->tables.inventory_available,
+										 &available_isnull);
+
+	if (set->count == BOOKING_MAX_STRIPES || number_isnull || available_isnull ||
+		DatumGetInt32(number) < 0 || DatumGetInt32(number) >= BOOKING_MAX_STRIPES)
+		booking_error_shape("booking.inventory holds a row that pg_booking did not write.",
+							"Call booking.rebuild_inventory() for every event that booking.verify() names.");
+	stripe->tid = slot->tts_tid;
+	stripe->number = DatumGetInt32(number);
+	stripe->available = DatumGetInt32(available);
+	stripe->holder = InvalidTransactionId;
+	set->total += stripe->available;
+	set->count++;
+}
+
+/*
+ * Reads all stripes of the event that the snapshot sees, by the primary key.
+ * Locks nothing.  The snapshot is registered by the caller, who keeps it for
+ * as long as it uses the TIDs.
+ */
+void
+stripe_read_all(BookingCall *call, int64 event_id, Snapshot snapshot,
+				StripeSet *set)
+{
+	Relation	rel = call->inventory;
+	Relation	index;
+	IndexScanDesc scan;
+	ScanKeyData key;
+	TupleTableSlot *slot;
+
+	set->count = 0;
+	set->total = 0;
+
+	/*
+	 * The index is asked for here, not remembered: REINDEX CONCURRENTLY may
+	 * have replaced it, of which the lock on the table has told us.
+	 */
+	list_free(RelationGetIndexList(rel));
+	index = index_open(rel->rd_pkindex, AccessShareLock);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(event_id));
+	slot = table_slot_create(rel, NULL);
+	scan = booking_index_beginscan(rel, index, snapshot, 1);
+	index_rescan(scan, &key, 1, NULL, 0);
+	while (index_getnext_slot(scan, ForwardScanDirection, slot))
+		add_to_set(call, slot, set);
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, NoLock);
+}
