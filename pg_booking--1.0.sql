@@ -92,6 +92,15 @@ COMMENT ON FUNCTION booking.event_changed() IS
 'Trigger of booking.event: makes, resizes and removes an event''s inventory. Raises TK008 when a capacity is lowered below the places taken, 23503 when an event that has tickets is deleted. Attached by create_tables().';
 
 
+CREATE FUNCTION booking.give_back_reserve()
+RETURNS void
+AS 'MODULE_PATHNAME', 'booking_give_back_reserve'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.give_back_reserve() IS
+'Internal: writes places that this transaction has taken ahead of their use back to the inventory, as its commit would. Called by verify() and rebuild_inventory().';
+
+
 /* ---- the functions that an administrator calls ---- */
 
 CREATE FUNCTION booking.create_tables()
@@ -200,6 +209,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM booking.give_back_reserve();
+
     -- one statement, so that all of it sees one snapshot
     RETURN QUERY
     WITH e AS (
@@ -267,6 +278,8 @@ BEGIN
             MESSAGE = 'argument "event_id" must not be null';
     END IF;
 
+    PERFORM booking.give_back_reserve();
+
     -- in the lock order: event, stripe 0, the other stripes
     SELECT capacity INTO places FROM booking.event WHERE event_id = wanted FOR UPDATE;
     IF NOT FOUND THEN
@@ -307,8 +320,8 @@ COMMENT ON FUNCTION booking.rebuild_inventory(bigint) IS
 /*
  * EXECUTE is the gate: whoever has it books, as the tables' owner and not as
  * the functions'.  So nobody has it at first but who installs the extension,
- * whose functions may belong to somebody else.  The trigger functions stay
- * callable: they can do nothing but as triggers of our tables.
+ * whose functions may belong to somebody else.  The trigger functions and
+ * give_back_reserve() stay callable: they can do nothing by themselves.
  */
 REVOKE ALL ON FUNCTION
     booking.book_ticket(bigint, bigint),

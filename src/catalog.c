@@ -420,6 +420,16 @@ booking_begin(BookingCall *call, const char *what)
 {
 	PreventCommandIfReadOnly(what);
 	PreventCommandIfParallelMode(what);
+	booking_begin_unchecked(call);
+}
+
+/*
+ * Starts a call that may write without asking whether that is allowed: it
+ * finishes what an earlier call of the transaction has begun.
+ */
+void
+booking_begin_unchecked(BookingCall *call)
+{
 	open_tables(call, RowExclusiveLock);
 	become_owner(call);
 }

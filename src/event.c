@@ -11,6 +11,8 @@
 
 #include "catalog/pg_type.h"
 
+#include "reserve.h"
+
 static BookingPlan exists_plan = {
 	"SELECT 1 FROM booking.event WHERE event_id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}, NULL
@@ -128,6 +130,7 @@ booking_read_event(int64 event_id, int32 *capacity, int64 *available)
 		*available = DatumGetInt64(booking_result(0, 2, &isnull));
 		if (isnull)
 			*available = 0;
+		*available += reserve_places(event_id);
 	}
 	SPI_finish();
 	return found;
@@ -139,8 +142,9 @@ booking_read_event(int64 event_id, int32 *capacity, int64 *available)
  * own, full, inventory: nobody could book it, the ticket table being locked.
  */
 void
-booking_refill_inventory(void)
+booking_refill_inventory(BookingCall *call)
 {
+	reserve_give_back(call);
 	SPI_connect();
 	(void) booking_execute(&empty_inventory_plan, NULL, false);
 	(void) booking_execute(&refill_inventory_plan, NULL, false);
@@ -149,8 +153,9 @@ booking_refill_inventory(void)
 
 /* Empties the inventory, after all events were truncated. */
 void
-booking_empty_inventory(void)
+booking_empty_inventory(BookingCall *call)
 {
+	reserve_give_back(call);
 	SPI_connect();
 	(void) booking_execute(&empty_inventory_plan, NULL, false);
 	SPI_finish();

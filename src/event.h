@@ -20,7 +20,7 @@ extern void booking_take_or_raise(BookingCall *call, int64 event_id,
 								  int32 quantity);
 extern bool booking_read_event(int64 event_id, int32 *capacity,
 							   int64 *available);
-extern void booking_refill_inventory(void);
-extern void booking_empty_inventory(void);
+extern void booking_refill_inventory(BookingCall *call);
+extern void booking_empty_inventory(BookingCall *call);
 
 #endif							/* BOOKING_EVENT_H */

@@ -59,6 +59,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "reserve.h"
 
 /* Where this session last saw a stripe of an event. */
 typedef struct Remembered
@@ -195,17 +196,23 @@ change_remembered(BookingCall *call, int64 event_id, int64 delta, int64 *left)
 	Remembered *place = recall(event_id);
 	Stripe		stripe;
 	StripeChange result;
+	int32		more = 0;
 	bool		alone;
 
 	if (place == NULL || IsolationUsesXactSnapshot())
 		return STRIPE_GONE;
 	stripe.tid = place->tid;
-	result = stripe_change(call, event_id, &stripe, delta, false);
+	if (delta < 0)
+		more = reserve_wish(event_id, (int32) -delta);
+	result = stripe_change(call, event_id, &stripe, delta, &more, false);
 
 	/* where others have written it since, it may have been split */
 	alone = place->alone && ItemPointerEquals(&stripe.tid, &place->tid);
 	if (result == STRIPE_CHANGED)
+	{
 		changed(event_id, &stripe, alone);
+		reserve_add(event_id, more);
+	}
 	else if (result == STRIPE_SHORT && alone)
 		*left = stripe.available;
 	else
@@ -228,7 +235,7 @@ change_any_free(BookingCall *call, int64 event_id, StripeSet *set, int64 delta)
 
 		if (stripe->available + delta < 0)
 			continue;
-		if (stripe_change(call, event_id, stripe, delta, false) == STRIPE_CHANGED)
+		if (stripe_change(call, event_id, stripe, delta, NULL, false) == STRIPE_CHANGED)
 		{
 			changed(event_id, stripe, set->count == 1);
 			return STRIPE_CHANGED;
@@ -290,7 +297,7 @@ change_after_wait(BookingCall *call, int64 event_id, StripeSet *set, int64 delta
 
 	if (stripe == NULL)
 		return STRIPE_GONE;
-	result = stripe_change(call, event_id, stripe, delta, true);
+	result = stripe_change(call, event_id, stripe, delta, NULL, true);
 	if (result == STRIPE_CHANGED)
 		changed(event_id, stripe, set->count == 1);
 	return result;
@@ -345,7 +352,7 @@ split(BookingCall *call, int64 event_id)
 		int32		number = mine->number ^ (1 << bits);
 		int32		half = mine->available / 2;
 
-		if (stripe_change(call, event_id, mine, -half, true) != STRIPE_CHANGED)
+		if (stripe_change(call, event_id, mine, -half, NULL, true) != STRIPE_CHANGED)
 			elog(ERROR, "inventory row that this transaction has locked was changed");
 		stripe_insert(call, event_id, number, half);
 		remember(event_id, &mine->tid, false);
@@ -370,7 +377,7 @@ lock_first_stripe(BookingCall *call, int64 event_id)
 			UnregisterSnapshot(snapshot);
 			return false;
 		}
-		result = stripe_change(call, event_id, &set.stripe[0], 0, true);
+		result = stripe_change(call, event_id, &set.stripe[0], 0, NULL, true);
 		UnregisterSnapshot(snapshot);
 		if (result == STRIPE_CHANGED && set.stripe[0].number == 0)
 			return true;
@@ -393,7 +400,7 @@ take_along(BookingCall *call, int64 event_id, StripeSet *set, int32 missing)
 		int32		part = Min(stripe->available, missing);
 
 		if (part > 0 &&
-			stripe_change(call, event_id, stripe, -part, true) == STRIPE_CHANGED)
+			stripe_change(call, event_id, stripe, -part, NULL, true) == STRIPE_CHANGED)
 		{
 			changed(event_id, stripe, false);
 			missing -= part;
@@ -425,7 +432,7 @@ gather(BookingCall *call, int64 event_id, int32 quantity, int64 *left)
 			/* stripe 0 is ours, so what was taken goes back without a wait */
 			*left = set.total + (quantity - missing);
 			if (stripe_change(call, event_id, &set.stripe[0], quantity - missing,
-							  true) != STRIPE_CHANGED)
+							  NULL, true) != STRIPE_CHANGED)
 				elog(ERROR, "inventory row that this transaction has locked was changed");
 			missing = -1;
 		}
@@ -513,6 +520,13 @@ booking_take(BookingCall *call, int64 event_id, int32 quantity, int64 *left)
 {
 	bool		waited = false;
 	TakeResult	result = TAKE_DONE;
+	int64		reserved;
+
+	if (reserve_use(event_id, quantity))
+		return TAKE_DONE;
+	reserved = reserve_forget(event_id);
+	if (reserved > 0 && !booking_give(call, event_id, (int32) reserved))
+		return TAKE_NO_EVENT;
 
 	switch (change_remembered(call, event_id, -(int64) quantity, left))
 	{
@@ -575,6 +589,7 @@ booking_drop_stripes(BookingCall *call, int64 event_id)
 	if (!lock_first_stripe(call, event_id))
 		return;
 	stripe_was_deleted = true;
+	(void) reserve_forget(event_id);
 	do
 	{
 		Snapshot	snapshot = read_stripes(call, event_id, &set);

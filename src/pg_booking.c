@@ -14,6 +14,8 @@
 
 #include "utils/guc.h"
 
+#include "reserve.h"
+
 PG_MODULE_MAGIC;
 
 /* May tickets be inserted without SPI where that is known to be the same? */
@@ -50,4 +52,5 @@ _PG_init(void)
 
 	booking_catalog_init();
 	booking_inventory_init();
+	reserve_init();
 }

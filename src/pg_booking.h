@@ -6,8 +6,9 @@
  * A call runs through these layers, each of which knows only those below it:
  *
  *	booking.c, trigger.c	the SQL functions and the triggers
- *	ticket.c				the two ways to insert a ticket
+ *	ticket.c, event.c		the rows of the two tables
  *	inventory.c				take and give places: the protocol of the stripes
+ *	reserve.c				places that a long transaction has taken ahead
  *	stripe.c				one inventory row: read its newest version, write it
  *	rowwriter.c				insert a row and its index entries
  *	catalog.c, plan.c		cached OIDs and shapes; kept SPI plans
@@ -77,6 +78,7 @@ typedef struct BookingCall
 
 extern void booking_catalog_init(void);
 extern void booking_begin(BookingCall *call, const char *what);
+extern void booking_begin_unchecked(BookingCall *call);
 extern void booking_begin_read(BookingCall *call);
 extern void booking_end(BookingCall *call);
 extern bool booking_is_our_table(Relation rel, Oid table);
@@ -131,7 +133,8 @@ typedef enum StripeChange
 extern void stripe_read_all(BookingCall *call, int64 event_id,
 							Snapshot snapshot, StripeSet *set);
 extern StripeChange stripe_change(BookingCall *call, int64 event_id,
-								  Stripe *stripe, int64 delta, bool wait);
+								  Stripe *stripe, int64 delta, int32 *more,
+								  bool wait);
 extern StripeChange stripe_delete(BookingCall *call, int64 event_id,
 								  Stripe *stripe);
 extern void stripe_insert(BookingCall *call, int64 event_id,

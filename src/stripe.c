@@ -264,12 +264,15 @@ update_row(BookingCall *call, PinnedRow *row, int32 available, ItemPointer tid)
  * STRIPE_CHANGED and STRIPE_SHORT, *stripe says what the row says now, its
  * tid is invalid where the row was deleted.
  *
+ * more, where it is not NULL, says how many places may be taken beyond delta if
+ * one is left then, and on STRIPE_CHANGED how many were.
+ *
  * wait = false is an intention and no guarantee: whoever locks the row just
  * after it was seen free is waited for, as heap_update() always does.
  */
 StripeChange
 stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
-			  bool wait)
+			  int32 *more, bool wait)
 {
 	PinnedRow	row;
 	int64		available;
@@ -285,6 +288,11 @@ stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
 	{
 		ReleaseBuffer(row.buffer);
 		return available < 0 ? STRIPE_SHORT : STRIPE_BUSY;
+	}
+	if (more != NULL)
+	{
+		*more = Max(Min(*more, available - 1), 0);
+		available -= *more;
 	}
 	if (available > PG_INT32_MAX)
 	{

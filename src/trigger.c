@@ -162,7 +162,7 @@ booking_ticket_changed(PG_FUNCTION_ARGS)
 	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
 		ticket_removed(&call, read_ticket_row(rel, data->tg_trigslot));
 	else
-		booking_refill_inventory();
+		booking_refill_inventory(&call);
 
 	booking_end(&call);
 	PG_RETURN_POINTER(NULL);
@@ -249,7 +249,7 @@ events_truncated(BookingCall *call)
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("cannot truncate table \"event\" while there are tickets"),
 				 errhint("Truncate table \"ticket\" at the same time: TRUNCATE booking.event, booking.ticket.")));
-	booking_empty_inventory();
+	booking_empty_inventory(call);
 }
 
 /* The trigger of the event table. */
