@@ -51,6 +51,7 @@ _PG_init(void)
 	MarkGUCPrefixReserved("booking");
 
 	booking_catalog_init();
+	row_writer_init();
 	booking_inventory_init();
 	reserve_init();
 }

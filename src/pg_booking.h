@@ -161,12 +161,15 @@ extern void booking_inventory_init(void);
 typedef struct RowWriter
 {
 	Relation	rel;
+	TupleTableSlot *slot;		/* the caller stores the row here */
+	MemoryContext context;		/* of all that follows */
 	struct EState *estate;
 	struct ResultRelInfo *result_rel;
-	TupleTableSlot *slot;
+	Oid		   *index_oids;
 } RowWriter;
 
-extern void row_writer_open(RowWriter *writer, Relation rel);
+extern void row_writer_init(void);
+extern void row_writer_open(RowWriter *writer, Relation rel, bool may_keep);
 extern void row_writer_insert(RowWriter *writer);
 extern void row_writer_index_update(RowWriter *writer, HeapTuple tuple);
 extern void row_writer_close(RowWriter *writer);

@@ -7,44 +7,165 @@
  * expression indexes, unique and exclusion constraints, of any access method.
  * The executor's own code inserts the entries.
  *
+ * What that code wants to know of the indexes is kept from one call to the
+ * next for one table, the tickets, until an invalidation message names the
+ * table or one of the indexes; the relations themselves are opened and locked
+ * at each call.  It is not kept where an index evaluates a function (the plan
+ * of which nobody would tell us to forget) or is of an access method that
+ * keeps buffers pinned from one row to the next.
+ *
  * Copyright (c) 2026, The pg_booking developers
  *
  *-------------------------------------------------------------------------
  */
 #include "pg_booking.h"
 
+#include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "compat.h"
 
+/* What is kept; its context is NULL while nothing is. */
+static RowWriter kept;
+static Oid kept_table = InvalidOid;
+static bool kept_is_valid = false;
+
+/* Notes that what is kept is no longer true when a message says so. */
+static void
+forget_kept(Datum arg, Oid relid)
+{
+	ResultRelInfo *result_rel = kept.result_rel;
+
+	if (!kept_is_valid)
+		return;
+	if (!OidIsValid(relid) || relid == kept_table)
+		kept_is_valid = false;
+	for (int i = 0; i < result_rel->ri_NumIndices; i++)
+	{
+		if (relid == kept.index_oids[i])
+			kept_is_valid = false;
+	}
+}
+
+/* Registers the callback; once a session. */
+void
+row_writer_init(void)
+{
+	CacheRegisterRelcacheCallback(forget_kept, (Datum) 0);
+}
+
+/* Is there more in an index's predicate than columns, IS [NOT] NULL, AND, OR, NOT? */
+static bool
+evaluates_more(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (!IsA(node, List) && !IsA(node, Var) && !IsA(node, NullTest) &&
+		!IsA(node, BoolExpr))
+		return true;
+	return expression_tree_walker(node, evaluates_more, context);
+}
+
+/* May what is known of the indexes be kept? */
+static bool
+can_be_kept(const ResultRelInfo *result_rel)
+{
+	for (int i = 0; i < result_rel->ri_NumIndices; i++)
+	{
+		IndexInfo  *index = result_rel->ri_IndexRelationInfo[i];
+
+		if (index->ii_Am != BTREE_AM_OID || index->ii_Expressions != NIL ||
+			evaluates_more((Node *) index->ii_Predicate, NULL))
+			return false;
+	}
+	return true;
+}
+
+/* Makes a writer in a memory context of its own, its indexes open. */
+static void
+make_writer(RowWriter *writer, Relation rel)
+{
+	MemoryContext old;
+	ResultRelInfo *result_rel;
+
+	writer->context = AllocSetContextCreate(CurrentMemoryContext,
+											"pg_booking row writer",
+											ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(writer->context);
+	writer->estate = CreateExecutorState();
+	writer->slot = MakeTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)),
+									  table_slot_callbacks(rel));
+	result_rel = makeNode(ResultRelInfo);
+	InitResultRelInfo(result_rel, rel, 0, NULL, 0);
+	ExecOpenIndices(result_rel, false);
+	writer->result_rel = result_rel;
+	writer->index_oids = palloc(result_rel->ri_NumIndices * sizeof(Oid) + 1);
+	for (int i = 0; i < result_rel->ri_NumIndices; i++)
+		writer->index_oids[i] = RelationGetRelid(result_rel->ri_IndexRelationDescs[i]);
+	MemoryContextSwitchTo(old);
+}
+
+/* Opens the table and indexes of the kept writer. */
+static void
+reopen_kept(RowWriter *writer, Relation rel)
+{
+	ResultRelInfo *result_rel = kept.result_rel;
+
+	*writer = kept;
+	result_rel->ri_RelationDesc = rel;
+	for (int i = 0; i < result_rel->ri_NumIndices; i++)
+		result_rel->ri_IndexRelationDescs[i] =
+			index_open(kept.index_oids[i], RowExclusiveLock);
+}
+
+/* Keeps the writer in place of what was kept before. */
+static void
+keep(RowWriter *writer, Relation rel)
+{
+	kept_is_valid = false;
+	if (kept.context != NULL)
+		MemoryContextDelete(kept.context);
+	MemoryContextSetParent(writer->context, CacheMemoryContext);
+	kept = *writer;
+	kept_table = RelationGetRelid(rel);
+	kept_is_valid = true;
+}
+
 /*
  * Prepares to write into rel, which the caller has opened and locked ROW
- * EXCLUSIVE.  Everything lives until row_writer_close(); an error frees it
- * with the memory context and the resource owner that are current.
+ * EXCLUSIVE; locks its indexes likewise.  may_keep: for the one table whose
+ * writer is kept.  An error lets go of everything else.
  */
 void
-row_writer_open(RowWriter *writer, Relation rel)
+row_writer_open(RowWriter *writer, Relation rel, bool may_keep)
 {
+	if (may_keep && kept_is_valid && kept_table == RelationGetRelid(rel))
+		reopen_kept(writer, rel);
+	else
+	{
+		make_writer(writer, rel);
+		if (may_keep && can_be_kept(writer->result_rel))
+			keep(writer, rel);
+	}
 	writer->rel = rel;
-	writer->estate = CreateExecutorState();
-	writer->result_rel = makeNode(ResultRelInfo);
-	InitResultRelInfo(writer->result_rel, rel, 0, NULL, 0);
-	ExecOpenIndices(writer->result_rel, false);
-	writer->slot = table_slot_create(rel, NULL);
 }
 
 /* Gives the row in the slot its index entries. */
 static void
-insert_index_entries(RowWriter *writer, TupleTableSlot *slot, bool update)
+insert_index_entries(RowWriter *writer, bool update)
 {
-	if (writer->result_rel->ri_NumIndices > 0)
-		booking_insert_index_tuples(writer->result_rel, slot, writer->estate,
-									update);
 	ResetPerTupleExprContext(writer->estate);
+	if (writer->result_rel->ri_NumIndices > 0)
+		booking_insert_index_tuples(writer->result_rel, writer->slot,
+									writer->estate, update);
 }
 
 /*
@@ -57,7 +178,7 @@ row_writer_insert(RowWriter *writer)
 {
 	table_tuple_insert(writer->rel, writer->slot, GetCurrentCommandId(true),
 					   0, NULL);
-	insert_index_entries(writer, writer->slot, false);
+	insert_index_entries(writer, false);
 }
 
 /*
@@ -70,14 +191,19 @@ row_writer_index_update(RowWriter *writer, HeapTuple tuple)
 	ExecForceStoreHeapTuple(tuple, writer->slot, false);
 	writer->slot->tts_tid = tuple->t_self;
 	writer->slot->tts_tableOid = RelationGetRelid(writer->rel);
-	insert_index_entries(writer, writer->slot, true);
+	insert_index_entries(writer, true);
 }
 
-/* Lets everything go but the table and its lock. */
+/* Closes the indexes; the table and all locks stay. */
 void
 row_writer_close(RowWriter *writer)
 {
-	ExecDropSingleTupleTableSlot(writer->slot);
-	ExecCloseIndices(writer->result_rel);
-	FreeExecutorState(writer->estate);
+	ExecClearTuple(writer->slot);
+	for (int i = 0; i < writer->result_rel->ri_NumIndices; i++)
+		index_close(writer->result_rel->ri_IndexRelationDescs[i], NoLock);
+	if (writer->context != kept.context)
+	{
+		FreeExecutorState(writer->estate);
+		MemoryContextDelete(writer->context);
+	}
 }

@@ -243,7 +243,7 @@ update_row(BookingCall *call, PinnedRow *row, int32 available, ItemPointer tid)
 	{
 		RowWriter	writer;
 
-		row_writer_open(&writer, rel);
+		row_writer_open(&writer, rel, false);
 		row_writer_index_update(&writer, tuple);
 		row_writer_close(&writer);
 	}
@@ -333,7 +333,7 @@ stripe_insert(BookingCall *call, int64 event_id, int32 number, int32 available)
 	RowWriter	writer;
 	TupleTableSlot *slot;
 
-	row_writer_open(&writer, call->inventory);
+	row_writer_open(&writer, call->inventory, false);
 	slot = writer.slot;
 	memset(slot->tts_values, 0, desc->natts * sizeof(Datum));
 	memset(slot->tts_isnull, true, desc->natts * sizeof(bool));

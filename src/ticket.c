@@ -177,7 +177,7 @@ insert_directly(BookingCall *call, int64 event_id, Datum user_id,
 	int			natts = RelationGetDescr(call->ticket)->natts;
 	RowWriter	writer;
 
-	row_writer_open(&writer, call->ticket);
+	row_writer_open(&writer, call->ticket, true);
 	for (int32 i = 0; i < quantity; i++)
 	{
 		TupleTableSlot *slot = writer.slot;
