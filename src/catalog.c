@@ -43,8 +43,6 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "compat.h"
-
 #define BOOKING_SCHEMA "booking"
 
 /* What a column that the code relies on must be. */

@@ -21,6 +21,11 @@
 #error "pg_booking supports PostgreSQL 15 to 18"
 #endif
 
+/* 18 spells the attribute like this, and wants it in front. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 18 takes a place for the scan's instrumentation. */
 #if PG_VERSION_NUM >= 180000
 #define booking_index_beginscan(heap, index, snapshot, nkeys) \

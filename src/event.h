@@ -15,7 +15,7 @@
 extern bool booking_event_exists(int64 event_id);
 extern bool booking_event_has_tickets(int64 event_id);
 extern bool booking_any_ticket(void);
-extern void booking_raise_no_stripes(int64 event_id) pg_attribute_noreturn();
+pg_noreturn extern void booking_raise_no_stripes(int64 event_id);
 extern void booking_take_or_raise(BookingCall *call, int64 event_id,
 								  int32 quantity);
 extern bool booking_read_event(int64 event_id, int32 *capacity,

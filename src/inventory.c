@@ -58,7 +58,6 @@
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
-#include "compat.h"
 #include "reserve.h"
 
 /* Where this session last saw a stripe of an event. */

@@ -33,6 +33,8 @@
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
+#include "compat.h"
+
 /* ---- settings (pg_booking.c) ---- */
 
 extern bool booking_direct_path;
@@ -184,18 +186,18 @@ extern void row_writer_close(RowWriter *writer);
 extern void booking_check_argument(FunctionCallInfo fcinfo, int argno,
 								   const char *name);
 extern void booking_check_quantity(int32 quantity);
-extern void booking_error_sold_out(int64 event_id, int32 quantity,
-								   int64 left) pg_attribute_noreturn();
-extern void booking_error_no_event(int64 event_id) pg_attribute_noreturn();
-extern void booking_error_no_inventory(int64 event_id) pg_attribute_noreturn();
-extern void booking_error_no_ticket(int64 ticket_id) pg_attribute_noreturn();
-extern void booking_error_wrong_state(int64 ticket_id, const char *refused,
-									  const char *state) pg_attribute_noreturn();
-extern void booking_error_capacity_in_use(int64 event_id, int32 capacity,
-										  int64 taken) pg_attribute_noreturn();
-extern void booking_error_conflict(void) pg_attribute_noreturn();
-extern void booking_error_no_tables(const char *missing) pg_attribute_noreturn();
-extern void booking_error_shape(const char *detail,
-								const char *hint) pg_attribute_noreturn();
+pg_noreturn extern void booking_error_sold_out(int64 event_id, int32 quantity,
+								   int64 left);
+pg_noreturn extern void booking_error_no_event(int64 event_id);
+pg_noreturn extern void booking_error_no_inventory(int64 event_id);
+pg_noreturn extern void booking_error_no_ticket(int64 ticket_id);
+pg_noreturn extern void booking_error_wrong_state(int64 ticket_id, const char *refused,
+									  const char *state);
+pg_noreturn extern void booking_error_capacity_in_use(int64 event_id, int32 capacity,
+										  int64 taken);
+pg_noreturn extern void booking_error_conflict(void);
+pg_noreturn extern void booking_error_no_tables(const char *missing);
+pg_noreturn extern void booking_error_shape(const char *detail,
+								const char *hint);
 
 #endif							/* PG_BOOKING_H */

@@ -31,8 +31,6 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "compat.h"
-
 /* What is kept; its context is NULL while nothing is. */
 static RowWriter kept;
 static Oid kept_table = InvalidOid;

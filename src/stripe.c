@@ -38,8 +38,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "compat.h"
-
 /*
  * From a version that was remembered to the newest one lie as many steps as
  * others have written it meanwhile.  After this many the index is quicker.

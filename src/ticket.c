@@ -29,7 +29,6 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
 #include "ticket.h"
 
 /* Places that the function now running has taken (given, if negative). */
