@@ -31,7 +31,15 @@ OBJS = \
 
 # The order matters: later tests may build upon what earlier ones have shown.
 REGRESS = \
-	tables
+	setup \
+	tables \
+	booking \
+	errors \
+	dml \
+	paths \
+	acl \
+	isolation \
+	split
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks
 # whether the variables are empty.)

@@ -243,19 +243,19 @@ change_any_free(BookingCall *call, int64 event_id, StripeSet *set, int64 delta)
 	return STRIPE_BUSY;
 }
 
-/* How many of the locked stripes have an older transaction as their holder? */
+/* How many of the locked stripes have a younger transaction as their holder? */
 static int
-older_holders(const StripeSet *set, TransactionId holder)
+younger_holders(const StripeSet *set, TransactionId holder)
 {
-	int			older = 0;
+	int			younger = 0;
 
 	for (int i = 0; i < set->count; i++)
 	{
 		if (TransactionIdIsValid(set->stripe[i].holder) &&
-			TransactionIdPrecedes(set->stripe[i].holder, holder))
-			older++;
+			TransactionIdFollows(set->stripe[i].holder, holder))
+			younger++;
 	}
-	return older;
+	return younger;
 }
 
 /*
@@ -277,7 +277,7 @@ choose_busy(StripeSet *set, int64 delta)
 
 		if (stripe->available + delta >= 0 &&
 			TransactionIdIsValid(stripe->holder) &&
-			older_holders(set, stripe->holder) >= busy / 2)
+			younger_holders(set, stripe->holder) < (busy + 1) / 2)
 			return stripe;
 	}
 	return NULL;
