@@ -92,13 +92,13 @@ COMMENT ON FUNCTION booking.event_changed() IS
 'Trigger of booking.event: makes, resizes and removes an event''s inventory. Raises TK008 when a capacity is lowered below the places taken, 23503 when an event that has tickets is deleted. Attached by create_tables().';
 
 
-CREATE FUNCTION booking.give_back_reserve()
+CREATE FUNCTION booking.settle_inventory()
 RETURNS void
-AS 'MODULE_PATHNAME', 'booking_give_back_reserve'
+AS 'MODULE_PATHNAME', 'booking_settle_inventory'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.give_back_reserve() IS
-'Internal: writes places that this transaction has taken ahead of their use back to the inventory, as its commit would. Called by verify() and rebuild_inventory().';
+COMMENT ON FUNCTION booking.settle_inventory() IS
+'Internal: checks the shape of the tables, and writes places that this transaction has taken ahead of their use back to the inventory, as its commit would. Called by verify() and rebuild_inventory(). Raises 42P01 or 55000.';
 
 
 /* ---- the functions that an administrator calls ---- */
@@ -109,7 +109,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    attached boolean := false;
+    was_incomplete boolean := false;
     problems bigint;
 BEGIN
     IF to_regclass('booking.event') IS NULL THEN
@@ -135,6 +135,7 @@ BEGIN
         ) WITH (fillfactor = 10);
         COMMENT ON TABLE booking.inventory IS
             'Internal to pg_booking: the free places of each event, in one or more rows. Do not write to it; booking.availability() reads it.';
+        was_incomplete := true;
     END IF;
 
     IF to_regclass('booking.ticket') IS NULL THEN
@@ -163,36 +164,36 @@ BEGIN
         CREATE TRIGGER booking_event_changed
             AFTER INSERT OR UPDATE OR DELETE ON booking.event
             FOR EACH ROW EXECUTE FUNCTION booking.event_changed();
-        attached := true;
+        was_incomplete := true;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_trigger
                    WHERE tgrelid = 'booking.event'::regclass AND tgname = 'booking_event_truncated') THEN
         CREATE TRIGGER booking_event_truncated
             AFTER TRUNCATE ON booking.event
             FOR EACH STATEMENT EXECUTE FUNCTION booking.event_changed();
-        attached := true;
+        was_incomplete := true;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_trigger
                    WHERE tgrelid = 'booking.ticket'::regclass AND tgname = 'booking_ticket_changed') THEN
         CREATE TRIGGER booking_ticket_changed
             AFTER INSERT OR UPDATE OR DELETE ON booking.ticket
             FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
-        attached := true;
+        was_incomplete := true;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_trigger
                    WHERE tgrelid = 'booking.ticket'::regclass AND tgname = 'booking_ticket_truncated') THEN
         CREATE TRIGGER booking_ticket_truncated
             AFTER TRUNCATE ON booking.ticket
             FOR EACH STATEMENT EXECUTE FUNCTION booking.ticket_changed();
-        attached := true;
+        was_incomplete := true;
     END IF;
 
-    -- without the triggers the tables may have been written
-    IF attached THEN
+    -- the tables may have been written meanwhile
+    IF was_incomplete THEN
         SELECT count(*) INTO problems FROM booking.verify();
         IF problems > 0 THEN
             RAISE WARNING 'the inventory does not match the tickets'
-                USING DETAIL = format('booking.verify() reports %s problems.', problems),
+                USING DETAIL = format('Problems that booking.verify() reports: %s.', problems),
                       HINT = 'Call booking.rebuild_inventory() for each event that booking.verify() names.';
         END IF;
     END IF;
@@ -209,7 +210,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM booking.give_back_reserve();
+    PERFORM booking.settle_inventory();
 
     -- one statement, so that all of it sees one snapshot
     RETURN QUERY
@@ -251,11 +252,6 @@ BEGIN
     FROM t LEFT JOIN e USING (event_id)
     WHERE e.event_id IS NULL
     ORDER BY 1, 2;
-EXCEPTION
-    WHEN undefined_table THEN
-        RAISE undefined_table USING
-            MESSAGE = SQLERRM,
-            HINT = 'Create the tables of pg_booking by SELECT booking.create_tables().';
 END
 $$;
 
@@ -278,7 +274,7 @@ BEGIN
             MESSAGE = 'argument "event_id" must not be null';
     END IF;
 
-    PERFORM booking.give_back_reserve();
+    PERFORM booking.settle_inventory();
 
     -- in the lock order: event, stripe 0, the other stripes
     SELECT capacity INTO places FROM booking.event WHERE event_id = wanted FOR UPDATE;
@@ -303,11 +299,6 @@ BEGIN
     END IF;
     INSERT INTO booking.inventory (event_id, stripe, available)
     VALUES (wanted, 0, places - live);
-EXCEPTION
-    WHEN undefined_table THEN
-        RAISE undefined_table USING
-            MESSAGE = SQLERRM,
-            HINT = 'Create the tables of pg_booking by SELECT booking.create_tables().';
 END
 $$;
 
@@ -321,7 +312,7 @@ COMMENT ON FUNCTION booking.rebuild_inventory(bigint) IS
  * EXECUTE is the gate: whoever has it books, as the tables' owner and not as
  * the functions'.  So nobody has it at first but who installs the extension,
  * whose functions may belong to somebody else.  The trigger functions and
- * give_back_reserve() stay callable: they can do nothing by themselves.
+ * settle_inventory() stay callable: they can do nothing by themselves.
  */
 REVOKE ALL ON FUNCTION
     booking.book_ticket(bigint, bigint),

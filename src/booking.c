@@ -97,7 +97,8 @@ booking_try_book_ticket(PG_FUNCTION_ARGS)
 	switch (booking_take(&call, event_id, 1, &left))
 	{
 		case TAKE_DONE:
-			booking_insert_tickets(&call, event_id, PG_GETARG_DATUM(1), 1, &values[1]);
+			booking_insert_tickets(&call, event_id, PG_GETARG_DATUM(1), 1,
+								   &values[1]);
 			values[0] = CStringGetTextDatum("booked");
 			break;
 		case TAKE_SOLD_OUT:
@@ -106,7 +107,7 @@ booking_try_book_ticket(PG_FUNCTION_ARGS)
 			isnull[1] = true;
 			break;
 		case TAKE_NO_EVENT:
-			booking_raise_no_stripes(event_id);
+			booking_raise_no_stripes(&call, event_id);
 			break;
 	}
 	booking_end(&call);
@@ -135,7 +136,8 @@ booking_book_tickets(PG_FUNCTION_ARGS)
 	booking_begin(&call, "booking.book_tickets()");
 	booking_take_or_raise(&call, event_id, quantity);
 	ticket_ids = palloc_extended(quantity * sizeof(Datum), MCXT_ALLOC_HUGE);
-	booking_insert_tickets(&call, event_id, PG_GETARG_DATUM(1), quantity, ticket_ids);
+	booking_insert_tickets(&call, event_id, PG_GETARG_DATUM(1), quantity,
+						   ticket_ids);
 	booking_end(&call);
 	PG_RETURN_ARRAYTYPE_P(construct_array(ticket_ids, quantity, INT8OID,
 										  sizeof(int64), FLOAT8PASSBYVAL,
@@ -143,60 +145,38 @@ booking_book_tickets(PG_FUNCTION_ARGS)
 }
 
 /*
- * Cancels the ticket if it still is as state says, which was read without a
- * lock.  The place is given back first and the ticket locked then, for that is
- * the lock order; where the ticket turns out to have changed meanwhile, the
- * place is taken again from the stripe that is now locked, and the answer is
- * false: look again.
- */
-static bool
-cancel_if_unchanged(BookingCall *call, int64 ticket_id, const TicketState *state)
-{
-	TicketState now;
-
-	if (!booking_give(call, state->event_id, 1))
-		booking_raise_no_stripes(state->event_id);
-	if (booking_lock_ticket(ticket_id, &now) && !now.cancelled &&
-		!now.redeemed && now.event_id == state->event_id)
-	{
-		booking_cancel_row(state->event_id, ticket_id);
-		return true;
-	}
-	booking_take_or_raise(call, state->event_id, 1);
-	return false;
-}
-
-/*
  * cancel_ticket(ticket_id): the place comes back in this transaction.  False
  * where the ticket was cancelled before.  TK005 where it was redeemed, P0002.
+ *
+ * Locks the ticket, as an UPDATE of it would, and then a stripe; only then is
+ * the ticket changed.  Were it changed first, a booking that holds the stripe
+ * and meets the ticket's key in a unique index would wait for us.
  */
 Datum
 booking_cancel_ticket(PG_FUNCTION_ARGS)
 {
 	BookingCall call;
+	TicketState state;
 	int64		ticket_id;
-	bool		cancelled = false;
 
 	booking_check_argument(fcinfo, 0, "ticket_id");
 	ticket_id = PG_GETARG_INT64(0);
 
 	booking_begin(&call, "booking.cancel_ticket()");
-	SPI_connect();
-	while (!cancelled)
+	booking_connect(&call);
+	if (!booking_lock_ticket(ticket_id, &state))
+		booking_error_no_ticket(ticket_id);
+	if (!state.cancelled)
 	{
-		TicketState state;
-
-		if (!booking_read_ticket(ticket_id, &state))
-			booking_error_no_ticket(ticket_id);
-		if (state.cancelled)
-			break;
 		if (state.redeemed)
 			booking_error_wrong_state(ticket_id, "cancelled", "redeemed");
-		cancelled = cancel_if_unchanged(&call, ticket_id, &state);
+		if (!booking_give(&call, state.event_id, 1))
+			booking_raise_no_stripes(&call, state.event_id);
+		booking_cancel_row(state.event_id, ticket_id);
 	}
 	SPI_finish();
 	booking_end(&call);
-	PG_RETURN_BOOL(cancelled);
+	PG_RETURN_BOOL(!state.cancelled);
 }
 
 /*
@@ -215,7 +195,7 @@ booking_transfer_ticket(PG_FUNCTION_ARGS)
 	ticket_id = PG_GETARG_INT64(0);
 
 	booking_begin(&call, "booking.transfer_ticket()");
-	SPI_connect();
+	booking_connect(&call);
 	if (!booking_lock_ticket(ticket_id, &state))
 		booking_error_no_ticket(ticket_id);
 	if (state.cancelled || state.redeemed)
@@ -246,7 +226,7 @@ booking_redeem_ticket(PG_FUNCTION_ARGS)
 	ticket_id = PG_GETARG_INT64(0);
 
 	booking_begin(&call, "booking.redeem_ticket()");
-	SPI_connect();
+	booking_connect(&call);
 	if (!booking_lock_ticket(ticket_id, &state))
 		booking_error_no_ticket(ticket_id);
 	if (state.cancelled)
@@ -282,7 +262,7 @@ booking_availability(PG_FUNCTION_ARGS)
 	event_id = PG_GETARG_INT64(0);
 
 	booking_begin_read(&call);
-	if (!booking_read_event(event_id, &capacity, &available))
+	if (!booking_read_event(&call, event_id, &capacity, &available))
 		booking_error_no_event(event_id);
 	booking_end(&call);
 

@@ -38,6 +38,7 @@
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -115,7 +116,7 @@ booking_catalog_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_schema, (Datum) 0);
 }
 
-/* Finds the columns by name; 55000 names the first one that is not as it must be. */
+/* Finds the columns by name; 55000 names one that is not as it must be. */
 static void
 find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 {
@@ -142,18 +143,32 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 	}
 }
 
-/* Is a trigger that calls function there, whether enabled or not? */
+/*
+ * Is a trigger there that calls the function when all of the events (and so
+ * on) in the mask occur, whether enabled or not?
+ */
 static bool
-has_trigger(Relation rel, Oid function)
+has_trigger(Relation rel, Oid function, int mask)
 {
 	TriggerDesc *triggers = rel->trigdesc;
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		if (triggers->triggers[i].tgfoid == function)
+		if (triggers->triggers[i].tgfoid == function &&
+			(triggers->triggers[i].tgtype & mask) == mask)
 			return true;
 	}
 	return false;
+}
+
+/* Are the triggers there that create_tables() attaches to the table? */
+static bool
+has_our_triggers(Relation rel, Oid function)
+{
+	return has_trigger(rel, function,
+					   TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT |
+						   TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE) &&
+		has_trigger(rel, function, TRIGGER_TYPE_TRUNCATE);
 }
 
 /* Would an INSERT fire a trigger other than ours (a foreign key's is one)? */
@@ -192,7 +207,7 @@ default_is_clock(Relation rel, AttrNumber attnum)
 	return false;
 }
 
-/* Are the ticket's columns just those that create_tables() made, as it made them? */
+/* Are the ticket's columns just those that create_tables() made? */
 static bool
 columns_are_plain(const BookingTables *tables, Relation rel)
 {
@@ -205,14 +220,16 @@ columns_are_plain(const BookingTables *tables, Relation rel)
 
 		if (att->attisdropped)
 			continue;
-		while (spec->name != NULL && strcmp(spec->name, NameStr(att->attname)) != 0)
+		while (spec->name != NULL &&
+			   strcmp(spec->name, NameStr(att->attname)) != 0)
 			spec++;
 		if (spec->name == NULL)
 			return false;
 		if (spec->nullable && att->attnotnull)
 			return false;
 		if (att->attgenerated != '\0' ||
-			(att->attidentity != '\0') != (att->attnum == tables->ticket_ticket_id) ||
+			(att->attidentity != '\0') !=
+				(att->attnum == tables->ticket_ticket_id) ||
 			att->atthasdef != (att->attnum == tables->ticket_booked_at))
 			return false;
 	}
@@ -229,7 +246,7 @@ ticket_is_plain(const BookingTables *tables, Relation rel)
 	return form->relkind == RELKIND_RELATION &&
 		form->relam == HEAP_TABLE_AM_OID &&
 		!form->relispartition &&
-		!form->relhasrules &&
+		rel->rd_rules == NULL &&
 		!(form->relrowsecurity && form->relforcerowsecurity) &&
 		(constr == NULL || constr->num_check == 0) &&
 		columns_are_plain(tables, rel) &&
@@ -238,10 +255,22 @@ ticket_is_plain(const BookingTables *tables, Relation rel)
 		find_inheritance_children(RelationGetRelid(rel), NoLock) == NIL;
 }
 
+/* Has the inventory columns or CHECKs that create_tables() did not make? */
+static bool
+inventory_has_more(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			columns = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+		columns += !TupleDescAttr(desc, i)->attisdropped;
+	return columns > 3 || (desc->constr != NULL && desc->constr->num_check > 2);
+}
+
 /*
  * Checks that the inventory is the plain heap that stripe.c reads and writes
- * without the executor: its own primary key, and no index that would have to
- * evaluate something.
+ * without the executor: its own columns, its own primary key, and no index
+ * that would have to evaluate something.
  */
 static void
 check_inventory(const BookingTables *tables, Relation rel)
@@ -253,8 +282,10 @@ check_inventory(const BookingTables *tables, Relation rel)
 	if (rel->rd_rel->relkind != RELKIND_RELATION ||
 		rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 		booking_error_shape("booking.inventory is not an ordinary heap table.", hint);
-	if (rel->trigdesc != NULL)
-		booking_error_shape("booking.inventory has a trigger.", hint);
+	if (rel->trigdesc != NULL || rel->rd_rules != NULL)
+		booking_error_shape("booking.inventory has a trigger or rule.", hint);
+	if (inventory_has_more(rel))
+		booking_error_shape("booking.inventory has a column or CHECK that pg_booking did not make.", hint);
 
 	foreach(lc, RelationGetIndexList(rel))
 	{
@@ -282,7 +313,8 @@ static Oid
 find_table(Oid schema, const char *name)
 {
 	Oid			oid = OidIsValid(schema) ?
-	get_relname_relid(name, schema) : InvalidOid;
+		get_relname_relid(name, schema) :
+		InvalidOid;
 
 	if (!OidIsValid(oid))
 		booking_error_no_tables(name);
@@ -303,7 +335,8 @@ find_trigger_function(const char *name)
  * must be.
  */
 static void
-inspect(BookingTables *tables, Relation event, Relation inventory, Relation ticket)
+inspect(BookingTables *tables, Relation event, Relation inventory,
+		Relation ticket)
 {
 	Oid			owner = ticket->rd_rel->relowner;
 
@@ -312,15 +345,16 @@ inspect(BookingTables *tables, Relation event, Relation inventory, Relation tick
 	find_columns(tables, ticket, ticket_columns);
 	check_inventory(tables, inventory);
 
-	if (event->rd_rel->relowner != owner || inventory->rd_rel->relowner != owner)
+	if (event->rd_rel->relowner != owner ||
+		inventory->rd_rel->relowner != owner)
 		booking_error_shape("The tables event, inventory and ticket have different owners.",
 							"Give them the same owner by ALTER TABLE ... OWNER TO.");
 	tables->owner = owner;
 
 	tables->ticket_trigger = find_trigger_function("ticket_changed");
 	tables->event_trigger = find_trigger_function("event_changed");
-	if (!has_trigger(event, tables->event_trigger) ||
-		!has_trigger(ticket, tables->ticket_trigger))
+	if (!has_our_triggers(event, tables->event_trigger) ||
+		!has_our_triggers(ticket, tables->ticket_trigger))
 		booking_error_shape("A trigger of pg_booking is missing from table event or ticket.",
 							"Call booking.create_tables(), which attaches it again, and then booking.verify().");
 
@@ -404,6 +438,25 @@ become_owner(BookingCall *call)
 	GetUserIdAndSecContext(&call->caller, &call->caller_context);
 	SetUserIdAndSecContext(call->tables.owner,
 						   call->caller_context | SECURITY_LOCAL_USERID_CHANGE);
+	call->guc_level = 0;
+}
+
+/*
+ * Keeps the caller's search_path from what is about to run as the tables'
+ * owner and may be the user's code: triggers, policies, functions of indexes.
+ * Such code names what it uses in full, or sets a search_path of its own, as
+ * the core wants it of whatever runs with another's rights.  Where the caller
+ * is the owner nothing is kept from anybody.  Lasts until booking_end().
+ */
+void
+booking_guard_search_path(BookingCall *call)
+{
+	if (call->guc_level != 0 || call->caller == call->tables.owner)
+		return;
+	call->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 }
 
 /*
@@ -432,6 +485,23 @@ booking_begin_unchecked(BookingCall *call)
 	become_owner(call);
 }
 
+/*
+ * Starts a call that finishes what an earlier one of the transaction, which
+ * had these tables, has begun.  False, and nothing is started, where the
+ * inventory has been dropped since.  Only the inventory is open then.
+ */
+bool
+booking_begin_again(BookingCall *call, const BookingTables *tables)
+{
+	call->tables = *tables;
+	call->ticket = NULL;
+	call->inventory = try_table_open(tables->inventory, RowExclusiveLock);
+	if (call->inventory == NULL)
+		return false;
+	become_owner(call);
+	return true;
+}
+
 /* Starts a call that only reads: the same, on a standby too. */
 void
 booking_begin_read(BookingCall *call)
@@ -444,9 +514,12 @@ booking_begin_read(BookingCall *call)
 void
 booking_end(BookingCall *call)
 {
+	if (call->guc_level != 0)
+		AtEOXact_GUC(false, call->guc_level);
 	SetUserIdAndSecContext(call->caller, call->caller_context);
 	table_close(call->inventory, NoLock);
-	table_close(call->ticket, NoLock);
+	if (call->ticket != NULL)
+		table_close(call->ticket, NoLock);
 }
 
 /* Is rel the table with that OID, or a partition of it at any depth? */

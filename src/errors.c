@@ -33,7 +33,7 @@ booking_check_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 void
 booking_check_quantity(int32 quantity)
 {
-	int			most = (int) ((MaxAllocSize - ARR_OVERHEAD_NONULLS(1)) / sizeof(int64));
+	int most = (int) ((MaxAllocSize - ARR_OVERHEAD_NONULLS(1)) / sizeof(int64));
 
 	if (quantity < 1 || quantity > most)
 		ereport(ERROR,
@@ -49,8 +49,8 @@ booking_error_sold_out(int64 event_id, int32 quantity, int64 left)
 	ereport(ERROR,
 			(errcode(ERRCODE_BOOKING_SOLD_OUT),
 			 left == 0 ?
-			 errmsg("event " INT64_FORMAT " is sold out", event_id) :
-			 errmsg("event " INT64_FORMAT " has too few places left", event_id),
+				 errmsg("event " INT64_FORMAT " is sold out", event_id) :
+				 errmsg("event " INT64_FORMAT " has too few places left", event_id),
 			 errdetail("Places left: " INT64_FORMAT "; asked for: %d.",
 					   left, quantity),
 			 errhint("Places come back when tickets are cancelled or the capacity is raised. To get this answer as data and not as an error, call booking.try_book_ticket().")));

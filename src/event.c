@@ -15,24 +15,32 @@
 
 static BookingPlan exists_plan = {
 	"SELECT 1 FROM booking.event WHERE event_id OPERATOR(pg_catalog.=) $1",
-	1, {INT8OID}, NULL
+	1,
+	{ INT8OID },
+	NULL
 };
 
 static BookingPlan has_tickets_plan = {
 	"SELECT 1 FROM booking.ticket WHERE event_id OPERATOR(pg_catalog.=) $1",
-	1, {INT8OID}, NULL
+	1,
+	{ INT8OID },
+	NULL
 };
 
 static BookingPlan any_ticket_plan = {
 	"SELECT 1 FROM booking.ticket",
-	0, {InvalidOid}, NULL
+	0,
+	{ InvalidOid },
+	NULL
 };
 
 static BookingPlan availability_plan = {
 	"SELECT e.capacity, (SELECT pg_catalog.sum(i.available)"
 	" FROM booking.inventory i WHERE i.event_id OPERATOR(pg_catalog.=) e.event_id)"
 	" FROM booking.event e WHERE e.event_id OPERATOR(pg_catalog.=) $1",
-	1, {INT8OID}, NULL
+	1,
+	{ INT8OID },
+	NULL
 };
 
 static BookingPlan empty_inventory_plan = {
@@ -43,41 +51,43 @@ static BookingPlan refill_inventory_plan = {
 	"INSERT INTO booking.inventory (event_id, stripe, available)"
 	" SELECT e.event_id, 0, e.capacity FROM booking.event e"
 	" ON CONFLICT (event_id, stripe) DO NOTHING",
-	0, {InvalidOid}, NULL
+	0,
+	{ InvalidOid },
+	NULL
 };
 
 /* Runs a query that asks whether something is there, by the newest snapshot. */
 static bool
-is_there(BookingPlan *plan, int64 event_id)
+is_there(BookingCall *call, BookingPlan *plan, int64 event_id)
 {
 	Datum		value = Int64GetDatum(event_id);
 	bool		found;
 
-	SPI_connect();
-	found = booking_execute_latest(plan, &value) > 0;
+	booking_connect(call);
+	found = booking_execute_latest(plan, &value, 1) > 0;
 	SPI_finish();
 	return found;
 }
 
 /* Is there a row in the event table, committed by now or our own? */
 bool
-booking_event_exists(int64 event_id)
+booking_event_exists(BookingCall *call, int64 event_id)
 {
-	return is_there(&exists_plan, event_id);
+	return is_there(call, &exists_plan, event_id);
 }
 
 /* Has the event a ticket, be it cancelled, committed by now or our own? */
 bool
-booking_event_has_tickets(int64 event_id)
+booking_event_has_tickets(BookingCall *call, int64 event_id)
 {
-	return is_there(&has_tickets_plan, event_id);
+	return is_there(call, &has_tickets_plan, event_id);
 }
 
 /* Is there a ticket of any event? */
 bool
-booking_any_ticket(void)
+booking_any_ticket(BookingCall *call)
 {
-	return is_there(&any_ticket_plan, 0);
+	return is_there(call, &any_ticket_plan, 0);
 }
 
 /*
@@ -85,9 +95,9 @@ booking_any_ticket(void)
  * as 55000 where there is.
  */
 void
-booking_raise_no_stripes(int64 event_id)
+booking_raise_no_stripes(BookingCall *call, int64 event_id)
 {
-	if (booking_event_exists(event_id))
+	if (booking_event_exists(call, event_id))
 		booking_error_no_inventory(event_id);
 	booking_error_no_event(event_id);
 }
@@ -106,30 +116,34 @@ booking_take_or_raise(BookingCall *call, int64 event_id, int32 quantity)
 			booking_error_sold_out(event_id, quantity, left);
 			break;
 		case TAKE_NO_EVENT:
-			booking_raise_no_stripes(event_id);
+			booking_raise_no_stripes(call, event_id);
 			break;
 	}
 }
 
 /*
  * Reads capacity and places available as the calling statement's snapshot
- * shows them; false: it shows no such event.  Locks nothing.
+ * shows them; false: it shows no such event.  55000 where the event has no
+ * inventory.  Locks nothing.  A transaction that has had a reserve reads its
+ * newest state, to which alone its reserve can be added.
  */
 bool
-booking_read_event(int64 event_id, int32 *capacity, int64 *available)
+booking_read_event(BookingCall *call, int64 event_id, int32 *capacity,
+				   int64 *available)
 {
 	Datum		value = Int64GetDatum(event_id);
 	bool		found;
 	bool		isnull;
 
-	SPI_connect();
-	found = booking_execute(&availability_plan, &value, true) > 0;
+	booking_connect(call);
+	found =
+		booking_execute(&availability_plan, &value, !reserve_was_used()) > 0;
 	if (found)
 	{
 		*capacity = DatumGetInt32(booking_result(0, 1, &isnull));
 		*available = DatumGetInt64(booking_result(0, 2, &isnull));
 		if (isnull)
-			*available = 0;
+			booking_error_no_inventory(event_id);
 		*available += reserve_places(event_id);
 	}
 	SPI_finish();
@@ -140,14 +154,15 @@ booking_read_event(int64 event_id, int32 *capacity, int64 *available)
  * Gives every event all its places, after all tickets were truncated.  An
  * event whose row is committed between the two statements has brought its
  * own, full, inventory: nobody could book it, the ticket table being locked.
+ * Like TRUNCATE itself it goes by what is there now, not by a snapshot.
  */
 void
 booking_refill_inventory(BookingCall *call)
 {
 	reserve_give_back(call);
-	SPI_connect();
-	(void) booking_execute(&empty_inventory_plan, NULL, false);
-	(void) booking_execute(&refill_inventory_plan, NULL, false);
+	booking_connect(call);
+	(void) booking_execute_latest(&empty_inventory_plan, NULL, 0);
+	(void) booking_execute_latest(&refill_inventory_plan, NULL, 0);
 	SPI_finish();
 }
 
@@ -156,7 +171,7 @@ void
 booking_empty_inventory(BookingCall *call)
 {
 	reserve_give_back(call);
-	SPI_connect();
-	(void) booking_execute(&empty_inventory_plan, NULL, false);
+	booking_connect(call);
+	(void) booking_execute_latest(&empty_inventory_plan, NULL, 0);
 	SPI_finish();
 }

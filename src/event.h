@@ -12,14 +12,15 @@
 
 #include "pg_booking.h"
 
-extern bool booking_event_exists(int64 event_id);
-extern bool booking_event_has_tickets(int64 event_id);
-extern bool booking_any_ticket(void);
-pg_noreturn extern void booking_raise_no_stripes(int64 event_id);
+extern bool booking_event_exists(BookingCall *call, int64 event_id);
+extern bool booking_event_has_tickets(BookingCall *call, int64 event_id);
+extern bool booking_any_ticket(BookingCall *call);
+pg_noreturn extern void booking_raise_no_stripes(BookingCall *call,
+												 int64 event_id);
 extern void booking_take_or_raise(BookingCall *call, int64 event_id,
 								  int32 quantity);
-extern bool booking_read_event(int64 event_id, int32 *capacity,
-							   int64 *available);
+extern bool booking_read_event(BookingCall *call, int64 event_id,
+							   int32 *capacity, int64 *available);
 extern void booking_refill_inventory(BookingCall *call);
 extern void booking_empty_inventory(BookingCall *call);
 

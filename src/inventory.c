@@ -33,8 +33,9 @@
  * TID).  That version is read and, if it is still the newest, written without
  * looking into the index, which is what keeps a hot event fast while an old
  * snapshot hinders pruning.  When a scan has shown that stripe 0 is alone,
- * that is remembered with it, and holds for as long as that version is the
- * newest: a split would have written it, a place given back too.  So a
+ * that is remembered with it, and holds for as long as that version (its TID
+ * and who wrote it) is the newest: a split would have written it, a place
+ * given back too.  So a
  * sold-out event is refused by reading one row version.
  *
  * Many stripes at once.  Whoever needs more than one stripe (a quantity that
@@ -65,7 +66,8 @@ typedef struct Remembered
 {
 	int64		event_id;
 	ItemPointerData tid;		/* invalid: nothing is remembered here */
-	bool		alone;			/* it is stripe 0, and was alone at that TID */
+	TransactionId xmin;			/* of the version there */
+	bool		alone;			/* it was the event's only stripe then */
 } Remembered;
 
 /* One place per event, by its id; a collision only costs an index scan. */
@@ -96,12 +98,13 @@ recall(int64 event_id)
 
 /* Remembers a stripe of the event; an invalid TID forgets it. */
 static void
-remember(int64 event_id, ItemPointer tid, bool alone)
+remember(int64 event_id, const Stripe *stripe, bool alone)
 {
 	Remembered *place = remembered_place(event_id);
 
 	place->event_id = event_id;
-	place->tid = *tid;
+	place->tid = stripe->tid;
+	place->xmin = stripe->xmin;
 	place->alone = alone;
 }
 
@@ -168,7 +171,7 @@ changed(int64 event_id, Stripe *stripe, bool alone)
 {
 	if (!ItemPointerIsValid(&stripe->tid))
 		stripe_was_deleted = true;
-	remember(event_id, &stripe->tid, alone);
+	remember(event_id, stripe, alone);
 }
 
 /*
@@ -205,12 +208,17 @@ change_remembered(BookingCall *call, int64 event_id, int64 delta, int64 *left)
 		more = reserve_wish(event_id, (int32) -delta);
 	result = stripe_change(call, event_id, &stripe, delta, &more, false);
 
-	/* where others have written it since, it may have been split */
-	alone = place->alone && ItemPointerEquals(&stripe.tid, &place->tid);
+	/*
+	 * Where others have written it since, it may have been split.  The TID
+	 * alone does not tell: pruning may have given it to a later version.
+	 */
+	alone = place->alone && stripe.number == 0 &&
+		ItemPointerEquals(&stripe.tid, &place->tid) &&
+		TransactionIdEquals(stripe.xmin, place->xmin);
 	if (result == STRIPE_CHANGED)
 	{
 		changed(event_id, &stripe, alone);
-		reserve_add(event_id, more);
+		reserve_add(call, event_id, more);
 	}
 	else if (result == STRIPE_SHORT && alone)
 		*left = stripe.available;
@@ -234,7 +242,8 @@ change_any_free(BookingCall *call, int64 event_id, StripeSet *set, int64 delta)
 
 		if (stripe->available + delta < 0)
 			continue;
-		if (stripe_change(call, event_id, stripe, delta, NULL, false) == STRIPE_CHANGED)
+		if (stripe_change(call, event_id, stripe, delta, NULL, false) ==
+			STRIPE_CHANGED)
 		{
 			changed(event_id, stripe, set->count == 1);
 			return STRIPE_CHANGED;
@@ -289,7 +298,8 @@ choose_busy(StripeSet *set, int64 delta)
  * cancelled statement (57014) and a deadlock (40P01) are raised.
  */
 static StripeChange
-change_after_wait(BookingCall *call, int64 event_id, StripeSet *set, int64 delta)
+change_after_wait(BookingCall *call, int64 event_id, StripeSet *set,
+				  int64 delta)
 {
 	Stripe	   *stripe = choose_busy(set, delta);
 	StripeChange result;
@@ -351,10 +361,11 @@ split(BookingCall *call, int64 event_id)
 		int32		number = mine->number ^ (1 << bits);
 		int32		half = mine->available / 2;
 
-		if (stripe_change(call, event_id, mine, -half, NULL, true) != STRIPE_CHANGED)
+		if (stripe_change(call, event_id, mine, -half, NULL, true) !=
+			STRIPE_CHANGED)
 			elog(ERROR, "inventory row that this transaction has locked was changed");
 		stripe_insert(call, event_id, number, half);
-		remember(event_id, &mine->tid, false);
+		remember(event_id, mine, false);
 	}
 }
 
@@ -399,7 +410,8 @@ take_along(BookingCall *call, int64 event_id, StripeSet *set, int32 missing)
 		int32		part = Min(stripe->available, missing);
 
 		if (part > 0 &&
-			stripe_change(call, event_id, stripe, -part, NULL, true) == STRIPE_CHANGED)
+			stripe_change(call, event_id, stripe, -part, NULL, true) ==
+				STRIPE_CHANGED)
 		{
 			changed(event_id, stripe, false);
 			missing -= part;
@@ -430,8 +442,8 @@ gather(BookingCall *call, int64 event_id, int32 quantity, int64 *left)
 		{
 			/* stripe 0 is ours, so what was taken goes back without a wait */
 			*left = set.total + (quantity - missing);
-			if (stripe_change(call, event_id, &set.stripe[0], quantity - missing,
-							  NULL, true) != STRIPE_CHANGED)
+			if (stripe_change(call, event_id, &set.stripe[0],
+							  quantity - missing, NULL, true) != STRIPE_CHANGED)
 				elog(ERROR, "inventory row that this transaction has locked was changed");
 			missing = -1;
 		}
@@ -487,11 +499,12 @@ take_once(BookingCall *call, int64 event_id, int32 quantity, bool *waited,
 		*result = set.count == 0 ? TAKE_NO_EVENT : TAKE_SOLD_OUT;
 		*left = set.total;
 		if (set.count > 0)
-			remember(event_id, &set.stripe[0].tid, set.count == 1);
+			remember(event_id, &set.stripe[0], set.count == 1);
 	}
 	else if (!one_has_enough)
 		*result = gather(call, event_id, quantity, left);
-	else if (change_any_free(call, event_id, &set, -(int64) quantity) == STRIPE_CHANGED)
+	else if (change_any_free(call, event_id, &set, -(int64) quantity) ==
+			 STRIPE_CHANGED)
 		*result = TAKE_DONE;
 	else
 	{

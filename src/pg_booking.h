@@ -14,9 +14,11 @@
  *	catalog.c, plan.c		cached OIDs and shapes; kept SPI plans
  *	errors.c				every refusal that a user can meet
  *
- * Lock order, the same in every function: event row, then stripes (stripe 0
- * first where more than one is needed), then the ticket row.  Tables are
- * locked before rows, ticket before inventory.
+ * Lock order, the same in every function and statement: the event's row or the
+ * ticket's, where one that is there is changed; then stripes, stripe 0 first
+ * where more than one is needed; then a ticket is written.  It is the order in
+ * which a plain UPDATE or DELETE and its trigger go.  Tables are locked before
+ * rows, ticket before inventory.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -76,16 +78,21 @@ typedef struct BookingCall
 	Relation	inventory;
 	Oid			caller;
 	int			caller_context;
+	int			guc_level;		/* of the search_path, or 0: the caller's */
 } BookingCall;
 
 extern void booking_catalog_init(void);
 extern void booking_begin(BookingCall *call, const char *what);
 extern void booking_begin_unchecked(BookingCall *call);
+extern bool booking_begin_again(BookingCall *call, const BookingTables *tables);
+extern void booking_guard_search_path(BookingCall *call);
 extern void booking_begin_read(BookingCall *call);
 extern void booking_end(BookingCall *call);
 extern bool booking_is_our_table(Relation rel, Oid table);
 
 /* ---- plan.c: SQL that is planned once ---- */
+
+extern void booking_connect(BookingCall *call);
 
 typedef struct BookingPlan
 {
@@ -96,7 +103,8 @@ typedef struct BookingPlan
 } BookingPlan;
 
 extern uint64 booking_execute(BookingPlan *plan, Datum *values, bool read_only);
-extern uint64 booking_execute_latest(BookingPlan *plan, Datum *values);
+extern uint64 booking_execute_latest(BookingPlan *plan, Datum *values,
+									 int limit);
 extern Datum booking_result(uint64 row, int column, bool *isnull);
 
 /* ---- stripe.c: one inventory row ---- */
@@ -112,6 +120,7 @@ extern Datum booking_result(uint64 row, int column, bool *isnull);
 typedef struct Stripe
 {
 	ItemPointerData tid;
+	TransactionId xmin;			/* who wrote this version */
 	int32		number;
 	int32		available;		/* places */
 	TransactionId holder;		/* who was seen to have it locked, if any */
@@ -174,8 +183,8 @@ extern void row_writer_init(void);
 extern void row_writer_open(RowWriter *writer, Relation rel, bool may_keep);
 extern void row_writer_insert(RowWriter *writer);
 extern void row_writer_index_update(RowWriter *writer, HeapTuple tuple);
+extern bool row_writer_runs_user_code(const RowWriter *writer);
 extern void row_writer_close(RowWriter *writer);
-
 
 /* ---- errors.c ---- */
 
@@ -187,17 +196,18 @@ extern void booking_check_argument(FunctionCallInfo fcinfo, int argno,
 								   const char *name);
 extern void booking_check_quantity(int32 quantity);
 pg_noreturn extern void booking_error_sold_out(int64 event_id, int32 quantity,
-								   int64 left);
+											   int64 left);
 pg_noreturn extern void booking_error_no_event(int64 event_id);
 pg_noreturn extern void booking_error_no_inventory(int64 event_id);
 pg_noreturn extern void booking_error_no_ticket(int64 ticket_id);
-pg_noreturn extern void booking_error_wrong_state(int64 ticket_id, const char *refused,
-									  const char *state);
-pg_noreturn extern void booking_error_capacity_in_use(int64 event_id, int32 capacity,
-										  int64 taken);
+pg_noreturn extern void booking_error_wrong_state(int64 ticket_id,
+												  const char *refused,
+												  const char *state);
+pg_noreturn extern void
+booking_error_capacity_in_use(int64 event_id, int32 capacity, int64 taken);
 pg_noreturn extern void booking_error_conflict(void);
 pg_noreturn extern void booking_error_no_tables(const char *missing);
 pg_noreturn extern void booking_error_shape(const char *detail,
-								const char *hint);
+											const char *hint);
 
 #endif							/* PG_BOOKING_H */

@@ -16,6 +16,17 @@
 
 #include "utils/snapmgr.h"
 
+/*
+ * Connects to SPI.  What runs there may fire code of the user's, which is
+ * shielded from the caller's search_path.
+ */
+void
+booking_connect(BookingCall *call)
+{
+	booking_guard_search_path(call);
+	SPI_connect();
+}
+
 /* Plans the statement where that is still to do; the caller is connected. */
 static void
 prepare(BookingPlan *plan)
@@ -52,18 +63,18 @@ booking_execute(BookingPlan *plan, Datum *values, bool read_only)
 }
 
 /*
- * The same for at most one row of a query, with the newest snapshot whatever
- * the isolation level: what a foreign key's check does, for what it must not
- * miss may have been committed after the transaction's own snapshot.
+ * The same with the newest snapshot whatever the isolation level: what a
+ * foreign key's check does, for what it must not miss may have been committed
+ * after the transaction's own snapshot.  At most limit rows, 0: all.
  */
 uint64
-booking_execute_latest(BookingPlan *plan, Datum *values)
+booking_execute_latest(BookingPlan *plan, Datum *values, int limit)
 {
 	int			code;
 
 	prepare(plan);
 	code = SPI_execute_snapshot(plan->plan, values, NULL, GetLatestSnapshot(),
-								InvalidSnapshot, false, false, 1);
+								InvalidSnapshot, false, false, limit);
 	if (code < 0)
 		elog(ERROR, "SPI_execute_snapshot failed for \"%s\": %s",
 			 plan->sql, SPI_result_code_string(code));

@@ -30,7 +30,7 @@
 
 #include "reserve.h"
 
-PG_FUNCTION_INFO_V1(booking_give_back_reserve);
+PG_FUNCTION_INFO_V1(booking_settle_inventory);
 
 /* A transaction that books no more tickets than this never has a reserve. */
 #define BOOKINGS_BEFORE_RESERVE 8
@@ -70,7 +70,10 @@ typedef struct ReserveLevel
 static HTAB *reserves = NULL;
 static ReserveLevel *levels = NULL;
 
-/* So that the many transactions which book a few tickets do without the rest. */
+/* Where the places came from, which may be altered or dropped since. */
+static BookingTables tables;
+
+/* So that the transactions which book a few tickets do without the rest. */
 static int64 booked_in_transaction = 0;
 
 /* The event's entry, or NULL where it has none and create is false. */
@@ -131,7 +134,8 @@ change_reserve(Reserve *reserve, int64 places)
 	{
 		ReserveLevel *level = current_level();
 
-		change = MemoryContextAlloc(TopTransactionContext, sizeof(ReserveChange));
+		change =
+			MemoryContextAlloc(TopTransactionContext, sizeof(ReserveChange));
 		change->reserve = reserve;
 		change->level = level->level;
 		change->places = 0;
@@ -152,7 +156,8 @@ reserve_places(int64 event_id)
 
 	if (reserve == NULL)
 		return 0;
-	for (ReserveChange *change = reserve->innermost; change; change = change->outer)
+	for (ReserveChange *change = reserve->innermost; change;
+		 change = change->outer)
 		places += change->places;
 	return places;
 }
@@ -193,10 +198,12 @@ reserve_wish(int64 event_id, int32 quantity)
 
 /* Adds places that were taken from the inventory to the reserve. */
 void
-reserve_add(int64 event_id, int32 places)
+reserve_add(BookingCall *call, int64 event_id, int32 places)
 {
-	if (places > 0)
-		change_reserve(find_reserve(event_id, true), places);
+	if (places <= 0)
+		return;
+	tables = call->tables;
+	change_reserve(find_reserve(event_id, true), places);
 }
 
 /*
@@ -230,7 +237,8 @@ reserve_give_back(BookingCall *call)
 	{
 		int64		places = reserve_forget(reserve->event_id);
 
-		if (places > 0 && !booking_give(call, reserve->event_id, (int32) places))
+		if (places > 0 &&
+			!booking_give(call, reserve->event_id, (int32) places))
 			booking_error_no_inventory(reserve->event_id);
 	}
 }
@@ -241,7 +249,8 @@ any_reserve(void)
 {
 	for (ReserveLevel *level = levels; level != NULL; level = level->outer)
 	{
-		for (ReserveChange *change = level->changes; change; change = change->next)
+		for (ReserveChange *change = level->changes; change;
+			 change = change->next)
 		{
 			if (change->places != 0)
 				return true;
@@ -250,22 +259,32 @@ any_reserve(void)
 	return false;
 }
 
+/* Has this transaction had a reserve, of any event, at any time? */
+bool
+reserve_was_used(void)
+{
+	return reserves != NULL;
+}
+
 /*
- * give_back_reserve(): the same, as a function for those that read or replace
- * the inventory by SQL.  Anybody may call it: it changes nothing but how the
- * caller's own transaction keeps its books.
+ * settle_inventory(): for those that read or replace the inventory by SQL.
+ * Checks that the tables are there (42P01) and of the right shape (55000),
+ * and gives the reserve back.  Anybody may call it: it changes nothing but how
+ * the caller's own transaction keeps its books.
  */
 Datum
-booking_give_back_reserve(PG_FUNCTION_ARGS)
+booking_settle_inventory(PG_FUNCTION_ARGS)
 {
+	BookingCall call;
+
 	if (any_reserve())
 	{
-		BookingCall call;
-
 		booking_begin_unchecked(&call);
 		reserve_give_back(&call);
-		booking_end(&call);
 	}
+	else
+		booking_begin_read(&call);
+	booking_end(&call);
 	PG_RETURN_VOID();
 }
 
@@ -275,13 +294,12 @@ give_back_before_commit(void)
 {
 	BookingCall call;
 
-	if (!any_reserve())
+	if (!any_reserve() || !booking_begin_again(&call, &tables))
 		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	booking_begin_unchecked(&call);
 	reserve_give_back(&call);
-	booking_end(&call);
 	PopActiveSnapshot();
+	booking_end(&call);
 }
 
 /* At the end of a transaction. */
@@ -341,7 +359,8 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 	ReserveLevel *ended = levels;
 	ReserveChange *next;
 
-	if ((event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB) ||
+	if ((event != SUBXACT_EVENT_COMMIT_SUB &&
+		 event != SUBXACT_EVENT_ABORT_SUB) ||
 		ended == NULL || ended->level < level)
 		return;
 
@@ -352,7 +371,8 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 		ended->level = level - 1;
 		ended->outer = levels;
 		levels = ended;
-		for (ReserveChange *change = ended->changes; change; change = change->next)
+		for (ReserveChange *change = ended->changes; change;
+			 change = change->next)
 			change->level = level - 1;
 		return;
 	}

@@ -60,7 +60,7 @@ row_writer_init(void)
 	CacheRegisterRelcacheCallback(forget_kept, (Datum) 0);
 }
 
-/* Is there more in an index's predicate than columns, IS [NOT] NULL, AND, OR, NOT? */
+/* Is there more in a predicate than columns, IS [NOT] NULL, AND, OR, NOT? */
 static bool
 evaluates_more(Node *node, void *context)
 {
@@ -99,15 +99,17 @@ make_writer(RowWriter *writer, Relation rel)
 											ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(writer->context);
 	writer->estate = CreateExecutorState();
-	writer->slot = MakeTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)),
-									  table_slot_callbacks(rel));
+	writer->slot =
+		MakeTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)),
+						   table_slot_callbacks(rel));
 	result_rel = makeNode(ResultRelInfo);
 	InitResultRelInfo(result_rel, rel, 0, NULL, 0);
 	ExecOpenIndices(result_rel, false);
 	writer->result_rel = result_rel;
 	writer->index_oids = palloc(result_rel->ri_NumIndices * sizeof(Oid) + 1);
 	for (int i = 0; i < result_rel->ri_NumIndices; i++)
-		writer->index_oids[i] = RelationGetRelid(result_rel->ri_IndexRelationDescs[i]);
+		writer->index_oids[i] =
+			RelationGetRelid(result_rel->ri_IndexRelationDescs[i]);
 	MemoryContextSwitchTo(old);
 }
 
@@ -154,6 +156,13 @@ row_writer_open(RowWriter *writer, Relation rel, bool may_keep)
 			keep(writer, rel);
 	}
 	writer->rel = rel;
+}
+
+/* May inserting an index entry call functions that a user has written? */
+bool
+row_writer_runs_user_code(const RowWriter *writer)
+{
+	return writer->context != kept.context;
 }
 
 /* Gives the row in the slot its index entries. */

@@ -49,6 +49,7 @@ typedef struct PinnedRow
 {
 	HeapTupleData tuple;
 	Buffer		buffer;
+	TransactionId xmin;
 	int32		number;
 	int32		available;
 	TransactionId holder;		/* invalid: nobody else has it locked */
@@ -67,9 +68,12 @@ current_holder(HeapTupleHeader header)
 		return InvalidTransactionId;
 	if (header->t_infomask & HEAP_XMAX_IS_MULTI)
 		return MultiXactIdIsRunning((MultiXactId) xmax,
-									HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask)) ?
-			FrozenTransactionId : InvalidTransactionId;
-	if (TransactionIdIsCurrentTransactionId(xmax) || !TransactionIdIsInProgress(xmax))
+									HEAP_XMAX_IS_LOCKED_ONLY(
+										header->t_infomask)) ?
+			FrozenTransactionId :
+			InvalidTransactionId;
+	if (TransactionIdIsCurrentTransactionId(xmax) ||
+		!TransactionIdIsInProgress(xmax))
 		return InvalidTransactionId;
 	return xmax;
 }
@@ -106,9 +110,13 @@ read_version(Relation rel, ItemPointer tid, PinnedRow *row)
 		row->tuple.t_len = ItemIdGetLength(item);
 		row->tuple.t_tableOid = RelationGetRelid(rel);
 		row->tuple.t_self = *tid;
-		newest = HeapTupleSatisfiesVisibility(&row->tuple, SnapshotSelf, row->buffer);
+		newest = HeapTupleSatisfiesVisibility(&row->tuple, SnapshotSelf,
+											  row->buffer);
 		if (newest)
+		{
+			row->xmin = HeapTupleHeaderGetRawXmin(row->tuple.t_data);
 			row->holder = current_holder(row->tuple.t_data);
+		}
 		else if (HeapTupleHeaderIndicatesMovedPartitions(row->tuple.t_data) ||
 				 ItemPointerEquals(tid, &row->tuple.t_data->t_ctid))
 			ItemPointerSetInvalid(tid);
@@ -129,8 +137,8 @@ static Datum
 row_column(BookingCall *call, PinnedRow *row, AttrNumber attnum)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(&row->tuple, attnum,
-									 RelationGetDescr(call->inventory), &isnull);
+	Datum value = heap_getattr(&row->tuple, attnum,
+							   RelationGetDescr(call->inventory), &isnull);
 
 	if (isnull)
 		booking_error_shape("booking.inventory holds a null.",
@@ -149,13 +157,17 @@ pin_newest(BookingCall *call, int64 event_id, ItemPointer tid, PinnedRow *row)
 	{
 		if (!read_version(call->inventory, tid, row))
 			continue;
-		if (DatumGetInt64(row_column(call, row, call->tables.inventory_event_id)) != event_id)
+		if (DatumGetInt64(
+				row_column(call, row, call->tables.inventory_event_id)) !=
+			event_id)
 		{
 			ReleaseBuffer(row->buffer);
 			return false;
 		}
-		row->number = DatumGetInt32(row_column(call, row, call->tables.inventory_stripe));
-		row->available = DatumGetInt32(row_column(call, row, call->tables.inventory_available));
+		row->number =
+			DatumGetInt32(row_column(call, row, call->tables.inventory_stripe));
+		row->available = DatumGetInt32(
+			row_column(call, row, call->tables.inventory_available));
 		return true;
 	}
 	return false;
@@ -217,10 +229,10 @@ delete_row(BookingCall *call, PinnedRow *row)
 
 /*
  * Writes the pinned row with that many places available, waiting for whoever
- * has it locked; *tid becomes the new version's.
+ * has it locked; *stripe then tells of the new version.
  */
 static StripeChange
-update_row(BookingCall *call, PinnedRow *row, int32 available, ItemPointer tid)
+update_row(BookingCall *call, PinnedRow *row, int32 available, Stripe *stripe)
 {
 	Relation	rel = call->inventory;
 	int			column = call->tables.inventory_available;
@@ -245,7 +257,8 @@ update_row(BookingCall *call, PinnedRow *row, int32 available, ItemPointer tid)
 		row_writer_index_update(&writer, tuple);
 		row_writer_close(&writer);
 	}
-	*tid = tuple->t_self;
+	stripe->tid = tuple->t_self;
+	stripe->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	heap_freetuple(tuple);
 	return written(result);
 }
@@ -278,6 +291,7 @@ stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
 
 	if (!pin_stripe(call, event_id, stripe, &row))
 		return STRIPE_GONE;
+	stripe->xmin = row.xmin;
 	stripe->number = row.number;
 	stripe->available = row.available;
 	stripe->holder = row.holder;
@@ -306,7 +320,7 @@ stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
 		ItemPointerSetInvalid(&stripe->tid);
 	}
 	else
-		result = update_row(call, &row, (int32) available, &stripe->tid);
+		result = update_row(call, &row, (int32) available, stripe);
 	stripe->available = (int32) available;
 	return result;
 }
@@ -337,7 +351,8 @@ stripe_insert(BookingCall *call, int64 event_id, int32 number, int32 available)
 	memset(slot->tts_isnull, true, desc->natts * sizeof(bool));
 	slot->tts_values[tables->inventory_event_id - 1] = Int64GetDatum(event_id);
 	slot->tts_values[tables->inventory_stripe - 1] = Int32GetDatum(number);
-	slot->tts_values[tables->inventory_available - 1] = Int32GetDatum(available);
+	slot->tts_values[tables->inventory_available - 1] =
+		Int32GetDatum(available);
 	slot->tts_isnull[tables->inventory_event_id - 1] = false;
 	slot->tts_isnull[tables->inventory_stripe - 1] = false;
 	slot->tts_isnull[tables->inventory_available - 1] = false;
@@ -359,11 +374,14 @@ add_to_set(BookingCall *call, TupleTableSlot *slot, StripeSet *set)
 	Datum		available = slot_getattr(slot, call->tables.inventory_available,
 										 &available_isnull);
 
-	if (set->count == BOOKING_MAX_STRIPES || number_isnull || available_isnull ||
-		DatumGetInt32(number) < 0 || DatumGetInt32(number) >= BOOKING_MAX_STRIPES)
+	if (set->count == BOOKING_MAX_STRIPES || number_isnull ||
+		available_isnull || DatumGetInt32(number) < 0 ||
+		DatumGetInt32(number) >= BOOKING_MAX_STRIPES)
 		booking_error_shape("booking.inventory holds a row that pg_booking did not write.",
 							"Call booking.rebuild_inventory() for every event that booking.verify() names.");
 	stripe->tid = slot->tts_tid;
+	stripe->xmin = HeapTupleHeaderGetRawXmin(
+		((BufferHeapTupleTableSlot *) slot)->base.tuple->t_data);
 	stripe->number = DatumGetInt32(number);
 	stripe->available = DatumGetInt32(available);
 	stripe->holder = InvalidTransactionId;
@@ -424,7 +442,8 @@ chain_is_past(Relation rel, ItemPointer root, Snapshot snapshot, Buffer *buffer)
 	HeapTupleHeader end;
 	bool		past = false;
 
-	*buffer = ReleaseAndReadBuffer(*buffer, rel, ItemPointerGetBlockNumber(root));
+	*buffer =
+		ReleaseAndReadBuffer(*buffer, rel, ItemPointerGetBlockNumber(root));
 	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
 	end = chain_end(BufferGetPage(*buffer), root);
 	if (end != NULL &&

@@ -9,9 +9,9 @@
  * (catalog.c decides).  The SQL path runs an INSERT, which honours whatever
  * the user has added.
  *
- * Places ahead.  A function takes or gives places before it touches the
- * ticket, in order to keep the lock order and to refuse without a write.  The
- * INSERT or UPDATE that follows fires our trigger, which must not do so
+ * Places ahead.  A function takes or gives places before it writes the ticket,
+ * in order to refuse without a write and to wait while nobody waits for it.
+ * The INSERT or UPDATE that follows fires our trigger, which must not do so
  * again: it asks booking_settle_ahead() first.  What is ahead counts at the
  * nesting level of subtransactions where it was put there, so that rolling
  * back to a savepoint can't undo its use.
@@ -45,41 +45,46 @@ static PlacesAhead *ahead = NULL;
 static BookingPlan insert_plan = {
 	"INSERT INTO booking.ticket (event_id, user_id)"
 	" SELECT $1, $2 FROM pg_catalog.generate_series(1, $3)"
-	" RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1 AND cancelled_at IS NULL",
-	3, {INT8OID, INT8OID, INT4OID}, NULL
-};
-
-static BookingPlan read_plan = {
-	"SELECT event_id, cancelled_at, redeemed_at FROM booking.ticket"
-	" WHERE ticket_id OPERATOR(pg_catalog.=) $1",
-	1, {INT8OID}, NULL
+	" RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1"
+	" AND user_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NULL",
+	3,
+	{ INT8OID, INT8OID, INT4OID },
+	NULL
 };
 
 static BookingPlan lock_plan = {
 	"SELECT event_id, cancelled_at, redeemed_at FROM booking.ticket"
 	" WHERE ticket_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
-	1, {INT8OID}, NULL
+	1,
+	{ INT8OID },
+	NULL
 };
 
 static BookingPlan cancel_plan = {
 	"UPDATE booking.ticket SET cancelled_at = pg_catalog.clock_timestamp()"
 	" WHERE ticket_id OPERATOR(pg_catalog.=) $1"
 	" RETURNING event_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NOT NULL",
-	2, {INT8OID, INT8OID}, NULL
+	2,
+	{ INT8OID, INT8OID },
+	NULL
 };
 
 static BookingPlan redeem_plan = {
 	"UPDATE booking.ticket SET redeemed_at = pg_catalog.clock_timestamp()"
 	" WHERE ticket_id OPERATOR(pg_catalog.=) $1"
 	" RETURNING redeemed_at IS NOT NULL, redeemed_at",
-	1, {INT8OID}, NULL
+	1,
+	{ INT8OID },
+	NULL
 };
 
 static BookingPlan transfer_plan = {
 	"UPDATE booking.ticket SET user_id = $2"
 	" WHERE ticket_id OPERATOR(pg_catalog.=) $1"
 	" RETURNING user_id OPERATOR(pg_catalog.=) $2",
-	2, {INT8OID, INT8OID}, NULL
+	2,
+	{ INT8OID, INT8OID },
+	NULL
 };
 
 /*
@@ -104,7 +109,8 @@ static uint64
 execute_with_ahead(BookingPlan *plan, Datum *values, int64 event_id,
 				   int64 places)
 {
-	PlacesAhead mine = {event_id, places, GetCurrentTransactionNestLevel(), ahead};
+	PlacesAhead mine = { event_id, places, GetCurrentTransactionNestLevel(),
+						 ahead };
 	uint64		rows = 0;
 
 	ahead = &mine;
@@ -146,7 +152,8 @@ check_rows(uint64 rows, uint64 expected, int column)
 
 /* Inserts by a kept INSERT statement, which fires all triggers. */
 static void
-insert_by_sql(int64 event_id, Datum user_id, int32 quantity, Datum *ticket_ids)
+insert_by_sql(BookingCall *call, int64 event_id, Datum user_id,
+			  int32 quantity, Datum *ticket_ids)
 {
 	Datum		values[3];
 	uint64		rows;
@@ -155,7 +162,7 @@ insert_by_sql(int64 event_id, Datum user_id, int32 quantity, Datum *ticket_ids)
 	values[1] = user_id;
 	values[2] = Int32GetDatum(quantity);
 
-	SPI_connect();
+	booking_connect(call);
 	rows = execute_with_ahead(&insert_plan, values, event_id, quantity);
 	check_rows(rows, quantity, 2);
 	for (uint64 i = 0; i < rows; i++)
@@ -177,12 +184,15 @@ insert_directly(BookingCall *call, int64 event_id, Datum user_id,
 	RowWriter	writer;
 
 	row_writer_open(&writer, call->ticket, true);
+	if (row_writer_runs_user_code(&writer))
+		booking_guard_search_path(call);
 	for (int32 i = 0; i < quantity; i++)
 	{
 		TupleTableSlot *slot = writer.slot;
 
 		CHECK_FOR_INTERRUPTS();
-		ticket_ids[i] = Int64GetDatum(nextval_internal(tables->ticket_id_sequence, false));
+		ticket_ids[i] =
+			Int64GetDatum(nextval_internal(tables->ticket_id_sequence, false));
 		ExecClearTuple(slot);
 		memset(slot->tts_isnull, true, natts * sizeof(bool));
 		slot->tts_values[tables->ticket_ticket_id - 1] = ticket_ids[i];
@@ -212,43 +222,30 @@ booking_insert_tickets(BookingCall *call, int64 event_id, Datum user_id,
 	if (booking_direct_path && call->tables.ticket_is_plain)
 		insert_directly(call, event_id, user_id, quantity, ticket_ids);
 	else
-		insert_by_sql(event_id, user_id, quantity, ticket_ids);
+		insert_by_sql(call, event_id, user_id, quantity, ticket_ids);
 }
 
-/* Fills state from the row of read_plan or lock_plan, if there is one. */
-static bool
-fetch_state(BookingPlan *plan, int64 ticket_id, TicketState *state)
+/*
+ * Locks a ticket until the end of the transaction, as an UPDATE of it would,
+ * and reads it as it is then; false: there is none.  SPI is connected.
+ */
+bool
+booking_lock_ticket(int64 ticket_id, TicketState *state)
 {
 	Datum		value = Int64GetDatum(ticket_id);
 	bool		event_isnull;
 	bool		live;
 	bool		unredeemed;
 
-	if (booking_execute(plan, &value, false) == 0)
+	if (booking_execute(&lock_plan, &value, false) == 0)
 		return false;
 	state->event_id = DatumGetInt64(booking_result(0, 1, &event_isnull));
 	(void) booking_result(0, 2, &live);
-	state->redeemed_at = DatumGetTimestampTz(booking_result(0, 3, &unredeemed));
+	state->redeemed_at =
+		DatumGetTimestampTz(booking_result(0, 3, &unredeemed));
 	state->cancelled = !live;
 	state->redeemed = !unredeemed;
 	return true;
-}
-
-/* Reads a ticket without a lock; false: there is none.  SPI is connected. */
-bool
-booking_read_ticket(int64 ticket_id, TicketState *state)
-{
-	return fetch_state(&read_plan, ticket_id, state);
-}
-
-/*
- * Locks a ticket until the end of the transaction and reads it as it is then;
- * false: there is none.  SPI is connected.
- */
-bool
-booking_lock_ticket(int64 ticket_id, TicketState *state)
-{
-	return fetch_state(&lock_plan, ticket_id, state);
 }
 
 /*

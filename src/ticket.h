@@ -26,7 +26,6 @@ typedef struct TicketState
 extern void booking_insert_tickets(BookingCall *call, int64 event_id,
 								   Datum user_id, int32 quantity,
 								   Datum *ticket_ids);
-extern bool booking_read_ticket(int64 ticket_id, TicketState *state);
 extern bool booking_lock_ticket(int64 ticket_id, TicketState *state);
 extern void booking_cancel_row(int64 event_id, int64 ticket_id);
 extern TimestampTz booking_redeem_row(int64 ticket_id);

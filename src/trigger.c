@@ -47,9 +47,9 @@ begin_trigger(FunctionCallInfo fcinfo, BookingCall *call, const char *name,
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_AFTER(data->tg_event) ||
-		TRIGGER_FIRED_FOR_ROW(data->tg_event) == TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
+		TRIGGER_FIRED_FOR_ROW(data->tg_event) ==
+			TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"booking.%s\" must be called by the trigger that booking.create_tables() attaches",
@@ -105,7 +105,7 @@ ticket_added(BookingCall *call, TicketRow row)
 	if (!row.live)
 	{
 		if (!booking_give(call, row.event_id, 0))
-			booking_raise_no_stripes(row.event_id);
+			booking_raise_no_stripes(call, row.event_id);
 	}
 	else if (booking_settle_ahead(row.event_id, 1) > 0)
 		booking_take_or_raise(call, row.event_id, 1);
@@ -121,7 +121,7 @@ ticket_removed(BookingCall *call, TicketRow row)
 {
 	if (row.live && booking_settle_ahead(row.event_id, -1) < 0 &&
 		!booking_give(call, row.event_id, 1) &&
-		booking_event_exists(row.event_id))
+		booking_event_exists(call, row.event_id))
 		booking_error_no_inventory(row.event_id);
 }
 
@@ -170,9 +170,9 @@ booking_ticket_changed(PG_FUNCTION_ARGS)
 
 /* Raises 23503, as a foreign key would, where the event still has tickets. */
 static void
-refuse_if_tickets(int64 event_id)
+refuse_if_tickets(BookingCall *call, int64 event_id)
 {
-	if (booking_event_has_tickets(event_id))
+	if (booking_event_has_tickets(call, event_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("event " INT64_FORMAT " still has tickets", event_id),
@@ -186,7 +186,7 @@ static void
 event_removed(BookingCall *call, int64 event_id)
 {
 	booking_drop_stripes(call, event_id);
-	refuse_if_tickets(event_id);
+	refuse_if_tickets(call, event_id);
 }
 
 /* The capacity of an event was changed by delta places: TK008. */
@@ -217,16 +217,41 @@ capacity_changed(BookingCall *call, int64 event_id, int32 capacity, int64 delta)
 	}
 }
 
+/*
+ * The capacity in a row of the event table; 23514 where it is null or negative,
+ * which only an owner who has dropped the table's constraints can write.
+ */
+static int32
+row_capacity(Relation rel, TupleTableSlot *slot)
+{
+	bool		isnull;
+	int32		capacity = DatumGetInt32(row_value(rel, slot, "capacity", &isnull));
+
+	if (isnull || capacity < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("the capacity of an event must not be null or negative")));
+	return capacity;
+}
+
+/* The key in a row of the event table. */
+static int64
+row_event_id(Relation rel, TupleTableSlot *slot)
+{
+	bool		isnull;
+
+	return DatumGetInt64(row_value(rel, slot, "event_id", &isnull));
+}
+
 /* An event was updated, perhaps its key. */
 static void
 event_updated(BookingCall *call, TriggerData *data)
 {
 	Relation	rel = data->tg_relation;
-	bool		isnull;
-	int64		old_id = DatumGetInt64(row_value(rel, data->tg_trigslot, "event_id", &isnull));
-	int64		new_id = DatumGetInt64(row_value(rel, data->tg_newslot, "event_id", &isnull));
-	int32		old_capacity = DatumGetInt32(row_value(rel, data->tg_trigslot, "capacity", &isnull));
-	int32		new_capacity = DatumGetInt32(row_value(rel, data->tg_newslot, "capacity", &isnull));
+	int64		old_id = row_event_id(rel, data->tg_trigslot);
+	int64		new_id = row_event_id(rel, data->tg_newslot);
+	int32		old_capacity = row_capacity(rel, data->tg_trigslot);
+	int32		new_capacity = row_capacity(rel, data->tg_newslot);
 
 	if (old_id != new_id)
 	{
@@ -244,7 +269,7 @@ events_truncated(BookingCall *call)
 {
 	/* nobody who has a place in flight may be missed */
 	LockRelationOid(call->tables.ticket, ShareLock);
-	if (booking_any_ticket())
+	if (booking_any_ticket(call))
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("cannot truncate table \"event\" while there are tickets"),
@@ -261,15 +286,14 @@ booking_event_changed(PG_FUNCTION_ARGS)
 									  offsetof(BookingTables, event));
 	Relation	rel = data->tg_relation;
 	TupleTableSlot *slot = data->tg_trigslot;
-	bool		isnull;
 
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-		stripe_insert(&call, DatumGetInt64(row_value(rel, slot, "event_id", &isnull)),
-					  0, DatumGetInt32(row_value(rel, slot, "capacity", &isnull)));
+		stripe_insert(&call, row_event_id(rel, slot), 0,
+					  row_capacity(rel, slot));
 	else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 		event_updated(&call, data);
 	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
-		event_removed(&call, DatumGetInt64(row_value(rel, slot, "event_id", &isnull)));
+		event_removed(&call, row_event_id(rel, slot));
 	else
 		events_truncated(&call);
 

@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# promises - does each way keep them?  300 places, and 32 clients who ask for 640
+#
+# A way that is fast because it loses tickets or sells too many is no rival.  Each
+# safe one must sell exactly the capacity; the blind INSERT must be seen to
+# oversell, or this would be blind itself.
+
+readonly PROMISES_PLACES=300
+
+# How many tickets a way has sold, in whichever schema it has its tables.
+tickets_sold()
+{
+	query "SELECT count(user_id) FROM $(query "SELECT coalesce(to_regclass('shop.ticket'), 'booking.ticket')")"
+}
+
+scenario_promises()
+{
+	local way sold
+
+	pgb_say "promises: $PROMISES_PLACES places, 32 clients who ask for 640"
+	for way in $WAYS; do
+		prepare_way "$way" 1 "$PROMISES_PLACES"
+		# Where "sold out" is an error, it ends a client.
+		SOLD_OUT_ENDS=yes run_way "$way" 32 -t 20 -D events=1
+		sold=$(tickets_sold)
+		note "$(printf '%3s sold  %s' "$sold" "$(way_setting "$way" title)")"
+		if is_safe "$way"; then
+			check_way "$way" "$PROMISES_PLACES" "$PROMISES_PLACES"
+		elif [ "$sold" -le "$PROMISES_PLACES" ]; then
+			pgb_die "$way did not oversell: this check notices nothing"
+		fi
+	done
+}

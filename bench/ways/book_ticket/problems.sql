@@ -1,0 +1,1 @@
+\ir ../booking_problems.sql

@@ -1,0 +1,4 @@
+-- What every database of the benchmark starts from.
+
+CREATE EXTENSION pg_booking;
+SELECT booking.create_tables();

@@ -1,0 +1,14 @@
+-- title: SERIALIZABLE with retries
+-- safe: yes
+-- options: --max-tries=10000
+--
+-- No lock in the application's code; it tries again when the server says 40001.
+\set event random(1, :events)
+\set user random(1, 1000000)
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT available FROM shop.event WHERE event_id = :event \gset
+\if :available > 0
+UPDATE shop.event SET available = available - 1 WHERE event_id = :event;
+INSERT INTO shop.ticket (event_id, user_id) VALUES (:event, :user) RETURNING ticket_id;
+\endif
+COMMIT;

@@ -1,0 +1,388 @@
+--
+-- Who may do what, and in whose name.
+--
+-- Promises: EXECUTE on a function is the gate, and what it does to the tables
+-- is done as their owner, as a foreign key's check is; a role that has no more
+-- than that can book and can't touch the tables; a non-superuser can install
+-- the extension, and gains nothing by it; nothing that a caller has put into
+-- his search_path or among his temporary tables is ever run or read.
+--
+CALL afresh();
+\set SHOW_CONTEXT never
+
+SET client_min_messages = warning;
+DROP DATABASE IF EXISTS regress_booking_shop;
+DROP ROLE IF EXISTS regress_booking_clerk;
+DROP ROLE IF EXISTS regress_booking_web;
+DROP ROLE IF EXISTS regress_booking_nobody;
+DROP ROLE IF EXISTS regress_booking_shop;
+RESET client_min_messages;
+CREATE ROLE regress_booking_clerk;
+CREATE ROLE regress_booking_web;
+CREATE ROLE regress_booking_nobody;
+
+-- at first nobody but who installed the extension may call a function, except
+-- those that can do nothing by themselves
+SELECT oid::regprocedure AS for_all
+FROM pg_proc
+WHERE pronamespace = 'booking'::regnamespace
+  AND has_function_privilege('regress_booking_nobody', oid, 'EXECUTE')
+ORDER BY oid::regprocedure::text COLLATE "C";
+
+INSERT INTO booking.event (event_id, capacity) VALUES (1, 100), (2, 0);
+SELECT booking.book_tickets(1, 1, 5);
+
+-- the clerk: USAGE and EXECUTE, and nothing on the tables
+GRANT USAGE ON SCHEMA booking TO regress_booking_clerk, regress_booking_web, regress_booking_nobody;
+GRANT EXECUTE ON FUNCTION
+  booking.book_ticket(bigint, bigint), booking.try_book_ticket(bigint, bigint),
+  booking.book_tickets(bigint, bigint, integer), booking.cancel_ticket(bigint),
+  booking.transfer_ticket(bigint, bigint), booking.redeem_ticket(bigint),
+  booking.availability(bigint)
+TO regress_booking_clerk;
+
+CREATE PROCEDURE clerks_day()
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  ticket bigint := booking.book_ticket(1, 10);
+  more bigint[] := booking.book_tickets(1, 11, 2);
+BEGIN
+  RAISE INFO 'try: %', (SELECT status FROM booking.try_book_ticket(1, 12));
+  RAISE INFO 'sold out: %', (SELECT status FROM booking.try_book_ticket(2, 12));
+  PERFORM booking.transfer_ticket(ticket, 13);
+  RAISE INFO 'redeem: %', (SELECT status FROM booking.redeem_ticket(ticket));
+  RAISE INFO 'cancel: %', booking.cancel_ticket(more[1]);
+  RAISE INFO 'available: %', (SELECT available FROM booking.availability(1));
+  RAISE INFO 'I am still: %', current_user;
+END
+$$;
+SET ROLE regress_booking_clerk;
+CALL clerks_day();
+-- also where the tickets go by SQL
+SET booking.direct_path = off;
+CALL clerks_day();
+RESET booking.direct_path;
+-- an error does not leave him in the owner's place
+SELECT booking.book_ticket(2, 1);
+SELECT current_user;
+DO $$
+BEGIN
+  PERFORM booking.book_ticket(2, 1);
+EXCEPTION WHEN OTHERS THEN
+  RAISE INFO '%: I am %', SQLSTATE, current_user;
+END
+$$;
+-- and no more than that
+SELECT statement, o.code, o.message
+FROM (VALUES
+  (1, 'SELECT FROM booking.ticket'),
+  (2, 'SELECT FROM booking.event'),
+  (3, 'SELECT FROM booking.inventory'),
+  (4, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
+  (5, 'UPDATE booking.ticket SET user_id = 1'),
+  (6, 'DELETE FROM booking.ticket'),
+  (7, 'TRUNCATE booking.ticket'),
+  (8, 'UPDATE booking.event SET capacity = 1000'),
+  (9, 'UPDATE booking.inventory SET available = 1000'),
+  (10, 'SELECT nextval(''booking.ticket_ticket_id_seq'')'),
+  (11, 'SELECT booking.verify()'),
+  (12, 'SELECT booking.rebuild_inventory(1)'),
+  (13, 'SELECT booking.create_tables()'),
+  (14, 'DROP EXTENSION pg_booking CASCADE'),
+  (15, 'CREATE TRIGGER t AFTER INSERT ON booking.ticket FOR EACH ROW'
+       ' EXECUTE FUNCTION booking.ticket_changed()')) AS t (n, statement),
+  outcome(statement) o
+ORDER BY n;
+RESET ROLE;
+
+-- without EXECUTE: refused
+SET ROLE regress_booking_nobody;
+SELECT statement, o.code, o.message
+FROM (VALUES
+  (1, 'SELECT booking.book_ticket(1, 1)'),
+  (2, 'SELECT booking.try_book_ticket(1, 1)'),
+  (3, 'SELECT booking.book_tickets(1, 1, 1)'),
+  (4, 'SELECT booking.cancel_ticket(1)'),
+  (5, 'SELECT booking.transfer_ticket(1, 1)'),
+  (6, 'SELECT booking.redeem_ticket(1)'),
+  (7, 'SELECT booking.availability(1)'),
+  (8, 'SELECT booking.verify()'),
+  (9, 'SELECT booking.rebuild_inventory(1)'),
+  (10, 'SELECT booking.create_tables()')) AS t (n, statement),
+  outcome(statement) o
+ORDER BY n;
+RESET ROLE;
+-- a trigger function does nothing for a stranger
+GRANT CREATE ON SCHEMA public TO regress_booking_nobody;
+SET ROLE regress_booking_nobody;
+CREATE TABLE mine (ticket_id bigint, event_id bigint, capacity integer, cancelled_at timestamptz);
+CREATE TRIGGER t AFTER INSERT OR DELETE ON mine
+  FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
+SELECT code, message FROM outcome('INSERT INTO mine VALUES (1, 1, 1)');
+DROP TRIGGER t ON mine;
+CREATE TRIGGER t AFTER TRUNCATE ON mine EXECUTE FUNCTION booking.ticket_changed();
+SELECT code, message FROM outcome('TRUNCATE mine');
+DROP TRIGGER t ON mine;
+CREATE TRIGGER t AFTER TRUNCATE ON mine EXECUTE FUNCTION booking.event_changed();
+SELECT code, message FROM outcome('TRUNCATE mine');
+DROP TABLE mine;
+SELECT booking.settle_inventory();
+RESET ROLE;
+REVOKE CREATE ON SCHEMA public FROM regress_booking_nobody;
+SELECT * FROM places();
+
+-- a web application with rights on the ticket table alone: the inventory
+-- follows, though he has no right on it
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON booking.ticket TO regress_booking_web;
+SET ROLE regress_booking_web;
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 20), (1, 21);
+UPDATE booking.ticket SET cancelled_at = now() WHERE user_id = 20;
+DELETE FROM booking.ticket WHERE user_id = 21;
+INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 20);
+\echo :LAST_ERROR_SQLSTATE
+SELECT code, message FROM outcome('UPDATE booking.inventory SET available = 1');
+RESET ROLE;
+SELECT * FROM places();
+BEGIN;
+SET LOCAL ROLE regress_booking_web;
+TRUNCATE booking.ticket;
+RESET ROLE;
+SELECT * FROM places();
+ROLLBACK;
+-- and one with rights on the events
+GRANT SELECT, INSERT, UPDATE, DELETE ON booking.event TO regress_booking_web;
+BEGIN;
+SET LOCAL ROLE regress_booking_web;
+INSERT INTO booking.event (event_id, capacity) VALUES (3, 10);
+UPDATE booking.event SET capacity = 20 WHERE event_id = 3;
+UPDATE booking.event SET capacity = 5 WHERE event_id = 3;
+UPDATE booking.event SET event_id = 4 WHERE event_id = 3;
+RESET ROLE;
+SELECT * FROM places() WHERE event_id > 2;
+SET LOCAL ROLE regress_booking_web;
+DELETE FROM booking.event WHERE event_id = 4;
+RESET ROLE;
+SELECT count(*) AS stripes FROM booking.inventory WHERE event_id > 2;
+ROLLBACK;
+REVOKE ALL ON booking.ticket, booking.event FROM regress_booking_web;
+
+-- A trigger that a booking fires runs as the owner of the tables, as one that
+-- a foreign key's action fires does; it can't become anybody else.
+CREATE FUNCTION change_role() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE INFO 'trigger: I am the owner: %',
+    current_user = (SELECT tableowner FROM pg_tables
+                    WHERE schemaname = 'booking' AND tablename = 'ticket');
+  EXECUTE NEW.seat;
+  NEW.seat := NULL;
+  RETURN NEW;
+END
+$$;
+CREATE TRIGGER change_role BEFORE INSERT ON booking.ticket
+  FOR EACH ROW EXECUTE FUNCTION change_role();
+SET ROLE regress_booking_clerk;
+ALTER TABLE booking.ticket ALTER seat SET DEFAULT 'SET ROLE regress_booking_nobody';
+RESET ROLE;
+ALTER TABLE booking.ticket ALTER seat SET DEFAULT 'SET ROLE regress_booking_nobody';
+SET ROLE regress_booking_clerk;
+SELECT booking.book_ticket(1, 1);
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+ALTER TABLE booking.ticket ALTER seat SET DEFAULT 'SET SESSION AUTHORIZATION DEFAULT';
+SET ROLE regress_booking_clerk;
+SELECT booking.book_ticket(1, 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT current_user;
+RESET ROLE;
+DROP TRIGGER change_role ON booking.ticket;
+DROP FUNCTION change_role;
+ALTER TABLE booking.ticket ALTER seat DROP DEFAULT;
+
+-- A hostile search_path: everything that our code might call or read is there,
+-- and raises an error when it is.  The clerk, the administrator and a plain
+-- INSERT get the same answers as without.
+CREATE SCHEMA hostile;
+CREATE FUNCTION hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE 'trapped';
+END
+$$;
+CREATE FUNCTION hostile.eq(bigint, bigint) RETURNS boolean LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN true; END$$;
+CREATE FUNCTION hostile.eq(integer, integer) RETURNS boolean LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN true; END$$;
+CREATE FUNCTION hostile.plus(bigint, bigint) RETURNS bigint LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
+CREATE FUNCTION hostile.minus(integer, bigint) RETURNS bigint LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
+CREATE FUNCTION hostile.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN NULL; END$$;
+CREATE FUNCTION hostile.now() RETURNS timestamptz LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN NULL; END$$;
+CREATE FUNCTION hostile.generate_series(integer, integer) RETURNS SETOF integer LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN NEXT 1; END$$;
+CREATE FUNCTION hostile.to_regclass(text) RETURNS regclass LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN NULL; END$$;
+CREATE FUNCTION hostile.sum_step(bigint, integer) RETURNS bigint LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
+CREATE AGGREGATE hostile.sum(integer) (SFUNC = hostile.sum_step, STYPE = bigint, INITCOND = 0);
+CREATE AGGREGATE hostile.min(integer) (SFUNC = hostile.sum_step, STYPE = bigint, INITCOND = 0);
+CREATE FUNCTION hostile.count_step(bigint) RETURNS bigint LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
+CREATE AGGREGATE hostile.count(*) (SFUNC = hostile.count_step, STYPE = bigint, INITCOND = 0);
+CREATE OPERATOR hostile.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = hostile.eq);
+CREATE OPERATOR hostile.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = hostile.eq);
+CREATE OPERATOR hostile.<> (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = hostile.eq);
+CREATE OPERATOR hostile.+ (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = hostile.plus);
+CREATE OPERATOR hostile.- (LEFTARG = integer, RIGHTARG = bigint, FUNCTION = hostile.minus);
+CREATE TABLE hostile.event (event_id bigint, capacity integer);
+CREATE TABLE hostile.inventory (event_id bigint, stripe integer, available integer);
+CREATE TABLE hostile.ticket (ticket_id bigint, event_id bigint, user_id bigint);
+CREATE TABLE hostile.pg_trigger (tgrelid oid, tgname name);
+CREATE TABLE hostile.pg_class (oid oid);
+GRANT ALL ON SCHEMA hostile TO PUBLIC;
+GRANT ALL ON ALL TABLES IN SCHEMA hostile TO PUBLIC;
+-- a new session, in which nothing has been planned yet
+\c -
+\set SHOW_CONTEXT never
+CREATE TEMP TABLE event (event_id bigint, capacity integer);
+CREATE TEMP TABLE inventory (event_id bigint, stripe integer, available integer);
+CREATE TEMP TABLE ticket (ticket_id bigint, event_id bigint, user_id bigint,
+                          redeemed_at timestamptz, cancelled_at timestamptz);
+CREATE TEMP TABLE pg_trigger (tgrelid oid, tgname name);
+CREATE TEMP TABLE pg_class (oid oid);
+GRANT ALL ON event, inventory, ticket, pg_trigger, pg_class TO PUBLIC;
+SET search_path = pg_temp, hostile, pg_catalog, public;
+-- the trap works
+SELECT 1::bigint = 1::bigint;
+SELECT sum(i) FROM pg_catalog.generate_series(1, 2) i;
+SET ROLE regress_booking_clerk;
+CALL clerks_day();
+SET booking.direct_path = off;
+CALL clerks_day();
+SET booking.split_always = on;
+CALL clerks_day();
+RESET booking.direct_path;
+RESET booking.split_always;
+RESET ROLE;
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 30);
+UPDATE booking.event SET capacity = 99 WHERE event_id OPERATOR(pg_catalog.=) 1;
+INSERT INTO booking.event (event_id, capacity) VALUES (5, 1);
+UPDATE booking.event SET event_id = 6 WHERE event_id OPERATOR(pg_catalog.=) 5;
+DELETE FROM booking.event WHERE event_id OPERATOR(pg_catalog.=) 6;
+SELECT event_id, problem FROM booking.verify();
+SELECT booking.rebuild_inventory(1);
+SELECT booking.create_tables();
+TRUNCATE booking.ticket;
+SELECT event_id, available FROM booking.inventory ORDER BY event_id;
+TRUNCATE booking.ticket, booking.event;
+SELECT event_id FROM booking.inventory;
+SET client_min_messages = warning;
+DROP SCHEMA booking CASCADE;
+RESET client_min_messages;
+CREATE EXTENSION pg_booking;
+SELECT booking.create_tables();
+INSERT INTO booking.event (capacity) VALUES (2);
+SELECT booking.book_ticket(1, 1);
+SELECT booking.book_ticket(1, 2);
+SELECT booking.book_ticket(1, 3);
+SELECT relname FROM pg_catalog.pg_class
+WHERE relnamespace OPERATOR(pg_catalog.=) 'booking'::regnamespace
+  AND relkind OPERATOR(pg_catalog.=) 'r'
+ORDER BY relname;
+-- the columns' defaults are the core's functions, too
+SELECT pg_catalog.count(*) FROM booking.ticket WHERE booked_at IS NULL;
+RESET search_path;
+\c -
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+DROP SCHEMA hostile CASCADE;
+RESET client_min_messages;
+
+-- three tables, one owner
+CREATE ROLE regress_booking_shop;
+ALTER TABLE booking.ticket OWNER TO regress_booking_shop;
+SELECT booking.book_ticket(1, 1);
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.availability(1);
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE booking.ticket OWNER TO CURRENT_USER;
+SELECT booking.cancel_ticket(1);
+
+-- a non-superuser installs it, in a database of his own
+CREATE DATABASE regress_booking_shop OWNER regress_booking_shop;
+SELECT current_database() AS here \gset
+\c regress_booking_shop
+\set SHOW_CONTEXT never
+SET SESSION AUTHORIZATION regress_booking_shop;
+CREATE EXTENSION pg_booking;
+SELECT booking.create_tables();
+INSERT INTO booking.event (capacity) VALUES (3);
+SELECT booking.book_ticket(1, 1);
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 2);
+SELECT booking.cancel_ticket(1);
+SELECT * FROM booking.availability(1);
+SELECT booking.rebuild_inventory(1);
+SELECT * FROM booking.verify();
+-- the schema and the tables are his, the functions are the superuser's
+SELECT nspname, nspowner::regrole FROM pg_namespace WHERE nspname = 'booking';
+SELECT relname, relowner::regrole FROM pg_class
+WHERE relnamespace = 'booking'::regnamespace AND relkind = 'r' ORDER BY relname;
+SELECT DISTINCT rolsuper FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+WHERE pronamespace = 'booking'::regnamespace;
+-- he may let others call them
+GRANT USAGE ON SCHEMA booking TO regress_booking_clerk;
+GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, bigint) TO regress_booking_clerk;
+RESET SESSION AUTHORIZATION;
+SET SESSION AUTHORIZATION regress_booking_clerk;
+SELECT booking.book_ticket(1, 3);
+SELECT booking.cancel_ticket(2);
+\echo :LAST_ERROR_SQLSTATE
+SELECT FROM booking.ticket;
+\echo :LAST_ERROR_SQLSTATE
+RESET SESSION AUTHORIZATION;
+-- what runs in a trigger has his rights, and not those of the functions' owner
+SET SESSION AUTHORIZATION regress_booking_shop;
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
+  AS $$BEGIN RAISE INFO 'I am %', current_user; RETURN NEW; END$$;
+CREATE TRIGGER tell BEFORE INSERT OR UPDATE ON booking.ticket
+  FOR EACH ROW EXECUTE FUNCTION tell();
+RESET SESSION AUTHORIZATION;
+SET SESSION AUTHORIZATION regress_booking_clerk;
+SELECT booking.book_ticket(1, 3);
+RESET SESSION AUTHORIZATION;
+SELECT booking.cancel_ticket(2);
+SET SESSION AUTHORIZATION regress_booking_shop;
+-- he can't replace a function, and can drop the extension
+CREATE OR REPLACE FUNCTION booking.verify(for_event_id bigint DEFAULT NULL)
+RETURNS TABLE (event_id bigint, problem text, expected bigint, found bigint)
+LANGUAGE sql AS 'SELECT 1, NULL, 1, 1 WHERE false';
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM booking.ticket;
+SELECT * FROM booking.verify();
+SET client_min_messages = warning;
+DROP EXTENSION pg_booking CASCADE;
+RESET client_min_messages;
+SELECT count(*) FROM booking.ticket;
+-- without CREATE on the database there is no installing
+RESET SESSION AUTHORIZATION;
+SET SESSION AUTHORIZATION regress_booking_clerk;
+CREATE EXTENSION pg_booking;
+\echo :LAST_ERROR_SQLSTATE
+RESET SESSION AUTHORIZATION;
+\c :here
+\set SHOW_CONTEXT never
+DROP DATABASE regress_booking_shop;
+
+REVOKE ALL ON SCHEMA booking
+FROM regress_booking_clerk, regress_booking_web, regress_booking_nobody;
+DROP PROCEDURE clerks_day;
+DROP OWNED BY regress_booking_clerk, regress_booking_web, regress_booking_nobody,
+  regress_booking_shop;
+DROP ROLE regress_booking_clerk, regress_booking_web, regress_booking_nobody,
+  regress_booking_shop;
+SELECT * FROM damage();
+SELECT * FROM booking.verify();

@@ -1,0 +1,97 @@
+--
+-- What the other tests use.
+--
+-- pg_regress runs all tests in one database.  Each of them begins anew by
+-- CALL afresh(), so that none depends upon what another has left behind; to
+-- run one alone: make installcheck REGRESS="setup dml".
+--
+
+-- The extension and empty tables, whatever was there before.
+CREATE PROCEDURE afresh()
+LANGUAGE plpgsql
+SET client_min_messages = warning
+AS $$
+BEGIN
+  DROP SCHEMA IF EXISTS booking CASCADE;
+  CREATE EXTENSION pg_booking;
+  PERFORM booking.create_tables();
+END
+$$;
+
+-- How a statement ends: 'ok', or the error with its code, as one readable row.
+-- What an error would have changed is rolled back.
+CREATE FUNCTION outcome(statement text)
+RETURNS TABLE (code text, message text, detail text, hint text)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+  EXECUTE statement;
+  code := '00000';
+  message := 'ok';
+  RETURN NEXT;
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS
+    code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+    detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  RETURN NEXT;
+END
+$$;
+
+-- What amcheck finds wrong with the tables and their indexes, if it is there
+-- to be asked: every heap tuple must be in every index.  No row: nothing.
+CREATE FUNCTION damage()
+RETURNS TABLE (relation text, problem text)
+LANGUAGE plpgsql
+SET client_min_messages = warning
+AS $$
+DECLARE
+  rel record;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'amcheck') THEN
+    RETURN;
+  END IF;
+  CREATE EXTENSION IF NOT EXISTS amcheck;
+  FOR rel IN
+    SELECT c.oid::regclass AS name, c.relkind, am.amname
+    FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_am am ON am.oid = c.relam
+    WHERE n.nspname = 'booking' AND c.relkind IN ('r', 'i')
+    ORDER BY c.relname
+  LOOP
+    BEGIN
+      IF rel.relkind = 'r' THEN
+        RETURN QUERY EXECUTE format(
+          'SELECT %L, msg FROM verify_heapam(%L)', rel.name, rel.name);
+      ELSIF rel.amname = 'btree' THEN
+        EXECUTE format('SELECT bt_index_parent_check(%L, true)', rel.name);
+      END IF;
+    EXCEPTION WHEN data_corrupted OR index_corrupted THEN
+      relation := rel.name;
+      problem := SQLERRM;
+      RETURN NEXT;
+    END;
+  END LOOP;
+END
+$$;
+
+-- The places of each event as the inventory, the tickets and availability()
+-- have them, whatever the number of stripes.
+CREATE FUNCTION places()
+RETURNS TABLE (event_id bigint, capacity integer, free bigint, live bigint, cancelled bigint,
+               availability text)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT e.event_id, e.capacity,
+         (SELECT sum(available) FROM booking.inventory i WHERE i.event_id = e.event_id),
+         count(*) FILTER (WHERE t.ticket_id IS NOT NULL AND t.cancelled_at IS NULL),
+         count(*) FILTER (WHERE t.cancelled_at IS NOT NULL),
+         (SELECT format('%s free, %s booked', a.available, a.booked)
+          FROM booking.availability(e.event_id) a)
+  FROM booking.event e LEFT JOIN booking.ticket t USING (event_id)
+  GROUP BY e.event_id, e.capacity
+  ORDER BY e.event_id;
+END
+$$;

@@ -1,0 +1,196 @@
+--
+-- The tables are the user's, the functions are the extension's.
+--
+-- Promises: CREATE EXTENSION makes functions only; create_tables() makes the
+-- tables with the shape that is documented, and may be called again; DROP
+-- EXTENSION is refused while the triggers stand, and CASCADE loses no row;
+-- create_tables() then attaches the triggers again and warns where the
+-- inventory has fallen behind, which rebuild_inventory() mends.
+--
+\set VERBOSITY terse
+
+CREATE EXTENSION pg_booking;
+
+-- functions only, in a schema that is not the extension's
+SELECT p.oid::regprocedure AS function, p.provolatile AS volatility, p.proparallel AS parallel,
+       p.prosecdef AS definer, p.proisstrict AS strict
+FROM pg_depend d
+  JOIN pg_extension x ON x.oid = d.refobjid
+  JOIN pg_proc p ON p.oid = d.objid
+WHERE x.extname = 'pg_booking' AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+ORDER BY p.oid::regprocedure::text COLLATE "C";
+SELECT d.classid::regclass AS something_else
+FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
+WHERE x.extname = 'pg_booking' AND d.deptype = 'e' AND d.classid <> 'pg_proc'::regclass;
+
+-- before create_tables() there is nothing to book
+SELECT booking.book_ticket(1, 1);
+\echo :LAST_ERROR_SQLSTATE
+
+SELECT booking.create_tables();
+
+-- the shape
+SELECT c.relname AS table_name, a.attname AS column_name,
+       format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
+       a.attidentity AS identity, pg_get_expr(d.adbin, d.adrelid) AS default
+FROM pg_class c
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+  LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
+ORDER BY c.relname, a.attnum;
+SELECT tablename, indexdef FROM pg_indexes
+WHERE schemaname = 'booking' ORDER BY tablename, indexname COLLATE "C";
+SELECT conrelid::regclass AS table_name, pg_get_constraintdef(oid) AS definition
+FROM pg_constraint
+WHERE connamespace = 'booking'::regnamespace AND contype IN ('c', 'f')
+ORDER BY 1, 2;
+SELECT tgrelid::regclass AS table_name, tgname, tgfoid::regproc AS function
+FROM pg_trigger
+WHERE tgrelid IN ('booking.event'::regclass, 'booking.ticket'::regclass,
+                  'booking.inventory'::regclass)
+ORDER BY 1, 2;
+
+-- the tables are no members of the extension and belong to who made them
+SELECT count(*) AS members
+FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
+WHERE x.extname = 'pg_booking' AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass;
+SELECT relname, relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AS mine
+FROM pg_class
+WHERE relnamespace = 'booking'::regnamespace AND relkind IN ('r', 'S')
+ORDER BY relname;
+
+-- everything that a user meets is explained
+SELECT p.oid::regprocedure::text AS not_explained
+FROM pg_proc p
+WHERE p.pronamespace = 'booking'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL
+UNION ALL
+SELECT c.oid::regclass::text
+FROM pg_class c
+WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
+  AND obj_description(c.oid, 'pg_class') IS NULL;
+
+-- again, it changes nothing
+INSERT INTO booking.event (name, capacity) VALUES ('concert', 3), ('theatre', 2);
+SELECT booking.book_ticket(1, 100), booking.book_tickets(2, 200, 2);
+CREATE TEMP TABLE before AS
+  SELECT oid, relname, relfilenode, reltuples FROM pg_class
+  WHERE relnamespace = 'booking'::regnamespace;
+CREATE TEMP TABLE triggers_before AS SELECT oid, tgname, tgenabled FROM pg_trigger;
+SELECT booking.create_tables();
+SELECT count(*) AS changed
+FROM before FULL JOIN (SELECT oid, relfilenode FROM pg_class
+                       WHERE relnamespace = 'booking'::regnamespace) now
+  USING (oid, relfilenode)
+WHERE before.relname IS NULL OR now.oid IS NULL;
+SELECT count(*) AS changed
+FROM triggers_before b FULL JOIN pg_trigger t USING (oid, tgname, tgenabled)
+WHERE b.oid IS NULL OR t.oid IS NULL;
+DROP TABLE before, triggers_before;
+SELECT * FROM places();
+
+-- the extension can't go while the triggers stand
+DROP EXTENSION pg_booking;
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.book_ticket(1, 101);
+
+-- what the user adds to the tables is his own, too
+ALTER TABLE booking.ticket ADD COLUMN note text DEFAULT 'none';
+CREATE INDEX ticket_note_idx ON booking.ticket (note);
+CREATE VIEW booking.live AS SELECT * FROM booking.ticket WHERE cancelled_at IS NULL;
+
+-- CASCADE takes functions and triggers, and not one row, column or index
+SET client_min_messages = warning;
+DROP EXTENSION pg_booking CASCADE;
+RESET client_min_messages;
+
+SELECT event_id, name, capacity FROM booking.event ORDER BY event_id;
+SELECT ticket_id, event_id, user_id, note FROM booking.live ORDER BY ticket_id;
+SELECT count(*) AS indexes FROM pg_index WHERE indrelid = 'booking.ticket'::regclass;
+SELECT count(*) AS triggers FROM pg_trigger
+WHERE tgrelid IN ('booking.event'::regclass, 'booking.ticket'::regclass);
+SELECT booking.book_ticket(1, 102);
+\echo :LAST_ERROR_SQLSTATE
+
+-- back again: the functions say what is missing, create_tables() attaches it
+CREATE EXTENSION pg_booking;
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+SELECT booking.book_ticket(1, 102);
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.create_tables();
+SELECT booking.book_ticket(1, 102);
+SELECT * FROM booking.verify();
+
+-- what was written meanwhile, nobody has counted: a warning, and a way to mend
+SET client_min_messages = error;
+DROP EXTENSION pg_booking CASCADE;
+RESET client_min_messages;
+DELETE FROM booking.ticket WHERE event_id = 1;
+INSERT INTO booking.ticket (event_id, user_id, cancelled_at)
+VALUES (1, 103, NULL), (1, 104, now());
+UPDATE booking.event SET capacity = 5 WHERE event_id = 2;
+INSERT INTO booking.event (name, capacity) VALUES ('opera', 7);
+CREATE EXTENSION pg_booking;
+SELECT booking.create_tables();
+SELECT * FROM booking.verify();
+SELECT * FROM booking.verify(2);
+SELECT booking.book_ticket(3, 105);
+\echo :LAST_ERROR_SQLSTATE
+UPDATE booking.event SET capacity = 8 WHERE event_id = 3;
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.rebuild_inventory(event_id) FROM booking.event ORDER BY event_id;
+SELECT * FROM places();
+SELECT booking.book_ticket(3, 105) > 0 AS booked;
+SELECT * FROM booking.verify();
+
+-- a stale inventory that would allow more than there is can't be rebuilt away
+ALTER TABLE booking.ticket DISABLE TRIGGER USER;
+INSERT INTO booking.ticket (event_id, user_id) SELECT 2, u FROM generate_series(1, 9) u;
+ALTER TABLE booking.ticket ENABLE TRIGGER USER;
+SELECT booking.rebuild_inventory(2);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM booking.verify();
+UPDATE booking.ticket SET cancelled_at = now() WHERE event_id = 2 AND user_id > 3;
+SELECT booking.rebuild_inventory(2);
+SELECT * FROM places();
+
+-- a single trigger that was dropped comes back, too
+DROP TRIGGER booking_ticket_changed ON booking.ticket;
+SELECT booking.book_ticket(3, 106);
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO booking.ticket (event_id, user_id) VALUES (3, 106);
+SELECT booking.create_tables();
+SELECT * FROM booking.verify();
+SELECT booking.rebuild_inventory(3);
+INSERT INTO booking.ticket (event_id, user_id) VALUES (3, 107);
+SELECT * FROM places();
+
+-- and a table, with the same warning where it leaves the others alone
+SET client_min_messages = error;
+DROP TABLE booking.inventory;
+RESET client_min_messages;
+SELECT booking.book_ticket(3, 108);
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.create_tables();
+SELECT event_id, problem FROM booking.verify();
+SELECT booking.rebuild_inventory(event_id) FROM booking.event ORDER BY event_id;
+SELECT booking.book_ticket(3, 108) > 0 AS booked;
+DROP VIEW booking.live;
+DROP TABLE booking.ticket;
+SELECT booking.create_tables();
+SELECT event_id, problem FROM booking.verify();
+SELECT booking.rebuild_inventory(event_id) FROM booking.event ORDER BY event_id;
+SELECT * FROM places();
+
+-- CREATE EXTENSION makes no schema where there is one, and takes none away
+SET client_min_messages = error;
+DROP EXTENSION pg_booking CASCADE;
+DROP TABLE booking.event, booking.inventory, booking.ticket;
+RESET client_min_messages;
+SELECT nspname FROM pg_namespace WHERE nspname = 'booking';
+CREATE EXTENSION pg_booking;
+SELECT booking.create_tables();
+INSERT INTO booking.event (capacity) VALUES (1);
+SELECT booking.book_ticket(1, 1);
+SELECT * FROM damage();
+SELECT * FROM booking.verify();

@@ -1,0 +1,88 @@
+# A physical standby refuses whatever writes (25006), answers what only reads,
+# and, once promoted, sells on from where the primary was.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use BookingTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = booking_node('primary', init => { allows_streaming => 1 });
+
+create_booking($primary);
+$primary->safe_psql('postgres', <<~'SQL');
+	INSERT INTO booking.event (event_id, capacity) VALUES (1, 40), (2, 1);
+	SELECT booking.book_ticket(2, 1);
+	SQL
+$primary->backup('backup');
+
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$standby->start;
+
+# Splits, drains and cancellations reach the standby as any other change.
+$primary->safe_psql('postgres', <<~'SQL');
+	SET booking.split_always = on;
+	SELECT booking.book_ticket(1, u) FROM generate_series(1, 12) u;
+	SELECT booking.cancel_ticket(3);
+	SQL
+$primary->wait_for_catchup($standby);
+
+my %writes = (
+	'book_ticket' => 'SELECT booking.book_ticket(1, 1)',
+	'book_ticket of a sold-out event' => 'SELECT booking.book_ticket(2, 1)',
+	'try_book_ticket' => 'SELECT booking.try_book_ticket(1, 1)',
+	'book_tickets' => 'SELECT booking.book_tickets(1, 1, 2)',
+	'cancel_ticket' => 'SELECT booking.cancel_ticket(2)',
+	'transfer_ticket' => 'SELECT booking.transfer_ticket(2, 3)',
+	'redeem_ticket' => 'SELECT booking.redeem_ticket(2)',
+	'rebuild_inventory' => 'SELECT booking.rebuild_inventory(1)',
+	'INSERT' => 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)',
+	'TRUNCATE' => 'TRUNCATE booking.ticket',
+);
+
+# Each of them fails with 25006, and the session goes on.
+sub refuses_to_write
+{
+	my ($node, $what, $before) = @_;
+
+	foreach my $name (sort keys %writes)
+	{
+		my ($status, $out, $err) =
+		  $node->psql('postgres', "\\set VERBOSITY sqlstate\n$before$writes{$name};\nSELECT 1;",
+			on_error_stop => 0);
+
+		like("$out $err", qr/^1 .*ERROR:  25006$/, "$what: $name raises 25006");
+	}
+	return;
+}
+
+refuses_to_write($standby, 'standby', '');
+refuses_to_write($primary, 'read-only session', "SET default_transaction_read_only = on;\n");
+
+is($standby->safe_psql('postgres', 'SELECT * FROM booking.availability(1)'),
+	'40|29|11', 'standby: availability answers');
+is($standby->safe_psql('postgres', 'SELECT * FROM booking.verify()'),
+	'', 'standby: so does verify()');
+
+# A session that was there before the promotion and one that was not.
+my $session = $standby->background_psql('postgres');
+is($session->query_safe('SELECT available FROM booking.availability(1)'),
+	'29', 'a session on the standby looks');
+$primary->stop('immediate');
+$standby->promote;
+is($session->query_safe('SELECT booking.book_ticket(1, 1) > 12'),
+	't', 'promoted: the same session books');
+$session->quit;
+
+check_sound($standby, 'promoted');
+sell_the_rest($standby, $_, "promoted, event $_") foreach 1, 2;
+check_sound($standby, 'promoted, sold out');
+
+$standby->stop;
+done_testing();

@@ -1,0 +1,148 @@
+# A refusal on a sold-out event costs as much as reading a row by its key: it
+# assigns no transaction id, takes no row lock, and writes not a byte of WAL.
+# And calls, refused or not, leave no memory behind.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use BookingTest;
+use Test::More;
+
+# Nobody else writes WAL here.
+my $node = booking_node('refusal', conf => <<~'CONF');
+	autovacuum = off
+	bgwriter_lru_maxpages = 0
+	checkpoint_timeout = 1h
+	wal_level = minimal
+	max_wal_senders = 0
+	jit = off
+	CONF
+
+create_booking($node);
+create_helpers($node);
+$node->safe_psql('postgres', <<~'SQL');
+	INSERT INTO booking.event (event_id, capacity) VALUES (1, 1), (2, 2000), (3, 0);
+	SELECT booking.book_ticket(1, 1);
+	CREATE FUNCTION refusals(event bigint, times integer) RETURNS bigint LANGUAGE plpgsql AS $$
+	DECLARE
+	    refused bigint := 0;
+	BEGIN
+	    FOR i IN 1 .. times LOOP
+	        IF (SELECT status FROM booking.try_book_ticket(event, i)) = 'sold_out' THEN
+	            refused := refused + 1;
+	        END IF;
+	    END LOOP;
+	    RETURN refused;
+	END $$;
+	-- the same as an error, each in a transaction that it ends
+	CREATE PROCEDURE errors(event bigint, times integer) LANGUAGE plpgsql AS $$
+	BEGIN
+	    FOR i IN 1 .. times LOOP
+	        BEGIN
+	            PERFORM booking.book_ticket(event, i);
+	            RAISE 'booked';
+	        EXCEPTION WHEN SQLSTATE 'TK001' THEN
+	            NULL;
+	        END;
+	        COMMIT;
+	    END LOOP;
+	END $$;
+	SQL
+
+# Event 2 is sold to the last by many at once, in many stripes.
+{
+	local $ENV{PGOPTIONS} = '-c booking.split_always=on';
+
+	run_pgbench($node, 'a sale', [ '-c32', '-t70' ],
+		book => "SELECT status FROM booking.try_book_ticket(2, :client_id);\n");
+}
+is($node->safe_psql('postgres', 'SELECT status FROM booking.try_book_ticket(2, 1)'),
+	'sold_out', 'a sale: sold out');
+
+foreach my $event (1, 2, 3)
+{
+	my $session = $node->background_psql('postgres');
+
+	# a first refusal may clear the page of row versions that the sale left
+	is($session->query_safe("SELECT refusals($event, 1)"), '1', "event $event: a first refusal");
+	is( $session->query_safe(<<~SQL), "1000\n0", "event $event: 1000 refusals write no WAL");
+		SELECT pg_current_wal_insert_lsn() AS before \\gset
+		SELECT refusals($event, 1000);
+		SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), :'before');
+		SQL
+	is( $session->query_safe(<<~SQL), '0', "event $event: nor do refusals that are errors");
+		SELECT pg_current_wal_insert_lsn() AS before \\gset
+		CALL errors($event, 100);
+		SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), :'before');
+		SQL
+	is( $session->query_safe(<<~SQL), "sold_out\nt|t", "event $event: no transaction id and no lock on a row");
+		SELECT max(xmax::text) AS before FROM booking.inventory WHERE event_id = $event \\gset
+		BEGIN;
+		SELECT status FROM booking.try_book_ticket($event, 1);
+		SELECT pg_current_xact_id_if_assigned() IS NULL,
+		       (SELECT max(xmax::text) = :'before' FROM booking.inventory WHERE event_id = $event);
+		COMMIT;
+		SQL
+	$session->quit;
+
+	# each session for itself, with nothing remembered
+	is( $node->safe_psql('postgres', <<~SQL), "1\n0", "event $event: nor does a new session's first refusal");
+		SELECT pg_current_wal_insert_lsn() AS before \\gset
+		SELECT refusals($event, 1);
+		SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), :'before');
+		SQL
+}
+
+# A refusal of more than is left, though some are.
+$node->safe_psql('postgres', <<~'SQL');
+	INSERT INTO booking.event (event_id, capacity) VALUES (4, 50);
+	SET booking.split_always = on;
+	SELECT count(booking.book_ticket(4, u)) FROM generate_series(1, 10) u;
+	SQL
+is( $node->safe_psql('postgres', <<~'SQL'), "TK001\nt", 'a quantity that is not there: no transaction id');
+	CREATE PROCEDURE too_many(INOUT state text) LANGUAGE plpgsql AS $$
+	BEGIN
+	    PERFORM booking.book_tickets(4, 1, 41);
+	EXCEPTION WHEN OTHERS THEN
+	    state := SQLSTATE;
+	END $$;
+	BEGIN;
+	CALL too_many('');
+	SELECT pg_current_xact_id_if_assigned() IS NULL;
+	COMMIT;
+	SQL
+
+# ---- memory ----
+
+# How much the memory contexts grow by many calls in one transaction, in kB.
+sub growth
+{
+	my ($what, $call) = @_;
+	my $grown = $node->safe_psql('postgres', <<~SQL);
+		BEGIN;
+		DO \$\$ BEGIN FOR i IN 1 .. 2000 LOOP PERFORM $call; END LOOP; END \$\$;
+		SELECT sum(total_bytes) AS before FROM pg_backend_memory_contexts \\gset
+		DO \$\$ BEGIN FOR i IN 1 .. 100000 LOOP PERFORM $call; END LOOP; END \$\$;
+		SELECT (sum(total_bytes) - :before) / 1024 FROM pg_backend_memory_contexts;
+		ROLLBACK;
+		SQL
+
+	note("100,000 times $what: memory contexts grow by $grown kB");
+	cmp_ok($grown, '<', 1024, "100,000 times $what: memory does not grow by a megabyte");
+	return;
+}
+
+$node->safe_psql('postgres', <<~'SQL');
+	INSERT INTO booking.event (event_id, capacity) SELECT 1000 + i, 1000000 FROM generate_series(0, 99) i;
+	SQL
+growth('refused', 'booking.try_book_ticket(2, i)');
+growth('booked, one event', 'booking.book_ticket(1000, i)');
+growth('booked, 100 events', 'booking.book_ticket(1000 + i % 100, i)');
+growth('availability', 'booking.availability(1000)');
+
+check_sound($node, 'refusals');
+$node->stop;
+done_testing();

@@ -1,0 +1,226 @@
+# What the TAP tests of pg_booking share: a server with the extension, clients
+# that run at once, and the checks that must hold after every stress.
+
+package BookingTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(
+  booking_node create_booking create_helpers
+  run_pgbench start_psql finish_psql wait_for_waiters
+  check_sound check_log sell_the_rest stripes long_run
+);
+
+# Is the long run asked for?  Returns the first argument if so, else the second.
+sub long_run
+{
+	my ($long, $short) = @_;
+
+	return $ENV{BOOKING_TEST_LONG} ? $long : $short;
+}
+
+# A new server, started.  Its log says the SQLSTATE of every message.
+sub booking_node
+{
+	my ($name, %options) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(%{ $options{init} // {} });
+	$node->append_conf('postgresql.conf', <<~CONF . ($options{conf} // ''));
+		max_connections = 200
+		max_prepared_transactions = 10
+		deadlock_timeout = 100ms
+		log_line_prefix = '%m [%p] %e %a '
+		log_statement = none
+		CONF
+	$node->start;
+	return $node;
+}
+
+# The extension and its tables in a database, and amcheck to look at them.
+sub create_booking
+{
+	my ($node, $db) = @_;
+
+	$node->safe_psql($db // 'postgres', <<~'SQL');
+		CREATE EXTENSION amcheck;
+		CREATE EXTENSION pg_booking;
+		SELECT booking.create_tables();
+		SQL
+	return;
+}
+
+# attempt(command): runs it; a refusal that is documented is returned as its
+# SQLSTATE, with what the command did undone.  Anything else ends the client.
+# some_ticket(): any ticket's id.
+sub create_helpers
+{
+	my ($node, $db) = @_;
+
+	$node->safe_psql($db // 'postgres', <<~'SQL');
+		CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
+		BEGIN
+		    EXECUTE command;
+		    RETURN 'done';
+		EXCEPTION
+		    WHEN SQLSTATE 'TK001' OR SQLSTATE 'TK005' OR SQLSTATE 'TK008'
+		      OR SQLSTATE 'P0002' OR SQLSTATE '40P01' THEN
+		        RETURN SQLSTATE;
+		END $$;
+		CREATE FUNCTION some_ticket() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+		    SELECT coalesce((SELECT ticket_id FROM booking.ticket
+		                     WHERE ticket_id >= 1 + floor(random() * (SELECT max(ticket_id) FROM booking.ticket))
+		                     ORDER BY ticket_id LIMIT 1), 1);
+		$$;
+		SQL
+	return;
+}
+
+# Runs pgbench with scripts (name@weight => text); every client must come to
+# its end.  Serialization failures and deadlocks are tried again.
+sub run_pgbench
+{
+	my ($node, $what, $options, %scripts) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my @files;
+	my ($out, $err) = ('', '');
+
+	foreach my $name (sort keys %scripts)
+	{
+		my ($base, $weight) = split /@/, $name;
+
+		append_to_file("$dir/$base", $scripts{$name});
+		push @files, '-f', "$dir/$base" . (defined $weight ? "\@$weight" : '');
+	}
+	my $ok = IPC::Run::run(
+		[
+			'pgbench', '-n', '-h', $node->host, '-p', $node->port,
+			'--max-tries=1000', '-j2', @$options, @files, 'postgres'
+		],
+		'>', \$out, '2>', \$err);
+	ok($ok, "$what: every client came to its end") or diag($out, $err);
+	return $out;
+}
+
+# Starts psql on some SQL without waiting for it.  An error does not end it.
+sub start_psql
+{
+	my ($node, $sql) = @_;
+	my %psql = (out => '', err => '');
+
+	$psql{handle} = IPC::Run::start(
+		[
+			'psql', '-XAtq', '-v', 'VERBOSITY=sqlstate', '-d', $node->connstr('postgres'),
+			'-c', $sql
+		],
+		'<', '/dev/null', '>', \$psql{out}, '2>', \$psql{err},
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	return \%psql;
+}
+
+# Waits for it and returns what it printed, errors included.
+sub finish_psql
+{
+	my ($psql) = @_;
+
+	$psql->{handle}->finish;
+	return $psql->{out} . $psql->{err};
+}
+
+# Waits until that many sessions wait for a lock.
+sub wait_for_waiters
+{
+	my ($node, $count) = @_;
+
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = $count FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+	  or die "there are never $count sessions that wait";
+	return;
+}
+
+# The books are right, no event is oversold, and no table or index is corrupt.
+sub check_sound
+{
+	my ($node, $what, $db) = @_;
+
+	$db //= 'postgres';
+	is($node->safe_psql($db, 'SELECT * FROM booking.verify()'),
+		'', "$what: verify() finds nothing");
+	is($node->safe_psql($db, <<~'SQL'), '', "$what: no event is oversold");
+		SELECT event_id, capacity, count(*)
+		FROM booking.ticket JOIN booking.event USING (event_id)
+		WHERE cancelled_at IS NULL
+		GROUP BY event_id, capacity
+		HAVING count(*) > capacity
+		SQL
+	is($node->safe_psql($db, <<~'SQL'), '', "$what: the tables are sound");
+		SELECT c.relname, h.*
+		FROM pg_class c, verify_heapam(c.oid) h
+		WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
+		SQL
+	my ($status, $out, $err) = $node->psql($db, <<~'SQL');
+		SELECT bt_index_check(c.oid, true)
+		FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+		WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'i'
+		  AND a.amname = 'btree'
+		SQL
+	is("$status$err", '0', "$what: the indexes are sound and complete");
+	return;
+}
+
+# The log tells of no crash, no internal error, and of no error but the
+# SQLSTATEs given.
+sub check_log
+{
+	my ($node, $what, @expected) = @_;
+	my $expected = join '|', @expected, 'none';
+	my @bad = grep {
+		/ (?:ERROR|FATAL|PANIC):  / && !/\] (?:$expected) /
+		  || /PANIC:|TRAP:|terminated by signal/
+	} split /\n/, slurp_file($node->logfile);
+
+	is(join("\n", @bad), '', "$what: nothing unexpected in the log");
+	return;
+}
+
+# Every place that is left can be sold, one by one, and then none.
+sub sell_the_rest
+{
+	my ($node, $event_id, $what, $db) = @_;
+
+	$db //= 'postgres';
+	is( $node->safe_psql($db, <<~SQL), 't', "$what: each place that is left is sold");
+		WITH a AS MATERIALIZED (
+		    SELECT available FROM booking.availability($event_id)
+		)
+		SELECT (SELECT count((booking.try_book_ticket($event_id, n)).ticket_id)
+		        FROM generate_series(1, available + 3) n) = available
+		FROM a
+		SQL
+	is( $node->safe_psql($db, <<~SQL), 'sold_out|0|t', "$what: and then it is sold out");
+		SELECT (SELECT status FROM booking.try_book_ticket($event_id, 0)), available,
+		       capacity = (SELECT count(*) FROM booking.ticket
+		                   WHERE event_id = $event_id AND cancelled_at IS NULL)
+		FROM booking.availability($event_id)
+		SQL
+	is(stripes($node, $event_id, $db), 1, "$what: its inventory is one row");
+	return;
+}
+
+# The number of inventory rows of an event.
+sub stripes
+{
+	my ($node, $event_id, $db) = @_;
+
+	return $node->safe_psql($db // 'postgres',
+		"SELECT count(*) FROM booking.inventory WHERE event_id = $event_id");
+}
+
+1;
