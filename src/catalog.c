@@ -236,7 +236,11 @@ columns_are_plain(const BookingTables *tables, Relation rel)
 	return default_is_clock(rel, tables->ticket_booked_at);
 }
 
-/* Does inserting by the table access method do all that INSERT would? */
+/*
+ * Does inserting by the table access method do all that INSERT would?  As far
+ * as a message tells when the answer changes; booking_ticket_is_plain() asks
+ * the rest.
+ */
 static bool
 ticket_is_plain(const BookingTables *tables, Relation rel)
 {
@@ -251,8 +255,7 @@ ticket_is_plain(const BookingTables *tables, Relation rel)
 		(constr == NULL || constr->num_check == 0) &&
 		columns_are_plain(tables, rel) &&
 		!has_foreign_insert_trigger(tables, rel) &&
-		!has_superclass(RelationGetRelid(rel)) &&
-		find_inheritance_children(RelationGetRelid(rel), NoLock) == NIL;
+		!has_superclass(RelationGetRelid(rel));
 }
 
 /* Has the inventory columns or CHECKs that create_tables() did not make? */
@@ -520,6 +523,18 @@ booking_end(BookingCall *call)
 	table_close(call->inventory, NoLock);
 	if (call->ticket != NULL)
 		table_close(call->ticket, NoLock);
+}
+
+/*
+ * May the direct path insert tickets?  Whether there are child tables is asked
+ * at each call, for nobody tells when the last one has gone.
+ */
+bool
+booking_ticket_is_plain(const BookingCall *call)
+{
+	return call->tables.ticket_is_plain &&
+		(!call->ticket->rd_rel->relhassubclass ||
+		 find_inheritance_children(call->tables.ticket, NoLock) == NIL);
 }
 
 /* Is rel the table with that OID, or a partition of it at any depth? */

@@ -88,6 +88,7 @@ extern bool booking_begin_again(BookingCall *call, const BookingTables *tables);
 extern void booking_guard_search_path(BookingCall *call);
 extern void booking_begin_read(BookingCall *call);
 extern void booking_end(BookingCall *call);
+extern bool booking_ticket_is_plain(const BookingCall *call);
 extern bool booking_is_our_table(Relation rel, Oid table);
 
 /* ---- plan.c: SQL that is planned once ---- */

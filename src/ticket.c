@@ -219,7 +219,7 @@ void
 booking_insert_tickets(BookingCall *call, int64 event_id, Datum user_id,
 					   int32 quantity, Datum *ticket_ids)
 {
-	if (booking_direct_path && call->tables.ticket_is_plain)
+	if (booking_direct_path && booking_ticket_is_plain(call))
 		insert_directly(call, event_id, user_id, quantity, ticket_ids);
 	else
 		insert_by_sql(call, event_id, user_id, quantity, ticket_ids);
