@@ -199,6 +199,75 @@ DROP TRIGGER change_role ON booking.ticket;
 DROP FUNCTION change_role;
 ALTER TABLE booking.ticket ALTER seat DROP DEFAULT;
 
+-- The owner's own code, unlike ours, may name things without their schema.  The
+-- clerk's search_path does not decide what that means: it runs as the owner.
+CREATE TABLE public.audit (who text);
+CREATE FUNCTION write_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO audit VALUES (current_user);
+  RETURN NULL;
+END
+$$;
+CREATE SCHEMA regress_booking_evil AUTHORIZATION regress_booking_clerk;
+SET ROLE regress_booking_clerk;
+CREATE TABLE regress_booking_evil.audit (who text);
+CREATE FUNCTION regress_booking_evil.run() RETURNS trigger LANGUAGE plpgsql AS
+  $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
+CREATE TRIGGER run BEFORE INSERT ON regress_booking_evil.audit
+  FOR EACH ROW EXECUTE FUNCTION regress_booking_evil.run();
+GRANT ALL ON SCHEMA regress_booking_evil TO PUBLIC;
+GRANT ALL ON regress_booking_evil.audit TO PUBLIC;
+RESET ROLE;
+CREATE TRIGGER write_audit AFTER INSERT OR UPDATE ON booking.ticket
+  FOR EACH ROW EXECUTE FUNCTION write_audit();
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 77) RETURNING ticket_id AS id \gset
+SELECT set_config('booking_test.id', :'id', false) IS NULL AS id_is_null;
+SET ROLE regress_booking_clerk;
+SET search_path = regress_booking_evil, public;
+SELECT statement, o.code, o.message
+FROM (VALUES
+  (1, 'SELECT booking.book_ticket(1, 1)'),
+  (2, 'SELECT booking.try_book_ticket(1, 1)'),
+  (3, 'SELECT booking.cancel_ticket(current_setting(''booking_test.id'')::bigint)'),
+  (4, 'SELECT booking.redeem_ticket(current_setting(''booking_test.id'')::bigint)'),
+  (5, 'SELECT booking.transfer_ticket(current_setting(''booking_test.id'')::bigint, 1)'))
+  AS t (n, statement),
+  public.outcome(statement) o
+ORDER BY n;
+SHOW search_path;
+RESET search_path;
+RESET ROLE;
+-- with a search_path of its own, or called by the owner himself, it works
+SELECT count(booking.book_ticket(1, 1)) FROM generate_series(1, 1);
+ALTER FUNCTION write_audit() SET search_path = public, pg_temp;
+SET ROLE regress_booking_clerk;
+SET search_path = regress_booking_evil, public;
+SELECT count(booking.book_ticket(1, 1)) FROM generate_series(1, 1);
+SHOW search_path;
+RESET search_path;
+RESET ROLE;
+SELECT count(*) AS rows, bool_and(who = current_user) AS as_owner FROM public.audit;
+DROP TRIGGER write_audit ON booking.ticket;
+DROP FUNCTION write_audit;
+DROP TABLE public.audit;
+-- the same of a function in an index, on the direct path
+CREATE FUNCTION label(bigint) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+  $$BEGIN RETURN lookup($1); END$$;
+CREATE FUNCTION public.lookup(bigint) RETURNS text LANGUAGE sql IMMUTABLE
+  RETURN 'user ' || $1;
+CREATE INDEX ticket_label ON booking.ticket (label(user_id));
+SET ROLE regress_booking_clerk;
+CREATE FUNCTION regress_booking_evil.lookup(bigint) RETURNS text LANGUAGE plpgsql
+  AS $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
+SET search_path = regress_booking_evil, public;
+SELECT code, message FROM public.outcome('SELECT booking.book_ticket(1, 1)');
+RESET search_path;
+RESET ROLE;
+DROP FUNCTION label CASCADE;
+DROP FUNCTION public.lookup;
+DROP SCHEMA regress_booking_evil CASCADE;
+SELECT * FROM booking.verify();
+
 -- A hostile search_path: everything that our code might call or read is there,
 -- and raises an error when it is.  The clerk, the administrator and a plain
 -- INSERT get the same answers as without.
