@@ -53,7 +53,7 @@ booking_error_sold_out(int64 event_id, int32 quantity, int64 left)
 				 errmsg("event " INT64_FORMAT " has too few places left", event_id),
 			 errdetail("Places left: " INT64_FORMAT "; asked for: %d.",
 					   left, quantity),
-			 errhint("Places come back when tickets are cancelled or the capacity is raised. To get this answer as data and not as an error, call booking.try_book_ticket().")));
+			 errhint("Places come back when tickets are cancelled or the capacity is raised.")));
 }
 
 /* P0002: there is no such event. */
@@ -63,7 +63,7 @@ booking_error_no_event(int64 event_id)
 	ereport(ERROR,
 			(errcode(ERRCODE_NO_DATA_FOUND),
 			 errmsg("event " INT64_FORMAT " does not exist", event_id),
-			 errhint("An event is a row of booking.event, committed by whoever inserted it.")));
+			 errhint("Insert it into booking.event first. If another transaction did, it must have committed.")));
 }
 
 /* 55000: the event is there and its inventory is not. */

@@ -168,6 +168,22 @@ foreach my $ddl ('DROP EXTENSION pg_booking CASCADE', 'DROP TABLE booking.event,
 }
 $node->safe_psql('postgres', 'SELECT booking.rebuild_inventory(1)');
 
+# Where the inventory can't be written any more, the commit says so, and fails.
+foreach my $ddl ('DROP CONSTRAINT inventory_pkey', "ALTER available TYPE text USING 'x' || available")
+{
+	my ($status, $out, $err) = $node->psql('postgres', <<~SQL);
+		\\set VERBOSITY sqlstate
+		SET statement_timeout = '20s';
+		BEGIN;
+		SELECT count(booking.book_ticket(1, u)) FROM generate_series(1, 30) u;
+		ALTER TABLE booking.inventory DROP CONSTRAINT inventory_available_check;
+		ALTER TABLE booking.inventory $ddl;
+		COMMIT;
+		SQL
+	like($err, qr/ERROR:  55000/, "after bookings in the same transaction: $ddl");
+}
+check_sound($node, 'after transactions that could not commit');
+
 # ---- under load ----
 
 my @steps = (
