@@ -159,29 +159,35 @@ BEGIN
         COMMENT ON COLUMN booking.ticket.cancelled_at IS 'When the ticket was cancelled and its place came back; null: it is live.';
     END IF;
 
+    -- by what they do, not by their names: 29 is INSERT, UPDATE, DELETE for each
+    -- row, 32 is TRUNCATE
     IF NOT EXISTS (SELECT FROM pg_trigger
-                   WHERE tgrelid = 'booking.event'::regclass AND tgname = 'booking_event_changed') THEN
+                   WHERE tgrelid = 'booking.event'::regclass AND tgtype & 29 = 29
+                     AND tgfoid = 'booking.event_changed()'::regprocedure) THEN
         CREATE TRIGGER booking_event_changed
             AFTER INSERT OR UPDATE OR DELETE ON booking.event
             FOR EACH ROW EXECUTE FUNCTION booking.event_changed();
         was_incomplete := true;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_trigger
-                   WHERE tgrelid = 'booking.event'::regclass AND tgname = 'booking_event_truncated') THEN
+                   WHERE tgrelid = 'booking.event'::regclass AND tgtype & 32 = 32
+                     AND tgfoid = 'booking.event_changed()'::regprocedure) THEN
         CREATE TRIGGER booking_event_truncated
             AFTER TRUNCATE ON booking.event
             FOR EACH STATEMENT EXECUTE FUNCTION booking.event_changed();
         was_incomplete := true;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_trigger
-                   WHERE tgrelid = 'booking.ticket'::regclass AND tgname = 'booking_ticket_changed') THEN
+                   WHERE tgrelid = 'booking.ticket'::regclass AND tgtype & 29 = 29
+                     AND tgfoid = 'booking.ticket_changed()'::regprocedure) THEN
         CREATE TRIGGER booking_ticket_changed
             AFTER INSERT OR UPDATE OR DELETE ON booking.ticket
             FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
         was_incomplete := true;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_trigger
-                   WHERE tgrelid = 'booking.ticket'::regclass AND tgname = 'booking_ticket_truncated') THEN
+                   WHERE tgrelid = 'booking.ticket'::regclass AND tgtype & 32 = 32
+                     AND tgfoid = 'booking.ticket_changed()'::regprocedure) THEN
         CREATE TRIGGER booking_ticket_truncated
             AFTER TRUNCATE ON booking.ticket
             FOR EACH STATEMENT EXECUTE FUNCTION booking.ticket_changed();

@@ -265,7 +265,67 @@ RESET search_path;
 RESET ROLE;
 DROP FUNCTION label CASCADE;
 DROP FUNCTION public.lookup;
+-- and of one in an index's predicate, which is evaluated when the index is opened
+CREATE FUNCTION floor_of(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
+  $$BEGIN RETURN helper($1); END$$;
+CREATE FUNCTION public.helper(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN $1;
+CREATE INDEX ticket_vip ON booking.ticket (user_id) WHERE user_id > floor_of(5);
+\c -
+\set SHOW_CONTEXT never
+SET ROLE regress_booking_clerk;
+CREATE FUNCTION regress_booking_evil.helper(bigint) RETURNS bigint LANGUAGE plpgsql
+  AS $$BEGIN RAISE EXCEPTION 'evil code as %', current_user; END$$;
+SET search_path = regress_booking_evil, public;
+SELECT code, message FROM public.outcome('SELECT booking.book_ticket(1, 1)');
+RESET search_path;
+RESET ROLE;
+DROP FUNCTION floor_of CASCADE;
+DROP FUNCTION public.helper;
 DROP SCHEMA regress_booking_evil CASCADE;
+
+-- Somebody who comes by a view needs no right on the schema, nor on anything
+-- that is behind the view.
+CREATE VIEW public.my_tickets AS SELECT event_id, user_id FROM booking.ticket;
+GRANT INSERT ON public.my_tickets TO regress_booking_nobody;
+\c -
+\set SHOW_CONTEXT never
+SET ROLE regress_booking_nobody;
+INSERT INTO public.my_tickets VALUES (1, 1);
+RESET ROLE;
+DROP VIEW public.my_tickets;
+
+-- The owner's own policies hide tickets from him, not from what keeps the books.
+CREATE ROLE regress_booking_owner;
+GRANT ALL ON SCHEMA booking TO regress_booking_owner;
+ALTER TABLE booking.event OWNER TO regress_booking_owner;
+ALTER TABLE booking.inventory OWNER TO regress_booking_owner;
+ALTER TABLE booking.ticket OWNER TO regress_booking_owner;
+ALTER TABLE booking.ticket ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY own ON booking.ticket USING (user_id = 4711);
+ALTER TABLE booking.event ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY own ON booking.event USING (event_id = 1);
+SET ROLE regress_booking_owner;
+SELECT count(*) FROM booking.ticket;
+DELETE FROM booking.event WHERE event_id = 1;
+\echo :LAST_ERROR_SQLSTATE
+TRUNCATE booking.event;
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+BEGIN;
+TRUNCATE booking.ticket;
+SELECT capacity - available AS taken FROM booking.availability(1);
+SELECT capacity - available AS taken FROM booking.availability(2);
+SELECT * FROM booking.verify();
+ROLLBACK;
+ALTER TABLE booking.ticket DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE booking.event DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+DROP POLICY own ON booking.ticket;
+DROP POLICY own ON booking.event;
+ALTER TABLE booking.event OWNER TO CURRENT_USER;
+ALTER TABLE booking.inventory OWNER TO CURRENT_USER;
+ALTER TABLE booking.ticket OWNER TO CURRENT_USER;
+REVOKE ALL ON SCHEMA booking FROM regress_booking_owner;
+DROP ROLE regress_booking_owner;
 SELECT * FROM booking.verify();
 
 -- A hostile search_path: everything that our code might call or read is there,
@@ -330,11 +390,15 @@ SET ROLE regress_booking_clerk;
 CALL clerks_day();
 SET booking.direct_path = off;
 CALL clerks_day();
-SET booking.split_always = on;
-CALL clerks_day();
 RESET booking.direct_path;
-RESET booking.split_always;
+SET booking.split_always = on;
+\echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
+SET booking.split_always = on;
+SET ROLE regress_booking_clerk;
+CALL clerks_day();
+RESET ROLE;
+RESET booking.split_always;
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 30);
 UPDATE booking.event SET capacity = 99 WHERE event_id OPERATOR(pg_catalog.=) 1;
 INSERT INTO booking.event (event_id, capacity) VALUES (5, 1);

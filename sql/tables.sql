@@ -193,6 +193,12 @@ SELECT booking.create_tables();
 INSERT INTO booking.event (capacity) VALUES (1);
 SELECT booking.book_ticket(1, 1);
 
+-- a trigger of another name is still ours: no second one is attached
+ALTER TRIGGER booking_ticket_changed ON booking.ticket RENAME TO a_first;
+SELECT booking.create_tables();
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'booking.ticket'::regclass ORDER BY tgname;
+ALTER TRIGGER a_first ON booking.ticket RENAME TO booking_ticket_changed;
+
 -- A transaction that has booked many tickets holds some places ahead, and gives
 -- them back at its end; whatever it has done to the tables meanwhile.
 INSERT INTO booking.event (capacity) VALUES (1000), (1000);

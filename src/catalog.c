@@ -9,7 +9,7 @@
  * when it is complete, and forgotten as soon as an invalidation message names
  * one of its relations.  Messages are read when a lock is acquired; so a call
  * locks the tables first and then asks whether what it knew of them still
- * holds (booking_begin).
+ * holds (open_tables).
  *
  * A ticket table is "plain" when inserting a row into it by the table access
  * method is all that an INSERT would do.  Then the direct path is used; every
@@ -22,6 +22,7 @@
 #include "pg_booking.h"
 
 #include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/parallel.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -29,13 +30,14 @@
 #include "catalog/partition.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "parser/parse_func.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -84,7 +86,7 @@ static const ColumnSpec ticket_columns[] = {
 static BookingTables known;
 static bool known_is_valid = false;
 
-/* Moves on at every invalidation, so that a load notices one that came late. */
+/* Moves on at every message that makes us forget. */
 static uint64 generation = 0;
 
 /* Forgets what is known when a message is about one of our relations. */
@@ -294,9 +296,12 @@ check_inventory(const BookingTables *tables, Relation rel)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		Form_pg_index form = index->rd_index;
-		bool		simple = index->rd_rel->relam == BTREE_AM_OID &&
-		RelationGetIndexExpressions(index) == NIL &&
-		RelationGetIndexPredicate(index) == NIL;
+		HeapTuple	tuple = index->rd_indextuple;
+		bool		simple;
+
+		simple = index->rd_rel->relam == BTREE_AM_OID &&
+			heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) &&
+			heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
 
 		if (form->indisprimary && form->indimmediate &&
 			form->indnkeyatts == 2 &&
@@ -324,13 +329,17 @@ find_table(Oid schema, const char *name)
 	return oid;
 }
 
-/* The OID of a trigger function of ours; the extension made it. */
+/*
+ * The OID of a trigger function of ours, or InvalidOid.  Looked up without
+ * asking what the current user, who may have come by a view, may see.
+ */
 static Oid
-find_trigger_function(const char *name)
+find_trigger_function(Oid schema, const char *name)
 {
-	return LookupFuncName(list_make2(makeString(BOOKING_SCHEMA),
-									 makeString(pstrdup(name))),
-						  0, NULL, false);
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(schema));
 }
 
 /*
@@ -342,6 +351,7 @@ inspect(BookingTables *tables, Relation event, Relation inventory,
 		Relation ticket)
 {
 	Oid			owner = ticket->rd_rel->relowner;
+	Oid			schema = RelationGetNamespace(ticket);
 
 	find_columns(tables, event, event_columns);
 	find_columns(tables, inventory, inventory_columns);
@@ -354,8 +364,8 @@ inspect(BookingTables *tables, Relation event, Relation inventory,
 							"Give them the same owner by ALTER TABLE ... OWNER TO.");
 	tables->owner = owner;
 
-	tables->ticket_trigger = find_trigger_function("ticket_changed");
-	tables->event_trigger = find_trigger_function("event_changed");
+	tables->ticket_trigger = find_trigger_function(schema, "ticket_changed");
+	tables->event_trigger = find_trigger_function(schema, "event_changed");
 	if (!has_our_triggers(event, tables->event_trigger) ||
 		!has_our_triggers(ticket, tables->ticket_trigger))
 		booking_error_shape("A trigger of pg_booking is missing from table event or ticket.",
@@ -367,71 +377,88 @@ inspect(BookingTables *tables, Relation event, Relation inventory,
 			booking_identity_sequence(ticket, tables->ticket_ticket_id);
 }
 
-/* Looks everything up and publishes it, unless it has changed meanwhile. */
+/* Finds the tables by their names. */
 static void
-load(void)
+find_tables(BookingTables *tables)
 {
-	BookingTables tables = {0};
-	uint64		started = generation;
 	Oid			schema = get_namespace_oid(BOOKING_SCHEMA, true);
+
+	tables->event = find_table(schema, "event");
+	tables->ticket = find_table(schema, "ticket");
+	tables->inventory = find_table(schema, "inventory");
+}
+
+/*
+ * Locks the tables that have our names now, and still do when they are locked.
+ * A lock that is held already is not given up on the way, so that this comes
+ * to an end however many messages there are.
+ */
+static void
+lock_tables(BookingTables *tables, LOCKMODE lockmode)
+{
+	BookingTables found;
+
+	find_tables(&found);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		*tables = found;
+		LockRelationOid(tables->event, AccessShareLock);
+		LockRelationOid(tables->ticket, lockmode);
+		LockRelationOid(tables->inventory, lockmode);
+		find_tables(&found);
+	} while (found.event != tables->event || found.ticket != tables->ticket ||
+			 found.inventory != tables->inventory);
+}
+
+/*
+ * Looks everything up, under the locks, and publishes it.  ROW EXCLUSIVE keeps
+ * away whatever would change it; under a weaker lock it is published only if
+ * no message has come meanwhile, and good for this call in any case.
+ */
+static void
+load(BookingTables *tables, LOCKMODE lockmode)
+{
+	uint64		started;
 	Relation	event;
 	Relation	inventory;
 	Relation	ticket;
 
-	tables.event = find_table(schema, "event");
-	tables.ticket = find_table(schema, "ticket");
-	tables.inventory = find_table(schema, "inventory");
+	memset(tables, 0, sizeof(*tables));
+	lock_tables(tables, lockmode);
+	started = generation;
+	event = table_open(tables->event, NoLock);
+	ticket = table_open(tables->ticket, NoLock);
+	inventory = table_open(tables->inventory, NoLock);
+	inspect(tables, event, inventory, ticket);
+	table_close(inventory, NoLock);
+	table_close(ticket, NoLock);
+	table_close(event, AccessShareLock);
 
-	event = try_table_open(tables.event, AccessShareLock);
-	ticket = try_table_open(tables.ticket, AccessShareLock);
-	inventory = try_table_open(tables.inventory, AccessShareLock);
-	if (event != NULL && ticket != NULL && inventory != NULL &&
-		started == generation)
+	if (lockmode == RowExclusiveLock || started == generation)
 	{
-		inspect(&tables, event, inventory, ticket);
-		if (started == generation)
-		{
-			known = tables;
-			known_is_valid = true;
-		}
+		known = *tables;
+		known_is_valid = true;
 	}
-	if (inventory != NULL)
-		table_close(inventory, AccessShareLock);
-	if (ticket != NULL)
-		table_close(ticket, AccessShareLock);
-	if (event != NULL)
-		table_close(event, AccessShareLock);
 }
 
 /*
- * Opens and locks ticket and inventory; on return what is known of them is
- * true, and stays true for as long as the locks are held.
+ * Opens and locks ticket and inventory; what is known of them then is true,
+ * and stays true for as long as the locks are held.
  */
 static void
 open_tables(BookingCall *call, LOCKMODE lockmode)
 {
-	for (;;)
+	if (known_is_valid)
 	{
-		uint64		started;
-
-		CHECK_FOR_INTERRUPTS();
-		while (!known_is_valid)
-		{
-			CHECK_FOR_INTERRUPTS();
-			load();
-		}
-		started = generation;
 		call->tables = known;
-		call->ticket = try_table_open(call->tables.ticket, lockmode);
-		call->inventory = try_table_open(call->tables.inventory, lockmode);
-		if (call->ticket != NULL && call->inventory != NULL &&
-			started == generation)
-			return;
-		if (call->inventory != NULL)
-			table_close(call->inventory, lockmode);
-		if (call->ticket != NULL)
-			table_close(call->ticket, lockmode);
+		LockRelationOid(call->tables.ticket, lockmode);
+		LockRelationOid(call->tables.inventory, lockmode);
 	}
+	if (!known_is_valid)
+		load(&call->tables, lockmode);
+	call->ticket = table_open(call->tables.ticket, NoLock);
+	call->inventory = table_open(call->tables.inventory, NoLock);
 }
 
 /* Becomes the tables' owner; an error restores the user as any error does. */
@@ -511,6 +538,18 @@ booking_begin_read(BookingCall *call)
 {
 	open_tables(call, AccessShareLock);
 	become_owner(call);
+}
+
+/* Checks that the tables are there and of the right shape; keeps no lock. */
+void
+booking_check_tables(void)
+{
+	BookingCall call;
+
+	booking_begin_read(&call);
+	booking_end(&call);
+	UnlockRelationOid(call.tables.inventory, AccessShareLock);
+	UnlockRelationOid(call.tables.ticket, AccessShareLock);
 }
 
 /* Ends a call.  The locks stay until the end of the transaction. */

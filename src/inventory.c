@@ -44,9 +44,9 @@
  * for a stripe while holding one taken in the same call: no deadlock.
  *
  * Isolation.  Under REPEATABLE READ and SERIALIZABLE the transaction's
- * snapshot shows the stripes, nothing remembered is used, and a stripe that
- * was changed since is 40001; so is a refusal that the newest state does not
- * support.
+ * snapshot shows the stripes, nothing remembered is used but what it wrote
+ * itself, and a stripe that was changed since is 40001; so is a refusal that
+ * the newest state does not support.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -75,7 +75,10 @@ typedef struct Remembered
 
 static Remembered remembered[REMEMBERED_EVENTS];
 
-/* Has this transaction deleted a stripe? */
+/*
+ * Has this transaction deleted a stripe?  Then what it sees as alone may not be
+ * so any more after a roll-back, or to others.
+ */
 static bool stripe_was_deleted = false;
 
 /* The place for what is remembered of the event, whosever it is now. */
@@ -105,7 +108,7 @@ remember(int64 event_id, const Stripe *stripe, bool alone)
 	place->event_id = event_id;
 	place->tid = stripe->tid;
 	place->xmin = stripe->xmin;
-	place->alone = alone;
+	place->alone = alone && !stripe_was_deleted;
 }
 
 /* Forgets all stripes: the inventory may have been rewritten. */
@@ -115,54 +118,20 @@ booking_forget_stripes(void)
 	memset(remembered, 0, sizeof(remembered));
 }
 
-/*
- * That stripe 0 is alone may have been seen after this transaction deleted
- * another.  When the deletion is rolled back, or left to a prepared
- * transaction, it is no longer so.
- */
-static void
-doubt_alone(void)
-{
-	if (!stripe_was_deleted)
-		return;
-	for (int i = 0; i < REMEMBERED_EVENTS; i++)
-		remembered[i].alone = false;
-}
-
-/* At the end of a transaction. */
+/* At the end of a transaction: what it deleted is no longer its own affair. */
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	switch (event)
-	{
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			doubt_alone();
-			stripe_was_deleted = false;
-			break;
-		case XACT_EVENT_COMMIT:
-			stripe_was_deleted = false;
-			break;
-		default:
-			break;
-	}
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
+		stripe_was_deleted = false;
 }
 
-/* At the end of a subtransaction. */
-static void
-at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
-					  SubTransactionId parent, void *arg)
-{
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		doubt_alone();
-}
-
-/* Registers the callbacks; once a session. */
+/* Registers the callback; once a session. */
 void
 booking_inventory_init(void)
 {
 	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_subtransaction_end, NULL);
 }
 
 /* Remembers the stripe that was just changed, and whether it was deleted. */
@@ -201,12 +170,24 @@ change_remembered(BookingCall *call, int64 event_id, int64 delta, int64 *left)
 	int32		more = 0;
 	bool		alone;
 
-	if (place == NULL || IsolationUsesXactSnapshot())
+	if (place == NULL ||
+		(IsolationUsesXactSnapshot() &&
+		 !TransactionIdIsCurrentTransactionId(place->xmin)))
 		return STRIPE_GONE;
 	stripe.tid = place->tid;
+	stripe.xmin = place->xmin;
 	if (delta < 0)
 		more = reserve_wish(event_id, (int32) -delta);
 	result = stripe_change(call, event_id, &stripe, delta, &more, false);
+
+	if (result == STRIPE_CHANGED)
+	{
+		changed(event_id, &stripe, false);
+		reserve_add(call, event_id, more);
+		return result;
+	}
+	if (result != STRIPE_SHORT)
+		return STRIPE_GONE;
 
 	/*
 	 * Where others have written it since, it may have been split.  The TID
@@ -215,16 +196,8 @@ change_remembered(BookingCall *call, int64 event_id, int64 delta, int64 *left)
 	alone = place->alone && stripe.number == 0 &&
 		ItemPointerEquals(&stripe.tid, &place->tid) &&
 		TransactionIdEquals(stripe.xmin, place->xmin);
-	if (result == STRIPE_CHANGED)
-	{
-		changed(event_id, &stripe, alone);
-		reserve_add(call, event_id, more);
-	}
-	else if (result == STRIPE_SHORT && alone)
-		*left = stripe.available;
-	else
-		return STRIPE_GONE;
-	return result;
+	*left = stripe.available;
+	return alone ? STRIPE_SHORT : STRIPE_GONE;
 }
 
 /*
@@ -339,18 +312,20 @@ split(BookingCall *call, int64 event_id)
 {
 	Remembered *place = recall(event_id);
 	Stripe	   *mine = NULL;
+	ItemPointerData tid;
 	StripeSet	set;
 	Snapshot	snapshot;
 	int			bits;
 
 	if (place == NULL || IsolationUsesXactSnapshot())
 		return;
+	tid = place->tid;
 	snapshot = read_stripes(call, event_id, &set);
 	UnregisterSnapshot(snapshot);
 
 	for (int i = 0; i < set.count && mine == NULL; i++)
 	{
-		if (ItemPointerEquals(&set.stripe[i].tid, &place->tid))
+		if (ItemPointerEquals(&set.stripe[i].tid, &tid))
 			mine = &set.stripe[i];
 	}
 	if (mine == NULL || mine->available < 2)
@@ -370,6 +345,27 @@ split(BookingCall *call, int64 event_id)
 }
 
 /*
+ * Under an old snapshot, is the answer that it gives still true?  40001 where
+ * the newest state has the places, or the event, that it does not show.
+ */
+static void
+check_refusal(BookingCall *call, int64 event_id, int32 quantity,
+			  const StripeSet *seen)
+{
+	StripeSet	newest;
+	Snapshot	snapshot;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	stripe_read_all(call, event_id, snapshot, &newest);
+	UnregisterSnapshot(snapshot);
+	if ((newest.count == 0) != (seen->count == 0) ||
+		(newest.count > 0 && newest.total >= quantity))
+		booking_error_conflict();
+}
+
+/*
  * Locks stripe 0, which whoever needs several stripes does first.  False
  * where the event has gone meanwhile.
  */
@@ -382,9 +378,11 @@ lock_first_stripe(BookingCall *call, int64 event_id)
 		Snapshot	snapshot = read_stripes(call, event_id, &set);
 		StripeChange result;
 
+		CHECK_FOR_INTERRUPTS();
 		if (set.count == 0)
 		{
 			UnregisterSnapshot(snapshot);
+			check_refusal(call, event_id, 0, &set);
 			return false;
 		}
 		result = stripe_change(call, event_id, &set.stripe[0], 0, NULL, true);
@@ -456,27 +454,6 @@ gather(BookingCall *call, int64 event_id, int32 quantity, int64 *left)
 }
 
 /*
- * Under an old snapshot, is the answer that it gives still true?  40001 where
- * the newest state has the places, or the event, that it does not show.
- */
-static void
-check_refusal(BookingCall *call, int64 event_id, int32 quantity,
-			  const StripeSet *seen)
-{
-	StripeSet	newest;
-	Snapshot	snapshot;
-
-	if (!IsolationUsesXactSnapshot())
-		return;
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	stripe_read_all(call, event_id, snapshot, &newest);
-	UnregisterSnapshot(snapshot);
-	if ((newest.count == 0) != (seen->count == 0) ||
-		(newest.count > 0 && newest.total >= quantity))
-		booking_error_conflict();
-}
-
-/*
  * Tries once to take the places, by all stripes as they are now.  Returns
  * true when there is an answer, in *result; false: others were quicker, or
  * were waited for (*waited): look again.
@@ -518,50 +495,12 @@ take_once(BookingCall *call, int64 event_id, int32 quantity, bool *waited,
 }
 
 /*
- * Takes quantity places (1 or more) of the event, all or none, and holds the
- * rows they came from locked until the transaction ends.
- *
- * TAKE_SOLD_OUT: fewer are left, *left of them; said only when it is true, also
- * of what others have taken and not yet committed.  TAKE_NO_EVENT: the event
- * has no inventory.  Neither locks anything, but after a search through
- * several stripes.  Raises 40001 as the isolation level demands, and whatever
- * waiting for a lock may raise.
- */
-TakeResult
-booking_take(BookingCall *call, int64 event_id, int32 quantity, int64 *left)
-{
-	bool		waited = false;
-	TakeResult	result = TAKE_DONE;
-	int64		reserved;
-
-	if (reserve_use(event_id, quantity))
-		return TAKE_DONE;
-	reserved = reserve_forget(event_id);
-	if (reserved > 0 && !booking_give(call, event_id, (int32) reserved))
-		return TAKE_NO_EVENT;
-
-	switch (change_remembered(call, event_id, -(int64) quantity, left))
-	{
-		case STRIPE_SHORT:
-			return TAKE_SOLD_OUT;
-		case STRIPE_CHANGED:
-			break;
-		default:
-			while (!take_once(call, event_id, quantity, &waited, &result, left))
-				CHECK_FOR_INTERRUPTS();
-			break;
-	}
-	if (result == TAKE_DONE && (waited || booking_split_always))
-		split(call, event_id);
-	return result;
-}
-
-/*
  * Gives quantity places back to the event, to whichever stripe is free, else
  * after a wait.  False where the event has no inventory: then nothing is done.
+ * A quantity of 0 locks a stripe, and so keeps the event where it is.
  */
 bool
-booking_give(BookingCall *call, int64 event_id, int32 quantity)
+booking_give_now(BookingCall *call, int64 event_id, int32 quantity)
 {
 	StripeChange result;
 	int64		left;
@@ -586,6 +525,64 @@ booking_give(BookingCall *call, int64 event_id, int32 quantity)
 			return false;
 	}
 	return true;
+}
+
+/* Has this transaction written, and so locked, the remembered stripe? */
+static bool
+holds_stripe(int64 event_id)
+{
+	Remembered *place = recall(event_id);
+
+	return place != NULL && TransactionIdIsCurrentTransactionId(place->xmin);
+}
+
+/* The same, in a transaction that gives many back: when it commits. */
+bool
+booking_give(BookingCall *call, int64 event_id, int32 quantity)
+{
+	if (quantity > 0 && holds_stripe(event_id) &&
+		reserve_keep(call, event_id, quantity))
+		return true;
+	return booking_give_now(call, event_id, quantity);
+}
+
+/*
+ * Takes quantity places (1 or more) of the event, all or none, and holds the
+ * rows they came from locked until the transaction ends.
+ *
+ * TAKE_SOLD_OUT: fewer are left, *left of them; said only when it is true, also
+ * of what others have taken and not yet committed.  TAKE_NO_EVENT: the event
+ * has no inventory.  Neither locks anything, but after a search through
+ * several stripes.  Raises 40001 as the isolation level demands, and whatever
+ * waiting for a lock may raise.
+ */
+TakeResult
+booking_take(BookingCall *call, int64 event_id, int32 quantity, int64 *left)
+{
+	bool		waited = false;
+	TakeResult	result = TAKE_DONE;
+	int64		reserved;
+
+	if (reserve_use(event_id, quantity))
+		return TAKE_DONE;
+	reserved = reserve_forget(event_id);
+	if (reserved > 0 && !booking_give_now(call, event_id, (int32) reserved))
+		return TAKE_NO_EVENT;
+
+	switch (change_remembered(call, event_id, -(int64) quantity, left))
+	{
+		case STRIPE_SHORT:
+			return TAKE_SOLD_OUT;
+		case STRIPE_CHANGED:
+			break;
+		default:
+			while (!take_once(call, event_id, quantity, &waited, &result, left))
+				CHECK_FOR_INTERRUPTS();
+			break;
+	}
+	if (result == TAKE_DONE && (waited || booking_split_always))
+		split(call, event_id);
+	return result;
 }
 
 /*

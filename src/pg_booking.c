@@ -44,7 +44,7 @@ _PG_init(void)
 							 "A developer's setting: it exercises what else happens under load only.",
 							 &booking_split_always,
 							 false,
-							 PGC_USERSET,
+							 PGC_SUSET,
 							 GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
 							 NULL, NULL, NULL);
 

@@ -14,11 +14,12 @@
  *	catalog.c, plan.c		cached OIDs and shapes; kept SPI plans
  *	errors.c				every refusal that a user can meet
  *
- * Lock order, the same in every function and statement: the event's row or the
- * ticket's, where one that is there is changed; then stripes, stripe 0 first
- * where more than one is needed; then a ticket is written.  It is the order in
- * which a plain UPDATE or DELETE and its trigger go.  Tables are locked before
- * rows, ticket before inventory.
+ * Lock order, the same in every function: the event's row or the ticket's, where
+ * one that is there is changed; then stripes, stripe 0 first where more than one
+ * is needed; then a ticket is written.  It is the order in which a plain UPDATE
+ * or DELETE and its trigger go.  A plain INSERT can't: its trigger comes after
+ * the row, and so after its keys in unique indexes and its foreign keys' locks.
+ * Tables are locked before rows, ticket before inventory.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -87,6 +88,7 @@ extern void booking_begin_unchecked(BookingCall *call);
 extern bool booking_begin_again(BookingCall *call, const BookingTables *tables);
 extern void booking_guard_search_path(BookingCall *call);
 extern void booking_begin_read(BookingCall *call);
+extern void booking_check_tables(void);
 extern void booking_end(BookingCall *call);
 extern bool booking_ticket_is_plain(const BookingCall *call);
 extern bool booking_is_our_table(Relation rel, Oid table);
@@ -164,6 +166,8 @@ typedef enum TakeResult
 extern TakeResult booking_take(BookingCall *call, int64 event_id,
 							   int32 quantity, int64 *left);
 extern bool booking_give(BookingCall *call, int64 event_id, int32 quantity);
+extern bool booking_give_now(BookingCall *call, int64 event_id,
+							 int32 quantity);
 extern void booking_drop_stripes(BookingCall *call, int64 event_id);
 extern void booking_forget_stripes(void);
 extern void booking_inventory_init(void);
@@ -184,7 +188,7 @@ extern void row_writer_init(void);
 extern void row_writer_open(RowWriter *writer, Relation rel, bool may_keep);
 extern void row_writer_insert(RowWriter *writer);
 extern void row_writer_index_update(RowWriter *writer, HeapTuple tuple);
-extern bool row_writer_runs_user_code(const RowWriter *writer);
+extern bool row_writer_is_kept(Relation rel);
 extern void row_writer_close(RowWriter *writer);
 
 /* ---- errors.c ---- */

@@ -10,7 +10,8 @@
  * booked some tickets of an event takes as many again with the next write of
  * the row, and uses them up without writing it.  Nobody loses by that: the row
  * is locked until the commit anyway, and what is left goes back just before
- * it, so that others never see a place in reserve.
+ * it, so that others never see a place in reserve.  Places that come back in
+ * such a transaction are kept likewise.
  *
  * The count is transactional, as the rows are: for each event there is a stack
  * of changes, one for each level of subtransactions that made any.  A level
@@ -71,10 +72,13 @@ static HTAB *reserves = NULL;
 static ReserveLevel *levels = NULL;
 
 /* Where the places came from, which may be altered or dropped since. */
-static BookingTables tables;
+static BookingTables reserve_tables;
 
 /* So that the transactions which book a few tickets do without the rest. */
 static int64 booked_in_transaction = 0;
+
+/* The transaction is about to commit: nothing is put into reserve any more. */
+static bool settled = false;
 
 /* The event's entry, or NULL where it has none and create is false. */
 static Reserve *
@@ -188,7 +192,7 @@ reserve_wish(int64 event_id, int32 quantity)
 	int64		places;
 
 	booked_in_transaction += quantity;
-	if (booked_in_transaction <= BOOKINGS_BEFORE_RESERVE)
+	if (booked_in_transaction <= BOOKINGS_BEFORE_RESERVE || settled)
 		return 0;
 	reserve = find_reserve(event_id, true);
 	places = Min(reserve->booked * RESERVE_FACTOR, LARGEST_RESERVE);
@@ -202,8 +206,23 @@ reserve_add(BookingCall *call, int64 event_id, int32 places)
 {
 	if (places <= 0)
 		return;
-	tables = call->tables;
+	reserve_tables = call->tables;
 	change_reserve(find_reserve(event_id, true), places);
+}
+
+/*
+ * Keeps places that come back in reserve until the commit, where this
+ * transaction changes many; the caller holds a stripe of the event.  False:
+ * they are to be given back now.
+ */
+bool
+reserve_keep(BookingCall *call, int64 event_id, int32 quantity)
+{
+	booked_in_transaction += quantity;
+	if (booked_in_transaction <= BOOKINGS_BEFORE_RESERVE || settled)
+		return false;
+	reserve_add(call, event_id, quantity);
+	return true;
 }
 
 /*
@@ -222,7 +241,7 @@ reserve_forget(int64 event_id)
 
 /*
  * Gives all that is in reserve back to the inventory.  The rows that it came
- * from are locked by this transaction, so nobody is waited for.
+ * from are locked by this transaction, so that as a rule nobody is waited for.
  */
 void
 reserve_give_back(BookingCall *call)
@@ -238,7 +257,7 @@ reserve_give_back(BookingCall *call)
 		int64		places = reserve_forget(reserve->event_id);
 
 		if (places > 0 &&
-			!booking_give(call, reserve->event_id, (int32) places))
+			!booking_give_now(call, reserve->event_id, (int32) places))
 			booking_error_no_inventory(reserve->event_id);
 	}
 }
@@ -275,16 +294,16 @@ reserve_was_used(void)
 Datum
 booking_settle_inventory(PG_FUNCTION_ARGS)
 {
-	BookingCall call;
-
 	if (any_reserve())
 	{
+		BookingCall call;
+
 		booking_begin_unchecked(&call);
 		reserve_give_back(&call);
+		booking_end(&call);
 	}
 	else
-		booking_begin_read(&call);
-	booking_end(&call);
+		booking_check_tables();
 	PG_RETURN_VOID();
 }
 
@@ -294,7 +313,7 @@ give_back_before_commit(void)
 {
 	BookingCall call;
 
-	if (!any_reserve() || !booking_begin_again(&call, &tables))
+	if (!any_reserve() || !booking_begin_again(&call, &reserve_tables))
 		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	reserve_give_back(&call);
@@ -310,6 +329,7 @@ at_transaction_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
+			settled = true;
 			give_back_before_commit();
 			break;
 		case XACT_EVENT_COMMIT:
@@ -319,6 +339,7 @@ at_transaction_end(XactEvent event, void *arg)
 			reserves = NULL;
 			levels = NULL;
 			booked_in_transaction = 0;
+			settled = false;
 			break;
 		default:
 			break;

@@ -17,6 +17,7 @@ extern int64 reserve_places(int64 event_id);
 extern bool reserve_use(int64 event_id, int32 quantity);
 extern int32 reserve_wish(int64 event_id, int32 quantity);
 extern void reserve_add(BookingCall *call, int64 event_id, int32 places);
+extern bool reserve_keep(BookingCall *call, int64 event_id, int32 quantity);
 extern bool reserve_was_used(void);
 extern int64 reserve_forget(int64 event_id);
 extern void reserve_give_back(BookingCall *call);

@@ -106,7 +106,8 @@ make_writer(RowWriter *writer, Relation rel)
 	InitResultRelInfo(result_rel, rel, 0, NULL, 0);
 	ExecOpenIndices(result_rel, false);
 	writer->result_rel = result_rel;
-	writer->index_oids = palloc(result_rel->ri_NumIndices * sizeof(Oid) + 1);
+	writer->index_oids =
+		palloc(Max(result_rel->ri_NumIndices, 1) * sizeof(Oid));
 	for (int i = 0; i < result_rel->ri_NumIndices; i++)
 		writer->index_oids[i] =
 			RelationGetRelid(result_rel->ri_IndexRelationDescs[i]);
@@ -140,6 +141,16 @@ keep(RowWriter *writer, Relation rel)
 }
 
 /*
+ * Is the writer of the table kept?  If so, neither opening it nor inserting by
+ * it runs a function that a user has written.
+ */
+bool
+row_writer_is_kept(Relation rel)
+{
+	return kept_is_valid && kept_table == RelationGetRelid(rel);
+}
+
+/*
  * Prepares to write into rel, which the caller has opened and locked ROW
  * EXCLUSIVE; locks its indexes likewise.  may_keep: for the one table whose
  * writer is kept.  An error lets go of everything else.
@@ -147,7 +158,7 @@ keep(RowWriter *writer, Relation rel)
 void
 row_writer_open(RowWriter *writer, Relation rel, bool may_keep)
 {
-	if (may_keep && kept_is_valid && kept_table == RelationGetRelid(rel))
+	if (may_keep && row_writer_is_kept(rel))
 		reopen_kept(writer, rel);
 	else
 	{
@@ -156,13 +167,6 @@ row_writer_open(RowWriter *writer, Relation rel, bool may_keep)
 			keep(writer, rel);
 	}
 	writer->rel = rel;
-}
-
-/* May inserting an index entry call functions that a user has written? */
-bool
-row_writer_runs_user_code(const RowWriter *writer)
-{
-	return writer->context != kept.context;
 }
 
 /* Gives the row in the slot its index entries. */

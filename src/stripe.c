@@ -175,7 +175,8 @@ pin_newest(BookingCall *call, int64 event_id, ItemPointer tid, PinnedRow *row)
 
 /*
  * Pins the version that stripe->tid names, or a newer one.  Where the isolation
- * level forbids a newer one: 40001.
+ * level forbids a newer one: 40001, unless what the stripe names is of our own
+ * making; then it is just not found.
  */
 static bool
 pin_stripe(BookingCall *call, int64 event_id, Stripe *stripe, PinnedRow *row)
@@ -183,10 +184,15 @@ pin_stripe(BookingCall *call, int64 event_id, Stripe *stripe, PinnedRow *row)
 	ItemPointerData seen = stripe->tid;
 	bool		found = pin_newest(call, event_id, &stripe->tid, row);
 
-	if (IsolationUsesXactSnapshot() &&
-		(!found || !ItemPointerEquals(&seen, &stripe->tid)))
+	if (!IsolationUsesXactSnapshot() ||
+		(found && ItemPointerEquals(&seen, &stripe->tid) &&
+		 TransactionIdEquals(stripe->xmin, row->xmin)))
+		return found;
+	if (!TransactionIdIsCurrentTransactionId(stripe->xmin))
 		booking_error_conflict();
-	return found;
+	if (found)
+		ReleaseBuffer(row->buffer);
+	return false;
 }
 
 /*
@@ -271,9 +277,9 @@ update_row(BookingCall *call, PinnedRow *row, int32 available, Stripe *stripe)
  *
  * STRIPE_SHORT: it has too few places; nothing was written or locked.
  * STRIPE_BUSY: another transaction has it locked, and wait is false; holder
- * says who.  STRIPE_GONE: the row has changed meanwhile; look again.  On
- * STRIPE_CHANGED and STRIPE_SHORT, *stripe says what the row says now, its
- * tid is invalid where the row was deleted.
+ * says who.  STRIPE_GONE: the row has changed meanwhile; look again.  But for
+ * STRIPE_GONE, *stripe says what the row says now; its tid is invalid where
+ * the row was deleted.
  *
  * more, where it is not NULL, says how many places may be taken beyond delta if
  * one is left then, and on STRIPE_CHANGED how many were.
@@ -493,8 +499,12 @@ stripe_read_all(BookingCall *call, int64 event_id, Snapshot snapshot,
 	index_rescan(scan, &key, 1, NULL, 0);
 	while ((tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
 	{
-		if (!chain_is_past(rel, tid, snapshot, &buffer) &&
-			index_fetch_heap(scan, slot))
+		if (chain_is_past(rel, tid, snapshot, &buffer))
+			continue;
+		/* a pin of ours would keep the core from pruning the page */
+		ReleaseBuffer(buffer);
+		buffer = InvalidBuffer;
+		if (index_fetch_heap(scan, slot))
 			add_to_set(call, slot, set);
 	}
 	if (BufferIsValid(buffer))

@@ -183,9 +183,9 @@ insert_directly(BookingCall *call, int64 event_id, Datum user_id,
 	int			natts = RelationGetDescr(call->ticket)->natts;
 	RowWriter	writer;
 
-	row_writer_open(&writer, call->ticket, true);
-	if (row_writer_runs_user_code(&writer))
+	if (!row_writer_is_kept(call->ticket))
 		booking_guard_search_path(call);
+	row_writer_open(&writer, call->ticket, true);
 	for (int32 i = 0; i < quantity; i++)
 	{
 		TupleTableSlot *slot = writer.slot;
