@@ -518,7 +518,8 @@ booking_begin_unchecked(BookingCall *call)
 /*
  * Starts a call that finishes what an earlier one of the transaction, which
  * had these tables, has begun.  False, and nothing is started, where the
- * inventory has been dropped since.  Only the inventory is open then.
+ * inventory has been dropped since; 55000 where it was altered beyond use.
+ * Only the inventory is open then.
  */
 bool
 booking_begin_again(BookingCall *call, const BookingTables *tables)
@@ -528,6 +529,8 @@ booking_begin_again(BookingCall *call, const BookingTables *tables)
 	call->inventory = try_table_open(tables->inventory, RowExclusiveLock);
 	if (call->inventory == NULL)
 		return false;
+	find_columns(&call->tables, call->inventory, inventory_columns);
+	check_inventory(&call->tables, call->inventory);
 	become_owner(call);
 	return true;
 }

@@ -14,11 +14,12 @@
  *	catalog.c, plan.c		cached OIDs and shapes; kept SPI plans
  *	errors.c				every refusal that a user can meet
  *
- * Lock order, the same in every function: the event's row or the ticket's, where
- * one that is there is changed; then stripes, stripe 0 first where more than one
- * is needed; then a ticket is written.  It is the order in which a plain UPDATE
- * or DELETE and its trigger go.  A plain INSERT can't: its trigger comes after
- * the row, and so after its keys in unique indexes and its foreign keys' locks.
+ * Lock order, the same in every function: the event's row or the ticket's,
+ * where one that is there is changed; then stripes, stripe 0 first where more
+ * than one is needed; then a ticket is written.  It is the order in which a
+ * plain UPDATE or DELETE and its trigger go.  A plain INSERT can't: its trigger
+ * comes after the row, and so after the row's keys in unique indexes and the
+ * locks of its foreign keys.
  * Tables are locked before rows, ticket before inventory.
  *
  * Copyright (c) 2026, The pg_booking developers
