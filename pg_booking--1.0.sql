@@ -288,9 +288,10 @@ BEGIN
         RAISE no_data_found USING
             MESSAGE = format('event %s does not exist', wanted);
     END IF;
-    LOOP
+    -- While one stripe is waited for it may be split and then emptied by others:
+    -- that none was left to lock or to delete does not mean that there is none.
+    WHILE EXISTS (SELECT FROM booking.inventory WHERE event_id = wanted) LOOP
         PERFORM FROM booking.inventory WHERE event_id = wanted ORDER BY stripe FOR UPDATE;
-        EXIT WHEN NOT FOUND;
         DELETE FROM booking.inventory WHERE event_id = wanted;
     END LOOP;
 

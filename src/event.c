@@ -44,6 +44,13 @@ static BookingPlan availability_plan = {
 	NULL
 };
 
+static BookingPlan any_inventory_plan = {
+	"SELECT 1 FROM booking.inventory",
+	0,
+	{ InvalidOid },
+	NULL
+};
+
 static BookingPlan empty_inventory_plan = {
 	"DELETE FROM booking.inventory", 0, {InvalidOid}, NULL
 };
@@ -180,6 +187,21 @@ booking_read_event(BookingCall *call, int64 event_id, int32 *capacity,
 }
 
 /*
+ * Deletes the stripes of all events, waiting for whoever has one locked: a
+ * change of capacity, who may be splitting it.  So it looks again until there
+ * is none.
+ */
+static void
+delete_all_stripes(void)
+{
+	while (booking_execute_latest(&any_inventory_plan, NULL, 1) > 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) booking_execute_latest(&empty_inventory_plan, NULL, 0);
+	}
+}
+
+/*
  * Gives every event all its places, after all tickets were truncated.  An
  * event whose row is committed between the two statements has brought its
  * own, full, inventory: nobody could book it, the ticket table being locked.
@@ -190,7 +212,7 @@ booking_refill_inventory(BookingCall *call)
 {
 	reserve_give_back(call);
 	connect_for_all_rows(call);
-	(void) booking_execute_latest(&empty_inventory_plan, NULL, 0);
+	delete_all_stripes();
 	(void) booking_execute_latest(&refill_inventory_plan, NULL, 0);
 	finish();
 }
@@ -201,6 +223,6 @@ booking_empty_inventory(BookingCall *call)
 {
 	reserve_give_back(call);
 	connect_for_all_rows(call);
-	(void) booking_execute_latest(&empty_inventory_plan, NULL, 0);
+	delete_all_stripes();
 	finish();
 }

@@ -79,7 +79,7 @@ my %ways_in = (
 		SELECT attempt('SELECT booking.cancel_ticket(some_ticket())');
 		SELECT attempt('SELECT booking.book_ticket(:event, :client_id)');
 		COMMIT;},
-	'balance@1' => 'SELECT must_balance();',
+	'balance@3' => 'SELECT must_balance();',
 );
 
 foreach my $settings ('', 'booking.direct_path=off', 'booking.split_always=on')
