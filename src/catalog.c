@@ -426,6 +426,9 @@ load(BookingTables *tables, LOCKMODE lockmode)
 
 	memset(tables, 0, sizeof(*tables));
 	lock_tables(tables, lockmode);
+
+	/* from here on messages about these tables are counted */
+	known = *tables;
 	started = generation;
 	event = table_open(tables->event, NoLock);
 	ticket = table_open(tables->ticket, NoLock);
