@@ -28,7 +28,7 @@
 #
 # Environment:
 #   CLIENTS           for the hot event (default: 1 8 32 128)
-#   SECONDS_PER_RUN   (10)
+#   SECONDS_PER_RUN   (5)
 #   REPEATS           (4; an even number has each order as often as the other)
 #   SYNC_COMMIT       synchronous_commit of all clients (on)
 #   WAYS              for the hot event; a folder's name in ways/ each (all)
@@ -57,7 +57,7 @@ readonly ALL_WAYS='blind_insert book_ticket try_book_ticket insert_with_trigger 
 	plpgsql_for_update advisory_lock client_for_update skip_locked serializable'
 
 # What a full run is.
-readonly FULL_CLIENTS='1 8 32 128' FULL_SECONDS=10 FULL_REPEATS=4
+readonly FULL_CLIENTS='1 8 32 128' FULL_SECONDS=5 FULL_REPEATS=4
 
 QUICK=${QUICK:-0}
 if [ "$QUICK" = 0 ]; then

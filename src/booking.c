@@ -19,6 +19,7 @@
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "event.h"
@@ -33,25 +34,48 @@ PG_FUNCTION_INFO_V1(booking_redeem_ticket);
 PG_FUNCTION_INFO_V1(booking_availability);
 
 /*
- * Builds the function's composite result.  Its row type is looked up at the
- * first call of the statement and kept with the function's call information.
+ * The row type of the function's result.  It is looked up once a session, for
+ * what a function returns can't change while its OID lives; of those that have
+ * been dropped the oldest is forgotten.
  */
+static TupleDesc
+result_desc(FunctionCallInfo fcinfo)
+{
+	static struct
+	{
+		Oid			function;
+		TupleDesc	desc;
+	} known[8];
+	static int	next = 0;
+	int			place = next;
+	TupleDesc	desc;
+	MemoryContext old;
+
+	for (int i = 0; i < (int) lengthof(known); i++)
+	{
+		if (known[i].function == fcinfo->flinfo->fn_oid)
+			return known[i].desc;
+	}
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	desc = BlessTupleDesc(CreateTupleDescCopy(desc));
+	MemoryContextSwitchTo(old);
+	if (known[place].desc != NULL)
+		FreeTupleDesc(known[place].desc);
+	known[place].function = fcinfo->flinfo->fn_oid;
+	known[place].desc = desc;
+	next = (place + 1) % lengthof(known);
+	return desc;
+}
+
+/* Builds the function's composite result. */
 static Datum
 composite_result(FunctionCallInfo fcinfo, Datum *values, bool *isnull)
 {
-	TupleDesc	desc = (TupleDesc) fcinfo->flinfo->fn_extra;
-
-	if (desc == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		desc = BlessTupleDesc(desc);
-		fcinfo->flinfo->fn_extra = desc;
-		MemoryContextSwitchTo(old);
-	}
-	return HeapTupleGetDatum(heap_form_tuple(desc, values, isnull));
+	return HeapTupleGetDatum(heap_form_tuple(result_desc(fcinfo), values,
+											 isnull));
 }
 
 /*

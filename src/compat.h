@@ -84,6 +84,15 @@ booking_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
 	getIdentitySequence(RelationGetRelid(rel), attnum, false)
 #endif
 
+/* 16 renamed relfilenodes. */
+#if PG_VERSION_NUM >= 160000
+#define booking_read_recent(rel, block, buffer) \
+	ReadRecentBuffer((rel)->rd_locator, MAIN_FORKNUM, block, buffer)
+#else
+#define booking_read_recent(rel, block, buffer) \
+	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, block, buffer)
+#endif
+
 /* A small number that no other live session has; 17 made it a global. */
 #if PG_VERSION_NUM >= 170000
 #define booking_session_number() ((uint32) MyProcNumber)

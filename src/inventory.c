@@ -35,8 +35,7 @@
  * snapshot hinders pruning.  When a scan has shown that stripe 0 is alone,
  * that is remembered with it, and holds for as long as that version (its TID
  * and who wrote it) is the newest: a split would have written it, a place
- * given back too.  So a
- * sold-out event is refused by reading one row version.
+ * given back too.  So a sold-out event is refused by reading one row version.
  *
  * Many stripes at once.  Whoever needs more than one stripe (a quantity that
  * no single stripe has, the end of the event) locks stripe 0 first, and only
@@ -67,6 +66,7 @@ typedef struct Remembered
 	int64		event_id;
 	ItemPointerData tid;		/* invalid: nothing is remembered here */
 	TransactionId xmin;			/* of the version there */
+	Buffer		seen_in;		/* where its page was; a hint */
 	bool		alone;			/* it was the event's only stripe then */
 } Remembered;
 
@@ -108,6 +108,7 @@ remember(int64 event_id, const Stripe *stripe, bool alone)
 	place->event_id = event_id;
 	place->tid = stripe->tid;
 	place->xmin = stripe->xmin;
+	place->seen_in = stripe->seen_in;
 	place->alone = alone && !stripe_was_deleted;
 }
 
@@ -176,6 +177,7 @@ change_remembered(BookingCall *call, int64 event_id, int64 delta, int64 *left)
 		return STRIPE_GONE;
 	stripe.tid = place->tid;
 	stripe.xmin = place->xmin;
+	stripe.seen_in = place->seen_in;
 	if (delta < 0)
 		more = reserve_wish(event_id, (int32) -delta);
 	result = stripe_change(call, event_id, &stripe, delta, &more, false);

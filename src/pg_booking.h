@@ -34,6 +34,7 @@
 #include "access/attnum.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "storage/buf.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -125,6 +126,7 @@ typedef struct Stripe
 {
 	ItemPointerData tid;
 	TransactionId xmin;			/* who wrote this version */
+	Buffer		seen_in;		/* where its page was, perhaps; or invalid */
 	int32		number;
 	int32		available;		/* places */
 	TransactionId holder;		/* who was seen to have it locked, if any */

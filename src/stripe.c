@@ -44,6 +44,9 @@
  */
 #define MAX_STEPS 32
 
+/* Up to so many index entries of an event are left to the core to judge. */
+#define FEW_ENTRIES 8
+
 /* A row version in its pinned page. */
 typedef struct PinnedRow
 {
@@ -79,27 +82,53 @@ current_holder(HeapTupleHeader header)
 }
 
 /*
- * Reads the version at *tid.  Returns true where it is the newest, its page
- * pinned; else false, nothing pinned, and *tid is moved to the version that
- * followed it, or made invalid where none did.
+ * Pins a page: in the buffer where it was seen last, if it is still there, for
+ * that takes no look-up.  InvalidBuffer: there is no such page any more, for
+ * vacuum has cut it off since its number was remembered.
+ */
+static Buffer
+pin_page(Relation rel, BlockNumber block, Buffer seen_in)
+{
+	if (BufferIsValid(seen_in) && booking_read_recent(rel, block, seen_in))
+		return seen_in;
+	if (block >= RelationGetNumberOfBlocks(rel))
+		return InvalidBuffer;
+	return ReadBuffer(rel, block);
+}
+
+/*
+ * Prunes the pinned page when it is half full.  The core would do so at every
+ * visit, for the table's low fillfactor asks for free pages; but then each
+ * booking of a quiet event pays for a pruning of its own, and its WAL.
+ */
+static void
+prune_half_full(Relation rel, Buffer buffer)
+{
+	if (PageGetHeapFreeSpace(BufferGetPage(buffer)) < BLCKSZ / 2)
+		heap_page_prune_opt(rel, buffer);
+}
+
+/*
+ * Reads the version at *tid, whose page was last seen in a buffer, or not
+ * (InvalidBuffer).  Returns true where it is the newest, its page pinned; else
+ * false, nothing pinned, and *tid is moved to the version that followed it, or
+ * made invalid where none did.
  */
 static bool
-read_version(Relation rel, ItemPointer tid, PinnedRow *row)
+read_version(Relation rel, ItemPointer tid, Buffer seen_in, PinnedRow *row)
 {
 	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
-	BlockNumber block = ItemPointerGetBlockNumber(tid);
 	Page		page;
 	ItemId		item;
 	bool		newest = false;
 
-	/* vacuum may have cut off the page that a TID was remembered on */
-	if (block >= RelationGetNumberOfBlocks(rel))
+	row->buffer = pin_page(rel, ItemPointerGetBlockNumber(tid), seen_in);
+	if (!BufferIsValid(row->buffer))
 	{
 		ItemPointerSetInvalid(tid);
 		return false;
 	}
-	row->buffer = ReadBuffer(rel, block);
-	heap_page_prune_opt(rel, row->buffer);
+	prune_half_full(rel, row->buffer);
 	LockBuffer(row->buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(row->buffer);
 
@@ -147,15 +176,17 @@ row_column(BookingCall *call, PinnedRow *row, AttrNumber attnum)
 }
 
 /*
- * Pins the newest version of a stripe of the event, starting at *tid, where it
- * is left.  False where it can't be found from there.
+ * Pins the newest version of the stripe, starting at stripe->tid, where it is
+ * left.  False where it can't be found from there.
  */
 static bool
-pin_newest(BookingCall *call, int64 event_id, ItemPointer tid, PinnedRow *row)
+pin_newest(BookingCall *call, int64 event_id, Stripe *stripe, PinnedRow *row)
 {
+	ItemPointer tid = &stripe->tid;
+
 	for (int step = 0; step < MAX_STEPS && ItemPointerIsValid(tid); step++)
 	{
-		if (!read_version(call->inventory, tid, row))
+		if (!read_version(call->inventory, tid, stripe->seen_in, row))
 			continue;
 		if (DatumGetInt64(
 				row_column(call, row, call->tables.inventory_event_id)) !=
@@ -182,7 +213,7 @@ static bool
 pin_stripe(BookingCall *call, int64 event_id, Stripe *stripe, PinnedRow *row)
 {
 	ItemPointerData seen = stripe->tid;
-	bool		found = pin_newest(call, event_id, &stripe->tid, row);
+	bool		found = pin_newest(call, event_id, stripe, row);
 
 	if (!IsolationUsesXactSnapshot() ||
 		(found && ItemPointerEquals(&seen, &stripe->tid) &&
@@ -253,6 +284,7 @@ update_row(BookingCall *call, PinnedRow *row, int32 available, Stripe *stripe)
 	result = booking_heap_update(rel, &row->tuple.t_self, tuple,
 								 GetCurrentCommandId(true), &failure);
 	ReleaseBuffer(row->buffer);
+	stripe->seen_in = row->buffer;	/* a hint: mostly it is on the same page */
 
 	/* an update that was not HOT needs entries in every index */
 	if (result == TM_Ok && !HeapTupleIsHeapOnly(tuple))
@@ -368,26 +400,27 @@ stripe_insert(BookingCall *call, int64 event_id, int32 number, int32 available)
 	CommandCounterIncrement();
 }
 
-/* Adds a row that the index found to the set. */
+/* Adds a row that the index led to, in its pinned page, to the set. */
 static void
-add_to_set(BookingCall *call, TupleTableSlot *slot, StripeSet *set)
+add_to_set(BookingCall *call, HeapTuple tuple, Buffer buffer, StripeSet *set)
 {
+	TupleDesc	desc = RelationGetDescr(call->inventory);
 	Stripe	   *stripe = &set->stripe[set->count];
 	bool		number_isnull;
 	bool		available_isnull;
-	Datum		number = slot_getattr(slot, call->tables.inventory_stripe,
-									  &number_isnull);
-	Datum		available = slot_getattr(slot, call->tables.inventory_available,
-										 &available_isnull);
+	Datum number = heap_getattr(tuple, call->tables.inventory_stripe, desc,
+								&number_isnull);
+	Datum available = heap_getattr(tuple, call->tables.inventory_available,
+								   desc, &available_isnull);
 
 	if (set->count == BOOKING_MAX_STRIPES || number_isnull ||
 		available_isnull || DatumGetInt32(number) < 0 ||
 		DatumGetInt32(number) >= BOOKING_MAX_STRIPES)
 		booking_error_shape("booking.inventory holds a row that pg_booking did not write.",
 							"Call booking.rebuild_inventory() for every event that booking.verify() names.");
-	stripe->tid = slot->tts_tid;
-	stripe->xmin = HeapTupleHeaderGetRawXmin(
-		((BufferHeapTupleTableSlot *) slot)->base.tuple->t_data);
+	stripe->tid = tuple->t_self;
+	stripe->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	stripe->seen_in = buffer;
 	stripe->number = DatumGetInt32(number);
 	stripe->available = DatumGetInt32(available);
 	stripe->holder = InvalidTransactionId;
@@ -434,36 +467,51 @@ chain_end(Page page, ItemPointer root)
 
 /*
  * Is nothing in the HOT chain that begins at root visible to the snapshot, and
- * yet all of it kept for an older one?
+ * yet all of it kept for an older one?  The page is locked.
  *
  * While an old snapshot is held, a hot event leaves thousands of such chains,
  * each as long as a page.  To see that one ended before our snapshot, its last
  * version is enough, and its hint bits; the core would judge each version.  In
- * doubt the answer is no, and the core's way is taken: also for what nobody
- * needs, which the core then marks as dead in the index.
+ * doubt the answer is no, and the core is asked.
  */
 static bool
-chain_is_past(Relation rel, ItemPointer root, Snapshot snapshot, Buffer *buffer)
+chain_is_past(Relation rel, ItemPointer root, Snapshot snapshot, Page page)
 {
-	HeapTupleHeader end;
-	bool		past = false;
+	HeapTupleHeader end = chain_end(page, root);
+	TransactionId xmax;
 
-	*buffer =
-		ReleaseAndReadBuffer(*buffer, rel, ItemPointerGetBlockNumber(root));
-	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
-	end = chain_end(BufferGetPage(*buffer), root);
-	if (end != NULL &&
-		(end->t_infomask & HEAP_XMAX_COMMITTED) != 0 &&
-		(end->t_infomask & HEAP_XMAX_IS_MULTI) == 0 &&
-		!HEAP_XMAX_IS_LOCKED_ONLY(end->t_infomask))
-	{
-		TransactionId xmax = HeapTupleHeaderGetRawXmax(end);
+	if (end == NULL ||
+		(end->t_infomask & HEAP_XMAX_COMMITTED) == 0 ||
+		(end->t_infomask & HEAP_XMAX_IS_MULTI) != 0 ||
+		HEAP_XMAX_IS_LOCKED_ONLY(end->t_infomask))
+		return false;
+	xmax = HeapTupleHeaderGetRawXmax(end);
+	return !XidInMVCCSnapshot(xmax, snapshot) &&
+		!GlobalVisTestIsRemovableXid(GlobalVisTestFor(rel), xmax);
+}
 
-		past = !XidInMVCCSnapshot(xmax, snapshot) &&
-			!GlobalVisTestIsRemovableXid(GlobalVisTestFor(rel), xmax);
-	}
-	LockBuffer(*buffer, BUFFER_LOCK_UNLOCK);
-	return past;
+/*
+ * Adds what the snapshot sees of the HOT chain that begins at root to the set.
+ * Returns whether all of the chain is dead to everybody, so that the index may
+ * forget it.  The page is pinned.
+ */
+static bool
+read_chain(BookingCall *call, ItemPointer root, Snapshot snapshot,
+		   Buffer buffer, bool maybe_past, StripeSet *set)
+{
+	Relation	rel = call->inventory;
+	ItemPointerData tid = *root;
+	HeapTupleData tuple;
+	bool		all_dead = false;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!(maybe_past &&
+		  chain_is_past(rel, root, snapshot, BufferGetPage(buffer))) &&
+		heap_hot_search_buffer(&tid, rel, buffer, snapshot, &tuple, &all_dead,
+							   true))
+		add_to_set(call, &tuple, buffer, set);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	return all_dead;
 }
 
 /*
@@ -479,9 +527,9 @@ stripe_read_all(BookingCall *call, int64 event_id, Snapshot snapshot,
 	Relation	index;
 	IndexScanDesc scan;
 	ScanKeyData key;
-	TupleTableSlot *slot;
 	ItemPointer tid;
 	Buffer		buffer = InvalidBuffer;
+	int			entries = 0;
 
 	set->count = 0;
 	set->total = 0;
@@ -494,22 +542,27 @@ stripe_read_all(BookingCall *call, int64 event_id, Snapshot snapshot,
 	index = index_open(rel->rd_pkindex, AccessShareLock);
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(event_id));
-	slot = table_slot_create(rel, NULL);
 	scan = booking_index_beginscan(rel, index, snapshot, 1);
 	index_rescan(scan, &key, 1, NULL, 0);
 	while ((tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
 	{
-		if (chain_is_past(rel, tid, snapshot, &buffer))
-			continue;
-		/* a pin of ours would keep the core from pruning the page */
-		ReleaseBuffer(buffer);
-		buffer = InvalidBuffer;
-		if (index_fetch_heap(scan, slot))
-			add_to_set(call, slot, set);
+		Buffer		before = buffer;
+		bool		all_dead;
+
+		buffer =
+			ReleaseAndReadBuffer(buffer, rel, ItemPointerGetBlockNumber(tid));
+		if (buffer != before)
+			prune_half_full(rel, buffer);
+
+		/* a few entries are not worth a look of our own */
+		all_dead = read_chain(call, tid, snapshot, buffer,
+							  ++entries > FEW_ENTRIES, set);
+
+		/* as the core's scans do; on a standby it would break old snapshots */
+		scan->kill_prior_tuple = all_dead && !scan->xactStartedInRecovery;
 	}
 	if (BufferIsValid(buffer))
 		ReleaseBuffer(buffer);
 	index_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
 	index_close(index, NoLock);
 }
