@@ -17,7 +17,7 @@ readonly SHOP_EVENTS=1000
 
 # So many rows a second are laid out for the way that needs them beforehand:
 # more than it was ever seen to sell.
-readonly SKIP_LOCKED_ROWS=8000
+readonly SKIP_LOCKED_ROWS=20000
 
 # psql in the database of the run.
 sql()
