@@ -21,12 +21,21 @@ OBJS = \
 	src/plan.o \
 	src/rowwriter.o \
 	src/stripe.o \
+	src/remembered.o \
 	src/inventory.o \
 	src/reserve.o \
+	src/subtransaction.o \
+	src/claim.o \
+	src/hold.o \
 	src/event.o \
 	src/ticket.o \
+	src/request.o \
+	src/result.o \
 	src/booking.o \
+	src/holding.o \
+	src/batch.o \
 	src/trigger.o \
+	src/history.o \
 	src/errors.o
 
 # The order matters: later tests may build upon what earlier ones have shown.

@@ -46,13 +46,18 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "remembered.h"
+
 #define BOOKING_SCHEMA "booking"
 
-/* What a column that the code relies on must be. */
+/*
+ * What a column that the code relies on must be.  Columns for users' ids have
+ * the type that create_tables() was asked for, the same in all tables.
+ */
 typedef struct ColumnSpec
 {
 	const char *name;
-	Oid			type;
+	Oid			type;			/* or BOOKING_USER_ID */
 	size_t		attnum;			/* offset in BookingTables, or 0: not kept */
 	bool		nullable;		/* left null by a booking */
 } ColumnSpec;
@@ -62,6 +67,11 @@ typedef struct ColumnSpec
 static const ColumnSpec event_columns[] = {
 	{"event_id", INT8OID, KEPT(event_event_id), false},
 	{"capacity", INT4OID, KEPT(event_capacity), false},
+	{"max_per_user", INT4OID, 0, true},
+	{"sales_start", TIMESTAMPTZOID, 0, true},
+	{"sales_end", TIMESTAMPTZOID, 0, true},
+	{"hold_ttl", INTERVALOID, 0, false},
+	{"max_hold_ttl", INTERVALOID, 0, false},
 	{NULL}
 };
 
@@ -69,17 +79,51 @@ static const ColumnSpec inventory_columns[] = {
 	{"event_id", INT8OID, KEPT(inventory_event_id), false},
 	{"stripe", INT4OID, KEPT(inventory_stripe), false},
 	{"available", INT4OID, KEPT(inventory_available), false},
+	{"max_per_user", INT4OID, KEPT(inventory_max_per_user), true},
+	{"sales_start", TIMESTAMPTZOID, KEPT(inventory_sales_start), true},
+	{"sales_end", TIMESTAMPTZOID, KEPT(inventory_sales_end), true},
 	{NULL}
 };
 
 static const ColumnSpec ticket_columns[] = {
 	{"ticket_id", INT8OID, KEPT(ticket_ticket_id), false},
 	{"event_id", INT8OID, KEPT(ticket_event_id), false},
-	{"user_id", INT8OID, KEPT(ticket_user_id), false},
+	{"user_id", BOOKING_USER_ID, KEPT(ticket_user_id), false},
 	{"seat", TEXTOID, 0, true},
+	{"hold_id", INT8OID, KEPT(ticket_hold_id), true},
 	{"booked_at", TIMESTAMPTZOID, KEPT(ticket_booked_at), false},
 	{"redeemed_at", TIMESTAMPTZOID, 0, true},
 	{"cancelled_at", TIMESTAMPTZOID, KEPT(ticket_cancelled_at), true},
+	{NULL}
+};
+
+static const ColumnSpec hold_columns[] = {
+	{"hold_id", INT8OID, 0, false},
+	{"event_id", INT8OID, 0, false},
+	{"user_id", BOOKING_USER_ID, 0, false},
+	{"quantity", INT4OID, 0, false},
+	{"expires_at", TIMESTAMPTZOID, 0, false},
+	{"created_at", TIMESTAMPTZOID, 0, false},
+	{"ended_at", TIMESTAMPTZOID, 0, true},
+	{NULL}
+};
+
+static const ColumnSpec request_columns[] = {
+	{"event_id", INT8OID, 0, false},
+	{"idempotency_key", TEXTOID, 0, false},
+	{"user_id", BOOKING_USER_ID, 0, false},
+	{"quantity", INT4OID, 0, false},
+	{"is_hold", BOOLOID, 0, false},
+	{"ttl", INTERVALOID, 0, true},
+	{"ids", INT8ARRAYOID, 0, true},
+	{"expires_at", TIMESTAMPTZOID, 0, true},
+	{"created_at", TIMESTAMPTZOID, 0, false},
+	{NULL}
+};
+
+static const ColumnSpec user_limit_columns[] = {
+	{"event_id", INT8OID, 0, false},
+	{"user_id", BOOKING_USER_ID, 0, false},
 	{NULL}
 };
 
@@ -95,11 +139,12 @@ forget_relation(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) ||
 		relid == known.inventory || relid == known.ticket ||
-		relid == known.event)
+		relid == known.event || relid == known.hold ||
+		relid == known.request || relid == known.user_limit)
 	{
 		known_is_valid = false;
 		generation++;
-		booking_forget_stripes();
+		remembered_forget_all();
 	}
 }
 
@@ -126,6 +171,9 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 	{
 		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), spec->name);
 		Oid			type;
+		Oid			wanted = spec->type == BOOKING_USER_ID ?
+			tables->user_id_type :
+			spec->type;
 
 		if (attnum == InvalidAttrNumber)
 			booking_error_shape(psprintf("Column \"%s\" of table %s.%s is missing.",
@@ -133,12 +181,12 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 										 RelationGetRelationName(rel)),
 								"Rename it back, or restore it from a table made by booking.create_tables() in another database.");
 		type = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid;
-		if (type != spec->type)
+		if (type != wanted)
 			booking_error_shape(psprintf("Column \"%s\" of table %s.%s has type %s instead of %s.",
 										 spec->name, BOOKING_SCHEMA,
 										 RelationGetRelationName(rel),
 										 format_type_be(type),
-										 format_type_be(spec->type)),
+										 format_type_be(wanted)),
 								"Change the column's type back.");
 		if (spec->attnum != 0)
 			*(AttrNumber *) ((char *) tables + spec->attnum) = attnum;
@@ -269,7 +317,7 @@ inventory_has_more(Relation rel)
 
 	for (int i = 0; i < desc->natts; i++)
 		columns += !TupleDescAttr(desc, i)->attisdropped;
-	return columns > 3 || (desc->constr != NULL && desc->constr->num_check > 2);
+	return columns > 6 || (desc->constr != NULL && desc->constr->num_check > 2);
 }
 
 /*
@@ -342,33 +390,70 @@ find_trigger_function(Oid schema, const char *name)
 						   ObjectIdGetDatum(schema));
 }
 
+/* All our tables, while they are looked at. */
+typedef struct OpenTables
+{
+	Relation	event;
+	Relation	inventory;
+	Relation	ticket;
+	Relation	hold;
+	Relation	request;
+	Relation	user_limit;
+} OpenTables;
+
+/* The type of a column of the table, or InvalidOid where it has none such. */
+static Oid
+column_type(Relation rel, const char *name)
+{
+	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), name);
+
+	return attnum == InvalidAttrNumber ?
+		InvalidOid :
+		TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid;
+}
+
+/* Checks the columns of a table, and that it has the owner of all of them. */
+static void
+inspect_table(BookingTables *tables, Relation rel, const ColumnSpec *columns)
+{
+	find_columns(tables, rel, columns);
+	if (rel->rd_rel->relowner != tables->owner)
+		booking_error_shape("The tables of pg_booking have different owners.",
+							"Give them the same owner by ALTER TABLE ... OWNER TO.");
+}
+
 /*
  * Fills tables from the open relations; 55000 where one of them is not as it
  * must be.
  */
 static void
-inspect(BookingTables *tables, Relation event, Relation inventory,
-		Relation ticket)
+inspect(BookingTables *tables, const OpenTables *open)
 {
-	Oid			owner = ticket->rd_rel->relowner;
+	Relation	ticket = open->ticket;
 	Oid			schema = RelationGetNamespace(ticket);
 
-	find_columns(tables, event, event_columns);
-	find_columns(tables, inventory, inventory_columns);
-	find_columns(tables, ticket, ticket_columns);
-	check_inventory(tables, inventory);
-
-	if (event->rd_rel->relowner != owner ||
-		inventory->rd_rel->relowner != owner)
-		booking_error_shape("The tables event, inventory and ticket have different owners.",
-							"Give them the same owner by ALTER TABLE ... OWNER TO.");
-	tables->owner = owner;
+	tables->owner = ticket->rd_rel->relowner;
+	tables->user_id_type = column_type(ticket, "user_id");
+	inspect_table(tables, ticket, ticket_columns);
+	if (tables->user_id_type != INT8OID && tables->user_id_type != UUIDOID &&
+		tables->user_id_type != TEXTOID)
+		booking_error_shape(psprintf("Column \"user_id\" of table booking.ticket has type %s.",
+									 format_type_be(tables->user_id_type)),
+							"User ids are of type bigint, uuid or text.");
+	inspect_table(tables, open->event, event_columns);
+	inspect_table(tables, open->inventory, inventory_columns);
+	inspect_table(tables, open->hold, hold_columns);
+	inspect_table(tables, open->request, request_columns);
+	inspect_table(tables, open->user_limit, user_limit_columns);
+	check_inventory(tables, open->inventory);
 
 	tables->ticket_trigger = find_trigger_function(schema, "ticket_changed");
 	tables->event_trigger = find_trigger_function(schema, "event_changed");
-	if (!has_our_triggers(event, tables->event_trigger) ||
+	tables->hold_trigger = find_trigger_function(schema, "hold_changed");
+	if (!has_our_triggers(open->event, tables->event_trigger) ||
+		!has_our_triggers(open->hold, tables->hold_trigger) ||
 		!has_our_triggers(ticket, tables->ticket_trigger))
-		booking_error_shape("A trigger of pg_booking is missing from table event or ticket.",
+		booking_error_shape("A trigger of pg_booking is missing from table event, hold or ticket.",
 							"Call booking.create_tables(), which attaches it again, and then booking.verify().");
 
 	tables->ticket_is_plain = ticket_is_plain(tables, ticket);
@@ -386,6 +471,18 @@ find_tables(BookingTables *tables)
 	tables->event = find_table(schema, "event");
 	tables->ticket = find_table(schema, "ticket");
 	tables->inventory = find_table(schema, "inventory");
+	tables->hold = find_table(schema, "hold");
+	tables->request = find_table(schema, "request");
+	tables->user_limit = find_table(schema, "user_limit");
+}
+
+/* Are these the same tables? */
+static bool
+same_tables(const BookingTables *a, const BookingTables *b)
+{
+	return a->event == b->event && a->ticket == b->ticket &&
+		a->inventory == b->inventory && a->hold == b->hold &&
+		a->request == b->request && a->user_limit == b->user_limit;
 }
 
 /*
@@ -404,11 +501,13 @@ lock_tables(BookingTables *tables, LOCKMODE lockmode)
 		CHECK_FOR_INTERRUPTS();
 		*tables = found;
 		LockRelationOid(tables->event, AccessShareLock);
+		LockRelationOid(tables->hold, AccessShareLock);
+		LockRelationOid(tables->request, AccessShareLock);
+		LockRelationOid(tables->user_limit, AccessShareLock);
 		LockRelationOid(tables->ticket, lockmode);
 		LockRelationOid(tables->inventory, lockmode);
 		find_tables(&found);
-	} while (found.event != tables->event || found.ticket != tables->ticket ||
-			 found.inventory != tables->inventory);
+	} while (!same_tables(&found, tables));
 }
 
 /*
@@ -420,9 +519,7 @@ static void
 load(BookingTables *tables, LOCKMODE lockmode)
 {
 	uint64		started;
-	Relation	event;
-	Relation	inventory;
-	Relation	ticket;
+	OpenTables	open;
 
 	memset(tables, 0, sizeof(*tables));
 	lock_tables(tables, lockmode);
@@ -430,13 +527,19 @@ load(BookingTables *tables, LOCKMODE lockmode)
 	/* from here on messages about these tables are counted */
 	known = *tables;
 	started = generation;
-	event = table_open(tables->event, NoLock);
-	ticket = table_open(tables->ticket, NoLock);
-	inventory = table_open(tables->inventory, NoLock);
-	inspect(tables, event, inventory, ticket);
-	table_close(inventory, NoLock);
-	table_close(ticket, NoLock);
-	table_close(event, AccessShareLock);
+	open.event = table_open(tables->event, NoLock);
+	open.ticket = table_open(tables->ticket, NoLock);
+	open.inventory = table_open(tables->inventory, NoLock);
+	open.hold = table_open(tables->hold, NoLock);
+	open.request = table_open(tables->request, NoLock);
+	open.user_limit = table_open(tables->user_limit, NoLock);
+	inspect(tables, &open);
+	table_close(open.user_limit, AccessShareLock);
+	table_close(open.request, AccessShareLock);
+	table_close(open.hold, AccessShareLock);
+	table_close(open.inventory, NoLock);
+	table_close(open.ticket, NoLock);
+	table_close(open.event, AccessShareLock);
 
 	if (lockmode == RowExclusiveLock || started == generation)
 	{

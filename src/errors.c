@@ -15,6 +15,7 @@
 
 #include "utils/array.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 /* Raises 22004 when argument number argno, called name, is NULL. */
 void
@@ -43,8 +44,8 @@ booking_check_quantity(int32 quantity)
 }
 
 /* TK001: the event has fewer places left than the quantity asked for. */
-void
-booking_error_sold_out(int64 event_id, int32 quantity, int64 left)
+pg_noreturn static void
+error_sold_out(int64 event_id, int32 quantity, int64 left)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_BOOKING_SOLD_OUT),
@@ -53,7 +54,63 @@ booking_error_sold_out(int64 event_id, int32 quantity, int64 left)
 				 errmsg("event " INT64_FORMAT " has too few places left", event_id),
 			 errdetail("Places left: " INT64_FORMAT "; asked for: %d.",
 					   left, quantity),
-			 errhint("Places come back when tickets are cancelled or the capacity is raised.")));
+			 errhint("Places come back when tickets are cancelled, holds end, or the capacity is raised.")));
+}
+
+/* TK002: the user would have more places of the event than it allows. */
+pg_noreturn static void
+error_user_limit(int64 event_id, int32 quantity, const Claim *claim)
+{
+	int64		owned = claim->owned - (claim->written ? quantity : 0);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_BOOKING_USER_LIMIT),
+			 errmsg("event " INT64_FORMAT " allows %d places per user",
+					event_id, claim->rules.max_per_user),
+			 errdetail("Places of the user: " INT64_FORMAT "; asked for: %d.",
+					   owned, quantity),
+			 errhint("Live tickets and holds count. See max_per_user in booking.event.")));
+}
+
+/* TK003: the sale has not opened yet, or is over. */
+pg_noreturn static void
+error_not_on_sale(int64 event_id, const SaleRules *rules)
+{
+	bool		over = rules->sales_end <= GetCurrentTimestamp();
+
+	ereport(ERROR,
+			(errcode(ERRCODE_BOOKING_NOT_ON_SALE),
+			 errmsg("event " INT64_FORMAT " is not on sale", event_id),
+			 over ?
+				 errdetail("The sale closed at %s.",
+						   timestamptz_to_str(rules->sales_end)) :
+				 errdetail("The sale opens at %s.",
+						   timestamptz_to_str(rules->sales_start)),
+			 errhint("See sales_start and sales_end in booking.event.")));
+}
+
+/* Raises what booking_take() has returned instead of TAKE_DONE. */
+void
+booking_error_refused(int64 event_id, int32 quantity, TakeResult refusal,
+					  const Claim *claim)
+{
+	switch (refusal)
+	{
+		case TAKE_SOLD_OUT:
+			error_sold_out(event_id, quantity, claim->left);
+			break;
+		case TAKE_USER_LIMIT:
+			error_user_limit(event_id, quantity, claim);
+			break;
+		case TAKE_NOT_ON_SALE:
+			error_not_on_sale(event_id, &claim->rules);
+			break;
+		case TAKE_NO_EVENT:
+			booking_error_no_event(event_id);
+			break;
+		default:
+			elog(ERROR, "unexpected refusal %d", refusal);
+	}
 }
 
 /* P0002: there is no such event. */
@@ -78,27 +135,71 @@ booking_error_no_inventory(int64 event_id)
 					 event_id)));
 }
 
-/* P0002: there is no such ticket. */
+/* P0002: there is no such ticket, or hold. */
 void
-booking_error_no_ticket(int64 ticket_id)
+booking_error_no_row(const char *what, int64 id)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NO_DATA_FOUND),
-			 errmsg("ticket " INT64_FORMAT " does not exist", ticket_id)));
+			 errmsg("%s " INT64_FORMAT " does not exist", what, id)));
 }
 
 /*
- * TK005: the ticket is in a state in which it can't be what was asked, such
- * as refused = "cancelled", state = "redeemed".
+ * TK005: what = "ticket" or "hold" is in a state in which it can't be what was
+ * asked, such as refused = "cancelled", state = "redeemed".
  */
 void
-booking_error_wrong_state(int64 ticket_id, const char *refused,
+booking_error_wrong_state(const char *what, int64 id, const char *refused,
 						  const char *state)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_BOOKING_WRONG_STATE),
-			 errmsg("ticket " INT64_FORMAT " cannot be %s", ticket_id, refused),
-			 errdetail("The ticket is already %s.", state)));
+			 errmsg("%s " INT64_FORMAT " cannot be %s", what, id, refused),
+			 errdetail("The %s is already %s.", what, state)));
+}
+
+/* TK004: the hold has expired, be it swept or not. */
+void
+booking_error_hold_expired(int64 hold_id, TimestampTz expires_at)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_BOOKING_HOLD_EXPIRED),
+			 errmsg("hold " INT64_FORMAT " has expired", hold_id),
+			 errdetail("It expired at %s.", timestamptz_to_str(expires_at)),
+			 errhint("confirm_hold(hold_id, if_expired => 'rebook') books the places anew if there are any.")));
+}
+
+/* 22023: how long a hold is to last is out of range. */
+void
+booking_error_ttl(const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("ttl is out of range"),
+			 errdetail_internal("%s", detail)));
+}
+
+/* TK006: the key was used before, with other arguments. */
+void
+booking_error_key_mismatch(int64 event_id, const char *argument)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_BOOKING_KEY_MISMATCH),
+			 errmsg("idempotency key was used before with other arguments"),
+			 errdetail("For event " INT64_FORMAT " it was sent with another %s.",
+					   event_id, argument),
+			 errhint("Send a new key with every new request, and the same only with a retry.")));
+}
+
+/* 55000: a trigger or rule has had its way with a row of ours. */
+void
+booking_error_row_changed(const char *table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("a trigger or rule on booking.%s did not let a %s be written as asked",
+					table, table),
+			 errhint("What such a trigger may do is raise an error, or fill in columns of its own.")));
 }
 
 /* TK008: the new capacity is below the number of places taken. */

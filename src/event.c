@@ -18,79 +18,122 @@ static BookingPlan exists_plan = {
 	"SELECT 1 FROM booking.event WHERE event_id OPERATOR(pg_catalog.=) $1",
 	1,
 	{ INT8OID },
-	NULL
+	NULL,
+	InvalidOid
 };
 
 static BookingPlan has_tickets_plan = {
 	"SELECT 1 FROM booking.ticket WHERE event_id OPERATOR(pg_catalog.=) $1",
 	1,
 	{ INT8OID },
-	NULL
+	NULL,
+	InvalidOid
 };
 
 static BookingPlan any_ticket_plan = {
 	"SELECT 1 FROM booking.ticket",
 	0,
 	{ InvalidOid },
-	NULL
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan any_hold_plan = {
+	"SELECT 1 FROM booking.hold", 0, {InvalidOid}, NULL, InvalidOid
+};
+
+static BookingPlan has_live_hold_plan = {
+	"SELECT 1 FROM booking.hold"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL",
+	1,
+	{ INT8OID },
+	NULL,
+	InvalidOid
+};
+
+/* What an event that is deleted leaves behind. */
+static BookingPlan forget_plan[] = {
+	{"DELETE FROM booking.hold WHERE event_id OPERATOR(pg_catalog.=) $1",
+	  1,
+	  { INT8OID },
+	  NULL,
+	  InvalidOid },
+	{"DELETE FROM booking.request WHERE event_id OPERATOR(pg_catalog.=) $1",
+	  1,
+	  { INT8OID },
+	  NULL,
+	  InvalidOid },
+	{"DELETE FROM booking.user_limit WHERE event_id OPERATOR(pg_catalog.=) $1",
+	  1,
+	  { INT8OID },
+	  NULL,
+	  InvalidOid }
+};
+
+static BookingPlan hold_ttl_plan = {
+	"SELECT hold_ttl, max_hold_ttl FROM booking.event"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1",
+	1,
+	{ INT8OID },
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan has_limit_plan = {
+	"SELECT 1 FROM booking.event"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND max_per_user IS NOT NULL",
+	1,
+	{ INT8OID },
+	NULL,
+	InvalidOid
 };
 
 static BookingPlan availability_plan = {
 	"SELECT e.capacity, (SELECT pg_catalog.sum(i.available)"
-	" FROM booking.inventory i WHERE i.event_id OPERATOR(pg_catalog.=) e.event_id)"
-	" FROM booking.event e WHERE e.event_id OPERATOR(pg_catalog.=) $1",
+	" FROM booking.inventory i WHERE i.event_id OPERATOR(pg_catalog.=) e.event_id),"
+	" h.expired, h.held FROM booking.event e,"
+	" LATERAL (SELECT pg_catalog.sum(quantity) FILTER"
+	" (WHERE expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) AS expired,"
+	" pg_catalog.sum(quantity) AS held FROM booking.hold"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL) h"
+	" WHERE e.event_id OPERATOR(pg_catalog.=) $1",
 	1,
 	{ INT8OID },
-	NULL
+	NULL,
+	InvalidOid
 };
 
 static BookingPlan any_inventory_plan = {
 	"SELECT 1 FROM booking.inventory",
 	0,
 	{ InvalidOid },
-	NULL
+	NULL,
+	InvalidOid
 };
 
 static BookingPlan empty_inventory_plan = {
-	"DELETE FROM booking.inventory", 0, {InvalidOid}, NULL
+	"DELETE FROM booking.inventory", 0, {InvalidOid}, NULL, InvalidOid
 };
 
 static BookingPlan refill_inventory_plan = {
-	"INSERT INTO booking.inventory (event_id, stripe, available)"
-	" SELECT e.event_id, 0, e.capacity FROM booking.event e"
+	"INSERT INTO booking.inventory"
+	" (event_id, stripe, available, max_per_user, sales_start, sales_end)"
+	" SELECT e.event_id, 0, e.capacity OPERATOR(pg_catalog.-)"
+	" COALESCE(pg_catalog.sum(taken.places), 0)::pg_catalog.int4,"
+	" e.max_per_user, e.sales_start, e.sales_end"
+	" FROM booking.event e LEFT JOIN"
+	" (SELECT event_id, pg_catalog.count(*) AS places FROM booking.ticket"
+	" WHERE cancelled_at IS NULL GROUP BY event_id"
+	" UNION ALL SELECT event_id, pg_catalog.sum(quantity) FROM booking.hold"
+	" WHERE ended_at IS NULL GROUP BY event_id) AS taken"
+	" ON taken.event_id OPERATOR(pg_catalog.=) e.event_id"
+	" GROUP BY e.event_id"
 	" ON CONFLICT (event_id, stripe) DO NOTHING",
 	0,
 	{ InvalidOid },
-	NULL
+	NULL,
+	InvalidOid
 };
-
-/*
- * Connects to SPI for the statements of this file, which must see every row:
- * as for a foreign key's check, the owner's own policies do not count (FORCE
- * ROW LEVEL SECURITY).  Ended by finish().
- */
-static void
-connect_for_all_rows(BookingCall *call)
-{
-	Oid			user;
-	int			context;
-
-	booking_connect(call);
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(user, context | SECURITY_NOFORCE_RLS);
-}
-
-/* Ends what connect_for_all_rows() began. */
-static void
-finish(void)
-{
-	Oid			user;
-	int			context;
-
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(user, context & ~SECURITY_NOFORCE_RLS);
-	SPI_finish();
-}
 
 /* Runs a query that asks whether something is there, by the newest snapshot. */
 static bool
@@ -99,9 +142,9 @@ is_there(BookingCall *call, BookingPlan *plan, int64 event_id)
 	Datum		value = Int64GetDatum(event_id);
 	bool		found;
 
-	connect_for_all_rows(call);
+	booking_connect_for_all_rows(call);
 	found = booking_execute_latest(plan, &value, 1) > 0;
-	finish();
+	booking_finish(call);
 	return found;
 }
 
@@ -119,11 +162,57 @@ booking_event_has_tickets(BookingCall *call, int64 event_id)
 	return is_there(call, &has_tickets_plan, event_id);
 }
 
-/* Is there a ticket of any event? */
+/* Is there a ticket or hold of any event? */
 bool
-booking_any_ticket(BookingCall *call)
+booking_any_ticket_or_hold(BookingCall *call)
 {
-	return is_there(call, &any_ticket_plan, 0);
+	return is_there(call, &any_ticket_plan, 0) ||
+		is_there(call, &any_hold_plan, 0);
+}
+
+/* Has the event a live hold, committed by now or our own? */
+bool
+booking_event_has_holds(BookingCall *call, int64 event_id)
+{
+	return is_there(call, &has_live_hold_plan, event_id);
+}
+
+/* Has the event a limit per user? */
+bool
+booking_event_has_limit(BookingCall *call, int64 event_id)
+{
+	return is_there(call, &has_limit_plan, event_id);
+}
+
+/*
+ * How long holds of the event last at first, and at most in all; P0002 where
+ * there is no such event.
+ */
+void
+booking_read_hold_ttl(BookingCall *call, int64 event_id, Interval *ttl,
+					  Interval *max_ttl)
+{
+	Datum		value = Int64GetDatum(event_id);
+	bool		isnull[2];
+
+	booking_connect_for_all_rows(call);
+	if (booking_execute(&hold_ttl_plan, &value, false) == 0)
+		booking_error_no_event(event_id);
+	*ttl = *DatumGetIntervalP(booking_result(0, 1, &isnull[0]));
+	*max_ttl = *DatumGetIntervalP(booking_result(0, 2, &isnull[1]));
+	booking_finish(call);
+}
+
+/* Deletes what only means something while the event is there. */
+void
+booking_forget_event(BookingCall *call, int64 event_id)
+{
+	Datum		value = Int64GetDatum(event_id);
+
+	booking_connect_for_all_rows(call);
+	for (int i = 0; i < (int) lengthof(forget_plan); i++)
+		(void) booking_execute_latest(&forget_plan[i], &value, 0);
+	booking_finish(call);
 }
 
 /*
@@ -138,51 +227,49 @@ booking_raise_no_stripes(BookingCall *call, int64 event_id)
 	booking_error_no_event(event_id);
 }
 
-/* Takes places, or raises TK001, P0002 or 55000. */
+/* Takes places for the claim, or raises TK001, TK002, TK003, P0002 or 55000. */
 void
-booking_take_or_raise(BookingCall *call, int64 event_id, int32 quantity)
+booking_take_or_raise(BookingCall *call, int64 event_id, int32 quantity,
+					  Claim *claim)
 {
-	int64		left;
+	TakeResult	result = booking_take(call, event_id, quantity, claim);
 
-	switch (booking_take(call, event_id, quantity, &left))
-	{
-		case TAKE_DONE:
-			break;
-		case TAKE_SOLD_OUT:
-			booking_error_sold_out(event_id, quantity, left);
-			break;
-		case TAKE_NO_EVENT:
-			booking_raise_no_stripes(call, event_id);
-			break;
-	}
+	if (result == TAKE_NO_EVENT)
+		booking_raise_no_stripes(call, event_id);
+	if (result != TAKE_DONE)
+		booking_error_refused(event_id, quantity, result, claim);
 }
 
 /*
- * Reads capacity and places available as the calling statement's snapshot
- * shows them; false: it shows no such event.  55000 where the event has no
- * inventory.  Locks nothing.  A transaction that has had a reserve reads its
- * newest state, to which alone its reserve can be added.
+ * Reads what there is of the event as the calling statement's snapshot shows
+ * it; false: it shows no such event.  Places in holds that have expired are
+ * available.  55000 where the event has no inventory.  Locks nothing.  A
+ * transaction that has had a reserve reads its newest state, to which alone
+ * its reserve can be added.
  */
 bool
-booking_read_event(BookingCall *call, int64 event_id, int32 *capacity,
-				   int64 *available)
+booking_read_event(BookingCall *call, int64 event_id, EventState *state)
 {
 	Datum		value = Int64GetDatum(event_id);
 	bool		found;
 	bool		isnull;
+	bool		no_holds;
+	int64		expired;
 
-	connect_for_all_rows(call);
+	booking_connect_for_all_rows(call);
 	found =
 		booking_execute(&availability_plan, &value, !reserve_was_used()) > 0;
 	if (found)
 	{
-		*capacity = DatumGetInt32(booking_result(0, 1, &isnull));
-		*available = DatumGetInt64(booking_result(0, 2, &isnull));
+		state->capacity = DatumGetInt32(booking_result(0, 1, &isnull));
+		state->available = DatumGetInt64(booking_result(0, 2, &isnull));
 		if (isnull)
 			booking_error_no_inventory(event_id);
-		*available += reserve_places(event_id);
+		expired = DatumGetInt64(booking_result(0, 3, &no_holds));
+		state->held = DatumGetInt64(booking_result(0, 4, &no_holds)) - expired;
+		state->available += expired + reserve_places(event_id);
 	}
-	finish();
+	booking_finish(call);
 	return found;
 }
 
@@ -202,7 +289,7 @@ delete_all_stripes(void)
 }
 
 /*
- * Gives every event all its places, after all tickets were truncated.  An
+ * Makes the inventory anew, after all tickets or holds were truncated.  An
  * event whose row is committed between the two statements has brought its
  * own, full, inventory: nobody could book it, the ticket table being locked.
  * Like TRUNCATE itself it goes by what is there now, not by a snapshot.
@@ -211,10 +298,10 @@ void
 booking_refill_inventory(BookingCall *call)
 {
 	reserve_give_back(call);
-	connect_for_all_rows(call);
+	booking_connect_for_all_rows(call);
 	delete_all_stripes();
 	(void) booking_execute_latest(&refill_inventory_plan, NULL, 0);
-	finish();
+	booking_finish(call);
 }
 
 /* Empties the inventory, after all events were truncated. */
@@ -222,7 +309,7 @@ void
 booking_empty_inventory(BookingCall *call)
 {
 	reserve_give_back(call);
-	connect_for_all_rows(call);
+	booking_connect_for_all_rows(call);
 	delete_all_stripes();
-	finish();
+	booking_finish(call);
 }

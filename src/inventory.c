@@ -29,13 +29,16 @@
  * WAL.  When it shows enough and all are locked, they are waited for, and
  * then everything is read anew.
  *
- * Memory.  Each session remembers where it last saw a stripe of an event (its
- * TID).  That version is read and, if it is still the newest, written without
- * looking into the index, which is what keeps a hot event fast while an old
- * snapshot hinders pruning.  When a scan has shown that stripe 0 is alone,
- * that is remembered with it, and holds for as long as that version (its TID
- * and who wrote it) is the newest: a split would have written it, a place
- * given back too.  So a sold-out event is refused by reading one row version.
+ * Expired holds have places too.  Where they are needed, they are ended and
+ * their places gathered in stripe 0, all in a subtransaction: it is rolled
+ * back, and everything read anew, if others have taken other places meanwhile,
+ * so that nobody waits for a hold while holding a stripe.
+ *
+ * Conditions of sale are in every stripe.  A place is taken by writing a row
+ * version whose conditions are those by which the claim was judged (stripe.c
+ * compares them), and they are changed in all stripes at once.
+ *
+ * remembered.c tells how a session finds a stripe, or that there is none left.
  *
  * Many stripes at once.  Whoever needs more than one stripe (a quantity that
  * no single stripe has, the end of the event) locks stripe 0 first, and only
@@ -57,91 +60,21 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
+#include "claim.h"
+#include "hold.h"
+#include "remembered.h"
 #include "reserve.h"
+#include "subtransaction.h"
 
-/* Where this session last saw a stripe of an event. */
-typedef struct Remembered
-{
-	int64		event_id;
-	ItemPointerData tid;		/* invalid: nothing is remembered here */
-	TransactionId xmin;			/* of the version there */
-	Buffer		seen_in;		/* where its page was; a hint */
-	bool		alone;			/* it was the event's only stripe then */
-} Remembered;
-
-/* One place per event, by its id; a collision only costs an index scan. */
-#define REMEMBERED_EVENTS 1024
-
-static Remembered remembered[REMEMBERED_EVENTS];
-
-/*
- * Has this transaction deleted a stripe?  Then what it sees as alone may not be
- * so any more after a roll-back, or to others.
- */
-static bool stripe_was_deleted = false;
-
-/* The place for what is remembered of the event, whosever it is now. */
-static Remembered *
-remembered_place(int64 event_id)
-{
-	return &remembered[(uint64) event_id % REMEMBERED_EVENTS];
-}
-
-/* What is remembered of the event, or NULL. */
-static Remembered *
-recall(int64 event_id)
-{
-	Remembered *place = remembered_place(event_id);
-
-	if (place->event_id != event_id || !ItemPointerIsValid(&place->tid))
-		return NULL;
-	return place;
-}
-
-/* Remembers a stripe of the event; an invalid TID forgets it. */
+/* Remembers the stripe that was just changed, or that it was deleted. */
 static void
-remember(int64 event_id, const Stripe *stripe, bool alone)
-{
-	Remembered *place = remembered_place(event_id);
-
-	place->event_id = event_id;
-	place->tid = stripe->tid;
-	place->xmin = stripe->xmin;
-	place->seen_in = stripe->seen_in;
-	place->alone = alone && !stripe_was_deleted;
-}
-
-/* Forgets all stripes: the inventory may have been rewritten. */
-void
-booking_forget_stripes(void)
-{
-	memset(remembered, 0, sizeof(remembered));
-}
-
-/* At the end of a transaction: what it deleted is no longer its own affair. */
-static void
-at_transaction_end(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-		event == XACT_EVENT_PREPARE)
-		stripe_was_deleted = false;
-}
-
-/* Registers the callback; once a session. */
-void
-booking_inventory_init(void)
-{
-	RegisterXactCallback(at_transaction_end, NULL);
-}
-
-/* Remembers the stripe that was just changed, and whether it was deleted. */
-static void
-changed(int64 event_id, Stripe *stripe, bool alone)
+changed(int64 event_id, Stripe *stripe)
 {
 	if (!ItemPointerIsValid(&stripe->tid))
-		stripe_was_deleted = true;
-	remember(event_id, stripe, alone);
+		remembered_stripe_deleted();
+	remembered_note(event_id, stripe);
 }
 
 /*
@@ -158,18 +91,19 @@ read_stripes(BookingCall *call, int64 event_id, StripeSet *set)
 }
 
 /*
- * Changes the remembered stripe, where it is there and free.  STRIPE_SHORT:
- * it is the event's only one and has too few places, *left; so it is final.
- * Anything else: read all stripes.
+ * Changes the remembered stripe, where it is there and free; or, as the mode
+ * says, looks at it only.  STRIPE_SHORT: the event has no places but those in
+ * it, which are too few, *left; so it is final.  Anything else than that and
+ * STRIPE_CHANGED: read all stripes.
  */
 static StripeChange
-change_remembered(BookingCall *call, int64 event_id, int64 delta, int64 *left)
+change_remembered(BookingCall *call, int64 event_id, int64 delta,
+				  StripeMode mode, int64 *left)
 {
-	Remembered *place = recall(event_id);
+	Remembered *place = remembered_recall(event_id);
 	Stripe		stripe;
 	StripeChange result;
 	int32		more = 0;
-	bool		alone;
 
 	if (place == NULL ||
 		(IsolationUsesXactSnapshot() &&
@@ -178,28 +112,31 @@ change_remembered(BookingCall *call, int64 event_id, int64 delta, int64 *left)
 	stripe.tid = place->tid;
 	stripe.xmin = place->xmin;
 	stripe.seen_in = place->seen_in;
-	if (delta < 0)
+	stripe.rules = place->rules;
+	if (delta < 0 && mode != STRIPE_LOOK)
 		more = reserve_wish(event_id, (int32) -delta);
-	result = stripe_change(call, event_id, &stripe, delta, &more, false);
+	result = stripe_change(call, event_id, &stripe, delta, &more, mode);
 
 	if (result == STRIPE_CHANGED)
 	{
-		changed(event_id, &stripe, false);
+		changed(event_id, &stripe);
 		reserve_add(call, event_id, more);
 		return result;
 	}
-	if (result != STRIPE_SHORT)
-		return STRIPE_GONE;
 
 	/*
 	 * Where others have written it since, it may have been split.  The TID
 	 * alone does not tell: pruning may have given it to a later version.
 	 */
-	alone = place->alone && stripe.number == 0 &&
-		ItemPointerEquals(&stripe.tid, &place->tid) &&
-		TransactionIdEquals(stripe.xmin, place->xmin);
+	if (result != STRIPE_SHORT || stripe.number != 0 ||
+		!ItemPointerEquals(&stripe.tid, &place->tid) ||
+		!TransactionIdEquals(stripe.xmin, place->xmin) ||
+		TIMESTAMP_IS_NOBEGIN(place->all_until) ||
+		(!TIMESTAMP_IS_NOEND(place->all_until) &&
+		 place->all_until <= GetCurrentTimestamp()))
+		return STRIPE_GONE;
 	*left = stripe.available;
-	return alone ? STRIPE_SHORT : STRIPE_GONE;
+	return STRIPE_SHORT;
 }
 
 /*
@@ -217,10 +154,11 @@ change_any_free(BookingCall *call, int64 event_id, StripeSet *set, int64 delta)
 
 		if (stripe->available + delta < 0)
 			continue;
-		if (stripe_change(call, event_id, stripe, delta, NULL, false) ==
+		if (stripe_change(call, event_id, stripe, delta, NULL,
+						  STRIPE_UNLESS_BUSY) ==
 			STRIPE_CHANGED)
 		{
-			changed(event_id, stripe, set->count == 1);
+			changed(event_id, stripe);
 			return STRIPE_CHANGED;
 		}
 	}
@@ -281,9 +219,9 @@ change_after_wait(BookingCall *call, int64 event_id, StripeSet *set,
 
 	if (stripe == NULL)
 		return STRIPE_GONE;
-	result = stripe_change(call, event_id, stripe, delta, NULL, true);
+	result = stripe_change(call, event_id, stripe, delta, NULL, STRIPE_WAIT);
 	if (result == STRIPE_CHANGED)
-		changed(event_id, stripe, set->count == 1);
+		changed(event_id, stripe);
 	return result;
 }
 
@@ -312,7 +250,7 @@ bits_needed(const StripeSet *set, int32 number)
 static void
 split(BookingCall *call, int64 event_id)
 {
-	Remembered *place = recall(event_id);
+	Remembered *place = remembered_recall(event_id);
 	Stripe	   *mine = NULL;
 	ItemPointerData tid;
 	StripeSet	set;
@@ -338,11 +276,11 @@ split(BookingCall *call, int64 event_id)
 		int32		number = mine->number ^ (1 << bits);
 		int32		half = mine->available / 2;
 
-		if (stripe_change(call, event_id, mine, -half, NULL, true) !=
+		if (stripe_change(call, event_id, mine, -half, NULL, STRIPE_WAIT) !=
 			STRIPE_CHANGED)
 			elog(ERROR, "inventory row that this transaction has locked was changed");
-		stripe_insert(call, event_id, number, half);
-		remember(event_id, mine, false);
+		stripe_insert(call, event_id, number, half, &mine->rules);
+		remembered_note(event_id, mine);
 	}
 }
 
@@ -356,23 +294,31 @@ check_refusal(BookingCall *call, int64 event_id, int32 quantity,
 {
 	StripeSet	newest;
 	Snapshot	snapshot;
+	TimestampTz next_expiry;
+	int64		places;
 
 	if (!IsolationUsesXactSnapshot())
 		return;
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	stripe_read_all(call, event_id, snapshot, &newest);
+	places = newest.total;
+	if (newest.count > 0 && places < quantity)
+		places += hold_expired_places(call, event_id, snapshot,
+									  quantity - places, &next_expiry);
 	UnregisterSnapshot(snapshot);
 	if ((newest.count == 0) != (seen->count == 0) ||
-		(newest.count > 0 && newest.total >= quantity))
+		(newest.count > 0 && places >= quantity))
 		booking_error_conflict();
 }
 
 /*
- * Locks stripe 0, which whoever needs several stripes does first.  False
- * where the event has gone meanwhile.
+ * Locks stripe 0, which whoever needs several stripes does first, and adds
+ * delta places to it.  *rules: the conditions of sale, which nobody can change
+ * then.  False where the event has gone meanwhile.
  */
 static bool
-lock_first_stripe(BookingCall *call, int64 event_id)
+lock_first_stripe(BookingCall *call, int64 event_id, int64 delta,
+				  SaleRules *rules)
 {
 	for (;;)
 	{
@@ -387,13 +333,18 @@ lock_first_stripe(BookingCall *call, int64 event_id)
 			check_refusal(call, event_id, 0, &set);
 			return false;
 		}
-		result = stripe_change(call, event_id, &set.stripe[0], 0, NULL, true);
-		UnregisterSnapshot(snapshot);
-		if (result == STRIPE_CHANGED && set.stripe[0].number == 0)
-			return true;
-		if (result == STRIPE_CHANGED)
+		if (set.stripe[0].number != 0)
 			booking_error_shape("booking.inventory lacks a stripe 0 that pg_booking wrote.",
 								"Call booking.rebuild_inventory() for every event that booking.verify() names.");
+		result = stripe_change(call, event_id, &set.stripe[0], delta, NULL,
+							   STRIPE_WAIT);
+		UnregisterSnapshot(snapshot);
+		if (result == STRIPE_CHANGED)
+		{
+			changed(event_id, &set.stripe[0]);
+			*rules = set.stripe[0].rules;
+			return true;
+		}
 	}
 }
 
@@ -410,10 +361,10 @@ take_along(BookingCall *call, int64 event_id, StripeSet *set, int32 missing)
 		int32		part = Min(stripe->available, missing);
 
 		if (part > 0 &&
-			stripe_change(call, event_id, stripe, -part, NULL, true) ==
+			stripe_change(call, event_id, stripe, -part, NULL, STRIPE_WAIT) ==
 				STRIPE_CHANGED)
 		{
-			changed(event_id, stripe, false);
+			changed(event_id, stripe);
 			missing -= part;
 		}
 	}
@@ -421,79 +372,191 @@ take_along(BookingCall *call, int64 event_id, StripeSet *set, int32 missing)
 }
 
 /*
- * Takes a quantity that no single stripe has from several of them, all or
- * nothing; *left is what was found where that is too little.
+ * Takes a quantity that no single stripe has from several of them.  False:
+ * others were quicker, and the caller undoes what was done.
  */
-static TakeResult
-gather(BookingCall *call, int64 event_id, int32 quantity, int64 *left)
+static bool
+gather(BookingCall *call, int64 event_id, int32 quantity, const Claim *claim)
 {
 	int32		missing = quantity;
+	SaleRules	rules;
 
-	if (!lock_first_stripe(call, event_id))
-		return TAKE_NO_EVENT;
-	for (;;)
+	if (!lock_first_stripe(call, event_id, 0, &rules) ||
+		!stripe_same_rules(&rules, &claim->rules))
+		return false;
+	while (missing > 0)
 	{
 		StripeSet	set;
 		Snapshot	snapshot = read_stripes(call, event_id, &set);
+		bool		enough = set.total >= missing;
 
-		if (set.total >= missing)
+		if (enough)
 			missing = take_along(call, event_id, &set, missing);
-		else
-		{
-			/* stripe 0 is ours, so what was taken goes back without a wait */
-			*left = set.total + (quantity - missing);
-			if (stripe_change(call, event_id, &set.stripe[0],
-							  quantity - missing, NULL, true) != STRIPE_CHANGED)
-				elog(ERROR, "inventory row that this transaction has locked was changed");
-			missing = -1;
-		}
 		UnregisterSnapshot(snapshot);
-		if (missing <= 0)
-			break;
+		if (!enough)
+			return false;
 		CHECK_FOR_INTERRUPTS();
 	}
-	return missing == 0 ? TAKE_DONE : TAKE_SOLD_OUT;
+	return true;
+}
+
+/* Ends expired holds that have so many places, and puts them in stripe 0. */
+static bool
+bring_back_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
+{
+	int64		found = hold_end_expired(call, event_id, places, wait);
+	SaleRules	rules;
+
+	return found >= places &&
+		lock_first_stripe(call, event_id, found, &rules);
 }
 
 /*
- * Tries once to take the places, by all stripes as they are now.  Returns
- * true when there is an answer, in *result; false: others were quicker, or
- * were waited for (*waited): look again.
+ * Takes a quantity of which some places are in other stripes, or so many in
+ * expired holds.  TAKE_AGAIN: others were quicker; nothing was done, nothing
+ * is locked.
+ */
+static TakeResult
+take_from_many(BookingCall *call, int64 event_id, int32 quantity,
+			   int64 in_holds, bool wait, const Claim *claim)
+{
+	SubTransaction sub;
+
+	subtransaction_begin(call, &sub);
+	if ((in_holds == 0 ||
+		 bring_back_expired(call, event_id, in_holds, wait)) &&
+		gather(call, event_id, quantity, claim))
+	{
+		subtransaction_commit(&sub);
+		return TAKE_DONE;
+	}
+	subtransaction_roll_back(&sub);
+	return TAKE_AGAIN;
+}
+
+/*
+ * Takes a quantity that some stripes have each, from one that nobody has
+ * locked, else after a wait (*waited).
+ */
+static TakeResult
+take_from_one(BookingCall *call, int64 event_id, StripeSet *set,
+			  int32 quantity, bool *waited)
+{
+	if (change_any_free(call, event_id, set, -(int64) quantity) ==
+		STRIPE_CHANGED)
+		return TAKE_DONE;
+	*waited = true;
+	return change_after_wait(call, event_id, set, -(int64) quantity) ==
+			STRIPE_CHANGED ?
+		TAKE_DONE :
+		TAKE_AGAIN;
+}
+
+/* Has one of the stripes so many places? */
+static bool
+one_has_enough(const StripeSet *set, int32 quantity)
+{
+	for (int i = 0; i < set->count; i++)
+	{
+		if (set->stripe[i].available >= quantity)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Are fewer places left than the quantity, expired holds included, by what the
+ * snapshot shows?  Then claim->left says how many, and that is remembered.
  */
 static bool
-take_once(BookingCall *call, int64 event_id, int32 quantity, bool *waited,
-		  TakeResult *result, int64 *left)
+is_sold_out(BookingCall *call, int64 event_id, int32 quantity,
+			const StripeSet *set, Snapshot snapshot, Claim *claim)
+{
+	TimestampTz next_expiry;
+	int64		expired;
+
+	if (set->total >= quantity)
+		return false;
+	expired = hold_expired_places(call, event_id, snapshot,
+								  quantity - set->total, &next_expiry);
+	if (set->total + expired >= quantity)
+		return false;
+	check_refusal(call, event_id, quantity, set);
+	claim->left = set->total + expired;
+	if (set->count == 1 && expired == 0)
+		remembered_note_all(event_id, &set->stripe[0], next_expiry);
+	return true;
+}
+
+/*
+ * Tries once to take the places, by all stripes as they are now.  TAKE_AGAIN:
+ * others were quicker, or were waited for (*waited): look again.
+ */
+static TakeResult
+take_once(BookingCall *call, int64 event_id, int32 quantity, Claim *claim,
+		  bool *waited)
 {
 	StripeSet	set;
 	Snapshot	snapshot = read_stripes(call, event_id, &set);
-	bool		one_has_enough = false;
-	bool		answered = true;
+	TakeResult	result;
 
-	for (int i = 0; i < set.count; i++)
-		one_has_enough |= set.stripe[i].available >= quantity;
-
-	if (set.count == 0 || set.total < quantity)
+	if (set.count == 0)
 	{
 		check_refusal(call, event_id, quantity, &set);
-		*result = set.count == 0 ? TAKE_NO_EVENT : TAKE_SOLD_OUT;
-		*left = set.total;
-		if (set.count > 0)
-			remember(event_id, &set.stripe[0], set.count == 1);
+		result = TAKE_NO_EVENT;
 	}
-	else if (!one_has_enough)
-		*result = gather(call, event_id, quantity, left);
-	else if (change_any_free(call, event_id, &set, -(int64) quantity) ==
-			 STRIPE_CHANGED)
-		*result = TAKE_DONE;
-	else
+	else if ((result = claim_judge(claim, &set.stripe[0].rules, quantity)) ==
+			 TAKE_NOT_ON_SALE)
+		;
+	else if (is_sold_out(call, event_id, quantity, &set, snapshot, claim))
+		result = TAKE_SOLD_OUT;
+	else if (result != TAKE_DONE)
+		;
+	else if (set.total < quantity)
 	{
-		*waited = true;
-		*result = TAKE_DONE;
-		answered = change_after_wait(call, event_id, &set,
-									 -(int64) quantity) == STRIPE_CHANGED;
+		int64		in_holds = quantity - set.total;
+
+		/* first without a wait for a hold that somebody has locked */
+		result = take_from_many(call, event_id, quantity, in_holds, false,
+								claim);
+		if (result == TAKE_AGAIN)
+			result = take_from_many(call, event_id, quantity, in_holds, true,
+									claim);
 	}
+	else if (one_has_enough(&set, quantity))
+		result = take_from_one(call, event_id, &set, quantity, waited);
+	else
+		result = take_from_many(call, event_id, quantity, 0, true, claim);
 	UnregisterSnapshot(snapshot);
-	return answered;
+	return result;
+}
+
+/*
+ * Takes the places from the remembered stripe, or says by it that none are
+ * left.  TAKE_AGAIN: it does not tell.
+ */
+static TakeResult
+take_remembered(BookingCall *call, int64 event_id, int32 quantity,
+				Claim *claim)
+{
+	Remembered *place = remembered_recall(event_id);
+	TakeResult	judged;
+	StripeChange result;
+
+	if (place == NULL)
+		return TAKE_AGAIN;
+	judged = claim_judge(claim, &place->rules, quantity);
+	if (judged != TAKE_DONE && judged != TAKE_COUNT_FIRST)
+		return TAKE_AGAIN;		/* it may be otherwise by now */
+	result = change_remembered(call, event_id, -(int64) quantity,
+							   judged == TAKE_DONE ? STRIPE_UNLESS_BUSY :
+													 STRIPE_LOOK,
+							   &claim->left);
+	if (result == STRIPE_SHORT)
+		return TAKE_SOLD_OUT;
+	if (judged == TAKE_COUNT_FIRST)
+		return TAKE_COUNT_FIRST;
+	return result == STRIPE_CHANGED ? TAKE_DONE : TAKE_AGAIN;
 }
 
 /*
@@ -507,7 +570,8 @@ booking_give_now(BookingCall *call, int64 event_id, int32 quantity)
 	StripeChange result;
 	int64		left;
 
-	result = change_remembered(call, event_id, quantity, &left);
+	result = change_remembered(call, event_id, quantity, STRIPE_UNLESS_BUSY,
+							   &left);
 	while (result != STRIPE_CHANGED)
 	{
 		StripeSet	set;
@@ -533,7 +597,7 @@ booking_give_now(BookingCall *call, int64 event_id, int32 quantity)
 static bool
 holds_stripe(int64 event_id)
 {
-	Remembered *place = recall(event_id);
+	Remembered *place = remembered_recall(event_id);
 
 	return place != NULL && TransactionIdIsCurrentTransactionId(place->xmin);
 }
@@ -549,42 +613,109 @@ booking_give(BookingCall *call, int64 event_id, int32 quantity)
 }
 
 /*
- * Takes quantity places (1 or more) of the event, all or none, and holds the
- * rows they came from locked until the transaction ends.
+ * Does this session know, without a look at the index, that fewer places are
+ * left, *left of them?
+ */
+bool
+booking_is_known_sold_out(BookingCall *call, int64 event_id, int32 quantity,
+						  int64 *left)
+{
+	return change_remembered(call, event_id, -(int64) quantity, STRIPE_LOOK,
+							 left) == STRIPE_SHORT;
+}
+
+/*
+ * Takes quantity places (0: none, but as if) of the event for the claim, all
+ * or none, and holds the rows they came from locked until the transaction
+ * ends.
  *
- * TAKE_SOLD_OUT: fewer are left, *left of them; said only when it is true, also
- * of what others have taken and not yet committed.  TAKE_NO_EVENT: the event
- * has no inventory.  Neither locks anything, but after a search through
- * several stripes.  Raises 40001 as the isolation level demands, and whatever
- * waiting for a lock may raise.
+ * TAKE_SOLD_OUT: fewer are left, claim->left of them; said only when it is
+ * true, also of what others have taken and not yet committed.  TAKE_NO_EVENT:
+ * the event has no inventory.  TAKE_NOT_ON_SALE, TAKE_USER_LIMIT: the event's
+ * conditions, claim->rules, don't allow it.  None of them locks a stripe, but
+ * where the sale was closed during a wait; the limit locks the user at the
+ * event.  Raises 40001 as the isolation level demands, and whatever waiting
+ * for a lock may raise.
  */
 TakeResult
-booking_take(BookingCall *call, int64 event_id, int32 quantity, int64 *left)
+booking_take(BookingCall *call, int64 event_id, int32 quantity, Claim *claim)
 {
 	bool		waited = false;
-	TakeResult	result = TAKE_DONE;
+	bool		ask_memory = true;
+	TakeResult	result;
 	int64		reserved;
 
+	/* there is none where the event has conditions */
 	if (reserve_use(event_id, quantity))
 		return TAKE_DONE;
 	reserved = reserve_forget(event_id);
 	if (reserved > 0 && !booking_give_now(call, event_id, (int32) reserved))
 		return TAKE_NO_EVENT;
 
-	switch (change_remembered(call, event_id, -(int64) quantity, left))
+	do
 	{
-		case STRIPE_SHORT:
-			return TAKE_SOLD_OUT;
-		case STRIPE_CHANGED:
-			break;
-		default:
-			while (!take_once(call, event_id, quantity, &waited, &result, left))
-				CHECK_FOR_INTERRUPTS();
-			break;
+		result = TAKE_AGAIN;
+		if (ask_memory)
+			result = take_remembered(call, event_id, quantity, claim);
+		if (result == TAKE_AGAIN)
+		{
+			result = take_once(call, event_id, quantity, claim, &waited);
+			ask_memory = false;
+		}
+		if (result == TAKE_COUNT_FIRST)
+			claim_count(call, event_id, claim);
+		CHECK_FOR_INTERRUPTS();
+	} while (result == TAKE_AGAIN || result == TAKE_COUNT_FIRST);
+
+	if (result == TAKE_DONE && !claim_on_sale(claim, &claim->rules))
+	{
+		(void) booking_give_now(call, event_id, quantity);
+		return TAKE_NOT_ON_SALE;
 	}
 	if (result == TAKE_DONE && (waited || booking_split_always))
 		split(call, event_id);
 	return result;
+}
+
+/* Writes a new version of stripe 0, where the event has one. */
+void
+booking_touch_stripe(BookingCall *call, int64 event_id)
+{
+	SaleRules	rules;
+
+	(void) lock_first_stripe(call, event_id, 0, &rules);
+}
+
+/*
+ * Writes the event's conditions of sale into all its stripes, waiting for
+ * whoever has one locked, until none has others: a stripe that is split
+ * meanwhile hands on what it had.
+ */
+void
+booking_set_rules(BookingCall *call, int64 event_id, const SaleRules *rules)
+{
+	SaleRules	old;
+	bool		done = false;
+
+	reserve_give_back(call);
+	if (!lock_first_stripe(call, event_id, 0, &old))
+		booking_error_no_inventory(event_id);
+	while (!done)
+	{
+		StripeSet	set;
+		Snapshot	snapshot = read_stripes(call, event_id, &set);
+
+		done = true;
+		for (int i = 0; i < set.count; i++)
+		{
+			if (stripe_same_rules(&set.stripe[i].rules, rules))
+				continue;
+			(void) stripe_set_rules(call, event_id, &set.stripe[i], rules);
+			done = false;
+		}
+		UnregisterSnapshot(snapshot);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /*
@@ -596,10 +727,11 @@ void
 booking_drop_stripes(BookingCall *call, int64 event_id)
 {
 	StripeSet	set;
+	SaleRules	rules;
 
-	if (!lock_first_stripe(call, event_id))
+	if (!lock_first_stripe(call, event_id, 0, &rules))
 		return;
-	stripe_was_deleted = true;
+	remembered_stripe_deleted();
 	(void) reserve_forget(event_id);
 	do
 	{

@@ -14,6 +14,7 @@
 
 #include "utils/guc.h"
 
+#include "remembered.h"
 #include "reserve.h"
 
 PG_MODULE_MAGIC;
@@ -52,6 +53,6 @@ _PG_init(void)
 
 	booking_catalog_init();
 	row_writer_init();
-	booking_inventory_init();
+	remembered_init();
 	reserve_init();
 }

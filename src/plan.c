@@ -14,7 +14,12 @@
  */
 #include "pg_booking.h"
 
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+
+/* The type of user ids in the tables of the call that connected last. */
+static Oid	user_id_type = InvalidOid;
 
 /*
  * Connects to SPI.  What runs there may fire code of the user's, which is
@@ -24,24 +29,76 @@ void
 booking_connect(BookingCall *call)
 {
 	booking_guard_search_path(call);
+	user_id_type = call->tables.user_id_type;
 	SPI_connect();
+}
+
+/*
+ * The same for statements that must see every row: as for a foreign key's
+ * check, the owner's own policies do not count (FORCE ROW LEVEL SECURITY).
+ * Ended by booking_finish().
+ */
+void
+booking_connect_for_all_rows(BookingCall *call)
+{
+	Oid			user;
+	int			context;
+
+	booking_connect(call);
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(user, context | SECURITY_NOFORCE_RLS);
+}
+
+/* Ends what booking_connect() or booking_connect_for_all_rows() began. */
+void
+booking_finish(BookingCall *call)
+{
+	SetUserIdAndSecContext(call->tables.owner,
+						   call->caller_context | SECURITY_LOCAL_USERID_CHANGE);
+	SPI_finish();
 }
 
 /* Plans the statement where that is still to do; the caller is connected. */
 static void
 prepare(BookingPlan *plan)
 {
+	Oid			argtypes[BOOKING_PLAN_ARGS];
 	SPIPlanPtr	prepared;
 
-	if (plan->plan != NULL)
+	/* the tables may have been made anew, for user ids of another type */
+	if (plan->plan != NULL && plan->user_id_type == user_id_type)
 		return;
-	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
+	if (plan->plan != NULL)
+	{
+		SPI_freeplan(plan->plan);
+		plan->plan = NULL;
+	}
+	for (int i = 0; i < plan->nargs; i++)
+	{
+		argtypes[i] = plan->argtypes[i];
+		if (argtypes[i] == BOOKING_USER_ID)
+			argtypes[i] = user_id_type;
+		else if (argtypes[i] == BOOKING_USER_ID_ARRAY)
+			argtypes[i] = get_array_type(user_id_type);
+	}
+	prepared = SPI_prepare(plan->sql, plan->nargs, argtypes);
 	if (prepared == NULL)
 		elog(ERROR, "SPI_prepare failed for \"%s\": %s",
 			 plan->sql, SPI_result_code_string(SPI_result));
 	if (SPI_keepplan(prepared) != 0)
 		elog(ERROR, "SPI_keepplan failed for \"%s\"", plan->sql);
 	plan->plan = prepared;
+	plan->user_id_type = user_id_type;
+}
+
+/* Raises XX000 where SPI could not run the statement. */
+static uint64
+rows_of(BookingPlan *plan, int code)
+{
+	if (code < 0)
+		elog(ERROR, "SPI could not execute \"%s\": %s",
+			 plan->sql, SPI_result_code_string(code));
+	return SPI_processed;
 }
 
 /*
@@ -52,14 +109,28 @@ prepare(BookingPlan *plan)
 uint64
 booking_execute(BookingPlan *plan, Datum *values, bool read_only)
 {
-	int			code;
-
 	prepare(plan);
-	code = SPI_execute_plan(plan->plan, values, NULL, read_only, 0);
-	if (code < 0)
-		elog(ERROR, "SPI_execute_plan failed for \"%s\": %s",
-			 plan->sql, SPI_result_code_string(code));
-	return SPI_processed;
+	return rows_of(plan,
+				   SPI_execute_plan(plan->plan, values, NULL, read_only, 0));
+}
+
+/* The same where values may be null: 'n' in nulls, else ' '. */
+uint64
+booking_execute_nulls(BookingPlan *plan, Datum *values, const char *nulls)
+{
+	prepare(plan);
+	return rows_of(plan,
+				   SPI_execute_plan(plan->plan, values, nulls, false, 0));
+}
+
+/* Runs a query with the snapshot given. */
+uint64
+booking_execute_snapshot(BookingPlan *plan, Datum *values, Snapshot snapshot)
+{
+	prepare(plan);
+	return rows_of(plan,
+				   SPI_execute_snapshot(plan->plan, values, NULL, snapshot,
+										InvalidSnapshot, true, false, 0));
 }
 
 /*
@@ -70,15 +141,11 @@ booking_execute(BookingPlan *plan, Datum *values, bool read_only)
 uint64
 booking_execute_latest(BookingPlan *plan, Datum *values, int limit)
 {
-	int			code;
-
 	prepare(plan);
-	code = SPI_execute_snapshot(plan->plan, values, NULL, GetLatestSnapshot(),
-								InvalidSnapshot, false, false, limit);
-	if (code < 0)
-		elog(ERROR, "SPI_execute_snapshot failed for \"%s\": %s",
-			 plan->sql, SPI_result_code_string(code));
-	return SPI_processed;
+	return rows_of(plan,
+				   SPI_execute_snapshot(plan->plan, values, NULL,
+										GetLatestSnapshot(), InvalidSnapshot,
+										false, false, limit));
 }
 
 /* Column number column (from 1) of row number row (from 0) of the result. */

@@ -171,12 +171,12 @@ row_writer_open(RowWriter *writer, Relation rel, bool may_keep)
 
 /* Gives the row in the slot its index entries. */
 static void
-insert_index_entries(RowWriter *writer, bool update)
+insert_index_entries(RowWriter *writer, TupleTableSlot *slot, bool update)
 {
 	ResetPerTupleExprContext(writer->estate);
 	if (writer->result_rel->ri_NumIndices > 0)
-		booking_insert_index_tuples(writer->result_rel, writer->slot,
-									writer->estate, update);
+		booking_insert_index_tuples(writer->result_rel, slot, writer->estate,
+									update);
 }
 
 /*
@@ -189,7 +189,18 @@ row_writer_insert(RowWriter *writer)
 {
 	table_tuple_insert(writer->rel, writer->slot, GetCurrentCommandId(true),
 					   0, NULL);
-	insert_index_entries(writer, false);
+	insert_index_entries(writer, writer->slot, false);
+}
+
+/* The same for many rows, each in a slot of the caller's. */
+void
+row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots, int count,
+					   struct BulkInsertStateData *bulk)
+{
+	table_multi_insert(writer->rel, slots, count, GetCurrentCommandId(true), 0,
+					   bulk);
+	for (int i = 0; i < count; i++)
+		insert_index_entries(writer, slots[i], false);
 }
 
 /*
@@ -202,7 +213,7 @@ row_writer_index_update(RowWriter *writer, HeapTuple tuple)
 	ExecForceStoreHeapTuple(tuple, writer->slot, false);
 	writer->slot->tts_tid = tuple->t_self;
 	writer->slot->tts_tableOid = RelationGetRelid(writer->rel);
-	insert_index_entries(writer, true);
+	insert_index_entries(writer, writer->slot, true);
 }
 
 /* Closes the indexes; the table and all locks stay. */

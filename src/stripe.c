@@ -37,6 +37,7 @@
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 /*
  * From a version that was remembered to the newest one lie as many steps as
@@ -55,6 +56,7 @@ typedef struct PinnedRow
 	TransactionId xmin;
 	int32		number;
 	int32		available;
+	SaleRules	rules;
 	TransactionId holder;		/* invalid: nobody else has it locked */
 } PinnedRow;
 
@@ -161,18 +163,62 @@ read_version(Relation rel, ItemPointer tid, Buffer seen_in, PinnedRow *row)
 	return newest;
 }
 
-/* An integer column of the row; the inventory's columns are never null. */
+/* Raises 55000: somebody else has written into the inventory. */
+pg_noreturn static void
+error_foreign_row(void)
+{
+	booking_error_shape("booking.inventory holds a row that pg_booking did not write.",
+						"Call booking.rebuild_inventory() for every event that booking.verify() names.");
+}
+
+/* A column of an inventory row that is never null. */
 static Datum
-row_column(BookingCall *call, PinnedRow *row, AttrNumber attnum)
+row_column(BookingCall *call, HeapTuple tuple, AttrNumber attnum)
 {
 	bool		isnull;
-	Datum value = heap_getattr(&row->tuple, attnum,
-							   RelationGetDescr(call->inventory), &isnull);
+	Datum value =
+		heap_getattr(tuple, attnum, RelationGetDescr(call->inventory), &isnull);
 
 	if (isnull)
-		booking_error_shape("booking.inventory holds a null.",
-							"Call booking.rebuild_inventory() for every event that booking.verify() names.");
+		error_foreign_row();
 	return value;
+}
+
+/* The conditions of sale in an inventory row. */
+static void
+read_rules(BookingCall *call, HeapTuple tuple, SaleRules *rules)
+{
+	TupleDesc	desc = RelationGetDescr(call->inventory);
+	BookingTables *tables = &call->tables;
+	bool		isnull;
+	Datum		value;
+
+	value = heap_getattr(tuple, tables->inventory_sales_start, desc, &isnull);
+	rules->sales_start = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+	value = heap_getattr(tuple, tables->inventory_sales_end, desc, &isnull);
+	rules->sales_end = isnull ? DT_NOEND : DatumGetTimestampTz(value);
+	value = heap_getattr(tuple, tables->inventory_max_per_user, desc, &isnull);
+	rules->max_per_user = isnull ? 0 : DatumGetInt32(value);
+}
+
+/* The same, in the other direction, for three columns in that order. */
+static void
+rules_to_values(const SaleRules *rules, Datum *values, bool *isnull)
+{
+	values[0] = TimestampTzGetDatum(rules->sales_start);
+	isnull[0] = TIMESTAMP_IS_NOBEGIN(rules->sales_start);
+	values[1] = TimestampTzGetDatum(rules->sales_end);
+	isnull[1] = TIMESTAMP_IS_NOEND(rules->sales_end);
+	values[2] = Int32GetDatum(rules->max_per_user);
+	isnull[2] = rules->max_per_user == 0;
+}
+
+/* Are the conditions the same? */
+bool
+stripe_same_rules(const SaleRules *a, const SaleRules *b)
+{
+	return a->sales_start == b->sales_start && a->sales_end == b->sales_end &&
+		a->max_per_user == b->max_per_user;
 }
 
 /*
@@ -182,48 +228,58 @@ row_column(BookingCall *call, PinnedRow *row, AttrNumber attnum)
 static bool
 pin_newest(BookingCall *call, int64 event_id, Stripe *stripe, PinnedRow *row)
 {
+	BookingTables *tables = &call->tables;
 	ItemPointer tid = &stripe->tid;
 
 	for (int step = 0; step < MAX_STEPS && ItemPointerIsValid(tid); step++)
 	{
 		if (!read_version(call->inventory, tid, stripe->seen_in, row))
 			continue;
-		if (DatumGetInt64(
-				row_column(call, row, call->tables.inventory_event_id)) !=
-			event_id)
+		if (DatumGetInt64(row_column(call, &row->tuple,
+									 tables->inventory_event_id)) != event_id)
 		{
 			ReleaseBuffer(row->buffer);
 			return false;
 		}
-		row->number =
-			DatumGetInt32(row_column(call, row, call->tables.inventory_stripe));
+		row->number = DatumGetInt32(
+			row_column(call, &row->tuple, tables->inventory_stripe));
 		row->available = DatumGetInt32(
-			row_column(call, row, call->tables.inventory_available));
+			row_column(call, &row->tuple, tables->inventory_available));
+		read_rules(call, &row->tuple, &row->rules);
 		return true;
 	}
 	return false;
 }
 
 /*
- * Pins the version that stripe->tid names, or a newer one.  Where the isolation
- * level forbids a newer one: 40001, unless what the stripe names is of our own
- * making; then it is just not found.
+ * Pins the version that stripe->tid names, or a newer one, if the conditions
+ * of sale in it are still those in stripe->rules, by which the caller has
+ * decided.  Where the isolation level forbids a newer one: 40001, unless what
+ * the stripe names is of our own making; then it is just not found.
  */
 static bool
 pin_stripe(BookingCall *call, int64 event_id, Stripe *stripe, PinnedRow *row)
 {
 	ItemPointerData seen = stripe->tid;
 	bool		found = pin_newest(call, event_id, stripe, row);
+	bool		same;
 
-	if (!IsolationUsesXactSnapshot() ||
-		(found && ItemPointerEquals(&seen, &stripe->tid) &&
-		 TransactionIdEquals(stripe->xmin, row->xmin)))
-		return found;
-	if (!TransactionIdIsCurrentTransactionId(stripe->xmin))
-		booking_error_conflict();
-	if (found)
+	same = found && ItemPointerEquals(&seen, &stripe->tid) &&
+		TransactionIdEquals(stripe->xmin, row->xmin);
+	if (!same && IsolationUsesXactSnapshot())
+	{
+		if (!TransactionIdIsCurrentTransactionId(stripe->xmin))
+			booking_error_conflict();
+		if (found)
+			ReleaseBuffer(row->buffer);
+		return false;
+	}
+	if (found && !stripe_same_rules(&stripe->rules, &row->rules))
+	{
 		ReleaseBuffer(row->buffer);
-	return false;
+		return false;
+	}
+	return found;
 }
 
 /*
@@ -265,22 +321,20 @@ delete_row(BookingCall *call, PinnedRow *row)
 }
 
 /*
- * Writes the pinned row with that many places available, waiting for whoever
- * has it locked; *stripe then tells of the new version.
+ * Writes the pinned row with new values in some columns, waiting for whoever
+ * has it locked; *stripe then tells where the new version is.
  */
 static StripeChange
-update_row(BookingCall *call, PinnedRow *row, int32 available, Stripe *stripe)
+update_row(BookingCall *call, PinnedRow *row, int ncolumns, int *columns,
+		   Datum *values, bool *isnull, Stripe *stripe)
 {
 	Relation	rel = call->inventory;
-	int			column = call->tables.inventory_available;
-	Datum		value = Int32GetDatum(available);
-	bool		isnull = false;
 	TM_FailureData failure;
 	TM_Result	result;
 	HeapTuple	tuple;
 
-	tuple = heap_modify_tuple_by_cols(&row->tuple, RelationGetDescr(rel), 1,
-									  &column, &value, &isnull);
+	tuple = heap_modify_tuple_by_cols(&row->tuple, RelationGetDescr(rel),
+									  ncolumns, columns, values, isnull);
 	result = booking_heap_update(rel, &row->tuple.t_self, tuple,
 								 GetCurrentCommandId(true), &failure);
 	ReleaseBuffer(row->buffer);
@@ -301,6 +355,40 @@ update_row(BookingCall *call, PinnedRow *row, int32 available, Stripe *stripe)
 	return written(result);
 }
 
+/* Writes the pinned row with that many places available. */
+static StripeChange
+update_available(BookingCall *call, PinnedRow *row, int32 available,
+				 Stripe *stripe)
+{
+	int			column = call->tables.inventory_available;
+	Datum		value = Int32GetDatum(available);
+	bool		isnull = false;
+
+	return update_row(call, row, 1, &column, &value, &isnull, stripe);
+}
+
+/*
+ * Writes other conditions of sale into the stripe, waiting for whoever has it
+ * locked, and locks it until the end of the transaction.  STRIPE_GONE: the row
+ * has changed meanwhile; look again.
+ */
+StripeChange
+stripe_set_rules(BookingCall *call, int64 event_id, Stripe *stripe,
+				 const SaleRules *rules)
+{
+	int			columns[3] = {call->tables.inventory_sales_start,
+					   call->tables.inventory_sales_end,
+					   call->tables.inventory_max_per_user };
+	Datum		values[3];
+	bool		isnull[3];
+	PinnedRow	row;
+
+	if (!pin_stripe(call, event_id, stripe, &row))
+		return STRIPE_GONE;
+	rules_to_values(rules, values, isnull);
+	return update_row(call, &row, 3, columns, values, isnull, stripe);
+}
+
 /*
  * Adds delta places (which may be negative) to the stripe at or after
  * stripe->tid, and locks it until the end of the transaction.  A stripe that
@@ -308,20 +396,21 @@ update_row(BookingCall *call, PinnedRow *row, int32 available, Stripe *stripe)
  * as long as the event does.
  *
  * STRIPE_SHORT: it has too few places; nothing was written or locked.
- * STRIPE_BUSY: another transaction has it locked, and wait is false; holder
- * says who.  STRIPE_GONE: the row has changed meanwhile; look again.  But for
- * STRIPE_GONE, *stripe says what the row says now; its tid is invalid where
- * the row was deleted.
+ * STRIPE_BUSY: another transaction has it locked, and the mode is not
+ * STRIPE_WAIT; holder says who.  STRIPE_FREE: it could be changed, and the mode
+ * is STRIPE_LOOK.  STRIPE_GONE: the row has changed meanwhile; look again.  But
+ * for STRIPE_GONE, *stripe says what the row says now; its tid is invalid
+ * where the row was deleted.
  *
  * more, where it is not NULL, says how many places may be taken beyond delta if
  * one is left then, and on STRIPE_CHANGED how many were.
  *
- * wait = false is an intention and no guarantee: whoever locks the row just
- * after it was seen free is waited for, as heap_update() always does.
+ * STRIPE_UNLESS_BUSY is an intention and no guarantee: whoever locks the row
+ * just after it was seen free is waited for, as heap_update() always does.
  */
 StripeChange
 stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
-			  int32 *more, bool wait)
+			  int32 *more, StripeMode mode)
 {
 	PinnedRow	row;
 	int64		available;
@@ -334,11 +423,16 @@ stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
 	stripe->available = row.available;
 	stripe->holder = row.holder;
 	available = row.available + delta;
-	if (available < 0 || (TransactionIdIsValid(row.holder) && !wait))
+	if (available < 0 || mode == STRIPE_LOOK ||
+		(TransactionIdIsValid(row.holder) && mode == STRIPE_UNLESS_BUSY))
 	{
 		ReleaseBuffer(row.buffer);
-		return available < 0 ? STRIPE_SHORT : STRIPE_BUSY;
+		if (available < 0)
+			return STRIPE_SHORT;
+		return TransactionIdIsValid(row.holder) ? STRIPE_BUSY : STRIPE_FREE;
 	}
+	if (more != NULL && (row.rules.max_per_user != 0 || !TIMESTAMP_IS_NOBEGIN(row.rules.sales_start) || !TIMESTAMP_IS_NOEND(row.rules.sales_end)))
+		*more = 0;				/* each place is asked for by its own claim */
 	if (more != NULL)
 	{
 		*more = Max(Min(*more, available - 1), 0);
@@ -358,7 +452,7 @@ stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
 		ItemPointerSetInvalid(&stripe->tid);
 	}
 	else
-		result = update_row(call, &row, (int32) available, stripe);
+		result = update_available(call, &row, (int32) available, stripe);
 	stripe->available = (int32) available;
 	return result;
 }
@@ -376,24 +470,35 @@ stripe_delete(BookingCall *call, int64 event_id, Stripe *stripe)
 
 /* Inserts a stripe; 23505 where the event has one of that number. */
 void
-stripe_insert(BookingCall *call, int64 event_id, int32 number, int32 available)
+stripe_insert(BookingCall *call, int64 event_id, int32 number, int32 available,
+			  const SaleRules *rules)
 {
-	TupleDesc	desc = RelationGetDescr(call->inventory);
 	BookingTables *tables = &call->tables;
+	AttrNumber	columns[6] = {tables->inventory_event_id,
+							  tables->inventory_stripe,
+							  tables->inventory_available,
+							  tables->inventory_sales_start,
+							  tables->inventory_sales_end,
+							  tables->inventory_max_per_user};
+	Datum		values[6];
+	bool		isnull[6] = {false, false, false};
 	RowWriter	writer;
 	TupleTableSlot *slot;
 
+	values[0] = Int64GetDatum(event_id);
+	values[1] = Int32GetDatum(number);
+	values[2] = Int32GetDatum(available);
+	rules_to_values(rules, values + 3, isnull + 3);
+
 	row_writer_open(&writer, call->inventory, false);
 	slot = writer.slot;
-	memset(slot->tts_values, 0, desc->natts * sizeof(Datum));
-	memset(slot->tts_isnull, true, desc->natts * sizeof(bool));
-	slot->tts_values[tables->inventory_event_id - 1] = Int64GetDatum(event_id);
-	slot->tts_values[tables->inventory_stripe - 1] = Int32GetDatum(number);
-	slot->tts_values[tables->inventory_available - 1] =
-		Int32GetDatum(available);
-	slot->tts_isnull[tables->inventory_event_id - 1] = false;
-	slot->tts_isnull[tables->inventory_stripe - 1] = false;
-	slot->tts_isnull[tables->inventory_available - 1] = false;
+	memset(slot->tts_isnull, true,
+		   RelationGetDescr(call->inventory)->natts * sizeof(bool));
+	for (int i = 0; i < 6; i++)
+	{
+		slot->tts_values[columns[i] - 1] = values[i];
+		slot->tts_isnull[columns[i] - 1] = isnull[i];
+	}
 	ExecStoreVirtualTuple(slot);
 	row_writer_insert(&writer);
 	row_writer_close(&writer);
@@ -404,25 +509,20 @@ stripe_insert(BookingCall *call, int64 event_id, int32 number, int32 available)
 static void
 add_to_set(BookingCall *call, HeapTuple tuple, Buffer buffer, StripeSet *set)
 {
-	TupleDesc	desc = RelationGetDescr(call->inventory);
 	Stripe	   *stripe = &set->stripe[set->count];
-	bool		number_isnull;
-	bool		available_isnull;
-	Datum number = heap_getattr(tuple, call->tables.inventory_stripe, desc,
-								&number_isnull);
-	Datum available = heap_getattr(tuple, call->tables.inventory_available,
-								   desc, &available_isnull);
+	int32		number = DatumGetInt32(
+		row_column(call, tuple, call->tables.inventory_stripe));
 
-	if (set->count == BOOKING_MAX_STRIPES || number_isnull ||
-		available_isnull || DatumGetInt32(number) < 0 ||
-		DatumGetInt32(number) >= BOOKING_MAX_STRIPES)
-		booking_error_shape("booking.inventory holds a row that pg_booking did not write.",
-							"Call booking.rebuild_inventory() for every event that booking.verify() names.");
+	if (set->count == BOOKING_MAX_STRIPES || number < 0 ||
+		number >= BOOKING_MAX_STRIPES)
+		error_foreign_row();
 	stripe->tid = tuple->t_self;
 	stripe->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	stripe->seen_in = buffer;
-	stripe->number = DatumGetInt32(number);
-	stripe->available = DatumGetInt32(available);
+	stripe->number = number;
+	stripe->available = DatumGetInt32(
+		row_column(call, tuple, call->tables.inventory_available));
+	read_rules(call, tuple, &stripe->rules);
 	stripe->holder = InvalidTransactionId;
 	set->total += stripe->available;
 	set->count++;

@@ -43,13 +43,24 @@ typedef struct PlacesAhead
 static PlacesAhead *ahead = NULL;
 
 static BookingPlan insert_plan = {
-	"INSERT INTO booking.ticket (event_id, user_id)"
-	" SELECT $1, $2 FROM pg_catalog.generate_series(1, $3)"
+	"INSERT INTO booking.ticket (event_id, user_id, hold_id)"
+	" SELECT $1, $2, $4 FROM pg_catalog.generate_series(1, $3)"
 	" RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1"
-	" AND user_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NULL",
-	3,
-	{ INT8OID, INT8OID, INT4OID },
-	NULL
+	" AND user_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NULL"
+	" AND hold_id IS NOT DISTINCT FROM $4",
+	4,
+	{ INT8OID, BOOKING_USER_ID, INT4OID, INT8OID },
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan of_hold_plan = {
+	"SELECT ticket_id FROM booking.ticket"
+	" WHERE hold_id OPERATOR(pg_catalog.=) $1 ORDER BY ticket_id",
+	1,
+	{ INT8OID },
+	NULL,
+	InvalidOid
 };
 
 static BookingPlan lock_plan = {
@@ -57,7 +68,8 @@ static BookingPlan lock_plan = {
 	" WHERE ticket_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
 	1,
 	{ INT8OID },
-	NULL
+	NULL,
+	InvalidOid
 };
 
 static BookingPlan cancel_plan = {
@@ -66,7 +78,8 @@ static BookingPlan cancel_plan = {
 	" RETURNING event_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NOT NULL",
 	2,
 	{ INT8OID, INT8OID },
-	NULL
+	NULL,
+	InvalidOid
 };
 
 static BookingPlan redeem_plan = {
@@ -75,7 +88,8 @@ static BookingPlan redeem_plan = {
 	" RETURNING redeemed_at IS NOT NULL, redeemed_at",
 	1,
 	{ INT8OID },
-	NULL
+	NULL,
+	InvalidOid
 };
 
 static BookingPlan transfer_plan = {
@@ -83,8 +97,9 @@ static BookingPlan transfer_plan = {
 	" WHERE ticket_id OPERATOR(pg_catalog.=) $1"
 	" RETURNING user_id OPERATOR(pg_catalog.=) $2",
 	2,
-	{ INT8OID, INT8OID },
-	NULL
+	{ INT8OID, BOOKING_USER_ID },
+	NULL,
+	InvalidOid
 };
 
 /*
@@ -104,10 +119,13 @@ booking_settle_ahead(int64 event_id, int64 places)
 	return 0;
 }
 
-/* Runs a statement that changes tickets for which places are ahead. */
-static uint64
-execute_with_ahead(BookingPlan *plan, Datum *values, int64 event_id,
-				   int64 places)
+/*
+ * Runs a statement that changes rows for which places are ahead: taken, or
+ * given if negative.  nulls as for booking_execute_nulls(), or NULL.
+ */
+uint64
+booking_execute_ahead(BookingPlan *plan, Datum *values, const char *nulls,
+					  int64 event_id, int64 places)
 {
 	PlacesAhead mine = { event_id, places, GetCurrentTransactionNestLevel(),
 						 ahead };
@@ -116,7 +134,7 @@ execute_with_ahead(BookingPlan *plan, Datum *values, int64 event_id,
 	ahead = &mine;
 	PG_TRY();
 	{
-		rows = booking_execute(plan, values, false);
+		rows = booking_execute_nulls(plan, values, nulls);
 	}
 	PG_FINALLY();
 	{
@@ -129,10 +147,10 @@ execute_with_ahead(BookingPlan *plan, Datum *values, int64 event_id,
 /*
  * Raises 55000 unless the statement returned that many rows, in each of which
  * the column says that the row is what was asked for.  Else a trigger or rule
- * of the user's has changed or dropped it.
+ * of the user's on the table has changed or dropped it.
  */
-static void
-check_rows(uint64 rows, uint64 expected, int column)
+void
+booking_check_rows(const char *table, uint64 rows, uint64 expected, int column)
 {
 	bool		kept = rows == expected;
 
@@ -144,43 +162,73 @@ check_rows(uint64 rows, uint64 expected, int column)
 		kept = !isnull && DatumGetBool(same);
 	}
 	if (!kept)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a trigger or rule on booking.ticket did not let a ticket be written as asked"),
-				 errhint("What such a trigger may do is raise an error, or fill in columns of its own.")));
+		booking_error_row_changed(table);
 }
 
 /* Inserts by a kept INSERT statement, which fires all triggers. */
 static void
-insert_by_sql(BookingCall *call, int64 event_id, Datum user_id,
-			  int32 quantity, Datum *ticket_ids)
+insert_by_sql(BookingCall *call, const NewTickets *new, int32 quantity,
+			  Datum *ticket_ids)
 {
-	Datum		values[3];
+	Datum		values[4];
 	uint64		rows;
 
-	values[0] = Int64GetDatum(event_id);
-	values[1] = user_id;
+	values[0] = Int64GetDatum(new->event_id);
+	values[1] = new->user_id;
 	values[2] = Int32GetDatum(quantity);
+	values[3] = Int64GetDatum(new->hold_id);
 
 	booking_connect(call);
-	rows = execute_with_ahead(&insert_plan, values, event_id, quantity);
-	check_rows(rows, quantity, 2);
+	rows = booking_execute_ahead(&insert_plan, values,
+								 new->hold_id == 0 ? "   n" : NULL,
+								 new->event_id, quantity);
+	booking_check_rows("ticket", rows, quantity, 2);
 	for (uint64 i = 0; i < rows; i++)
 	{
 		bool		isnull;
 
 		ticket_ids[i] = booking_result(i, 1, &isnull);
 	}
-	SPI_finish();
+	booking_finish(call);
+}
+
+/*
+ * Stores a new ticket in the slot, as INSERT and the table's defaults would
+ * make it, and returns its id.
+ */
+Datum
+booking_fill_ticket(BookingCall *call, TupleTableSlot *slot,
+					const NewTickets *new)
+{
+	BookingTables *tables = &call->tables;
+	Datum		ticket_id;
+
+	ticket_id =
+		Int64GetDatum(nextval_internal(tables->ticket_id_sequence, false));
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true,
+		   RelationGetDescr(call->ticket)->natts * sizeof(bool));
+	slot->tts_values[tables->ticket_ticket_id - 1] = ticket_id;
+	slot->tts_isnull[tables->ticket_ticket_id - 1] = false;
+	slot->tts_values[tables->ticket_event_id - 1] =
+		Int64GetDatum(new->event_id);
+	slot->tts_isnull[tables->ticket_event_id - 1] = false;
+	slot->tts_values[tables->ticket_user_id - 1] = new->user_id;
+	slot->tts_isnull[tables->ticket_user_id - 1] = false;
+	slot->tts_values[tables->ticket_hold_id - 1] = Int64GetDatum(new->hold_id);
+	slot->tts_isnull[tables->ticket_hold_id - 1] = new->hold_id == 0;
+	slot->tts_values[tables->ticket_booked_at - 1] =
+		TimestampTzGetDatum(GetCurrentTimestamp());
+	slot->tts_isnull[tables->ticket_booked_at - 1] = false;
+	ExecStoreVirtualTuple(slot);
+	return ticket_id;
 }
 
 /* Inserts by the table access method and the executor's index insertion. */
 static void
-insert_directly(BookingCall *call, int64 event_id, Datum user_id,
-				int32 quantity, Datum *ticket_ids)
+insert_directly(BookingCall *call, const NewTickets *new, int32 quantity,
+				Datum *ticket_ids)
 {
-	BookingTables *tables = &call->tables;
-	int			natts = RelationGetDescr(call->ticket)->natts;
 	RowWriter	writer;
 
 	if (!row_writer_is_kept(call->ticket))
@@ -188,27 +236,19 @@ insert_directly(BookingCall *call, int64 event_id, Datum user_id,
 	row_writer_open(&writer, call->ticket, true);
 	for (int32 i = 0; i < quantity; i++)
 	{
-		TupleTableSlot *slot = writer.slot;
-
 		CHECK_FOR_INTERRUPTS();
-		ticket_ids[i] =
-			Int64GetDatum(nextval_internal(tables->ticket_id_sequence, false));
-		ExecClearTuple(slot);
-		memset(slot->tts_isnull, true, natts * sizeof(bool));
-		slot->tts_values[tables->ticket_ticket_id - 1] = ticket_ids[i];
-		slot->tts_isnull[tables->ticket_ticket_id - 1] = false;
-		slot->tts_values[tables->ticket_event_id - 1] = Int64GetDatum(event_id);
-		slot->tts_isnull[tables->ticket_event_id - 1] = false;
-		slot->tts_values[tables->ticket_user_id - 1] = user_id;
-		slot->tts_isnull[tables->ticket_user_id - 1] = false;
-		slot->tts_values[tables->ticket_booked_at - 1] =
-			TimestampTzGetDatum(GetCurrentTimestamp());
-		slot->tts_isnull[tables->ticket_booked_at - 1] = false;
-		ExecStoreVirtualTuple(slot);
+		ticket_ids[i] = booking_fill_ticket(call, writer.slot, new);
 		row_writer_insert(&writer);
 	}
 	row_writer_close(&writer);
 	CommandCounterIncrement();
+}
+
+/* May tickets be inserted by the direct path now? */
+bool
+booking_inserts_directly(const BookingCall *call)
+{
+	return booking_direct_path && booking_ticket_is_plain(call);
 }
 
 /*
@@ -216,13 +256,32 @@ insert_directly(BookingCall *call, int64 event_id, Datum user_id,
  * ids in ticket_ids.  Raises what the table's constraints and triggers raise.
  */
 void
-booking_insert_tickets(BookingCall *call, int64 event_id, Datum user_id,
+booking_insert_tickets(BookingCall *call, const NewTickets *new,
 					   int32 quantity, Datum *ticket_ids)
 {
-	if (booking_direct_path && booking_ticket_is_plain(call))
-		insert_directly(call, event_id, user_id, quantity, ticket_ids);
+	if (booking_inserts_directly(call))
+		insert_directly(call, new, quantity, ticket_ids);
 	else
-		insert_by_sql(call, event_id, user_id, quantity, ticket_ids);
+		insert_by_sql(call, new, quantity, ticket_ids);
+}
+
+/* The ids of a hold's tickets, cancelled ones too; their number in *count. */
+Datum *
+booking_tickets_of_hold(BookingCall *call, int64 hold_id, int *count)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		value = Int64GetDatum(hold_id);
+	Datum	   *ticket_ids;
+	bool		isnull;
+
+	booking_connect(call);
+	*count = (int) booking_execute(&of_hold_plan, &value, false);
+	ticket_ids = MemoryContextAllocHuge(context,
+										Max(*count, 1) * sizeof(Datum));
+	for (int i = 0; i < *count; i++)
+		ticket_ids[i] = booking_result(i, 1, &isnull);
+	booking_finish(call);
+	return ticket_ids;
 }
 
 /*
@@ -259,7 +318,10 @@ booking_cancel_row(int64 event_id, int64 ticket_id)
 
 	values[0] = Int64GetDatum(ticket_id);
 	values[1] = Int64GetDatum(event_id);
-	check_rows(execute_with_ahead(&cancel_plan, values, event_id, -1), 1, 1);
+	booking_check_rows("ticket",
+					   booking_execute_ahead(&cancel_plan, values, NULL,
+											 event_id, -1),
+					   1, 1);
 }
 
 /* Marks a locked ticket as redeemed and returns the time.  SPI is connected. */
@@ -269,7 +331,8 @@ booking_redeem_row(int64 ticket_id)
 	Datum		value = Int64GetDatum(ticket_id);
 	bool		isnull;
 
-	check_rows(booking_execute(&redeem_plan, &value, false), 1, 1);
+	booking_check_rows("ticket", booking_execute(&redeem_plan, &value, false),
+					   1, 1);
 	return DatumGetTimestampTz(booking_result(0, 2, &isnull));
 }
 
@@ -281,5 +344,6 @@ booking_transfer_row(int64 ticket_id, Datum user_id)
 
 	values[0] = Int64GetDatum(ticket_id);
 	values[1] = user_id;
-	check_rows(booking_execute(&transfer_plan, values, false), 1, 1);
+	booking_check_rows("ticket", booking_execute(&transfer_plan, values, false),
+					   1, 1);
 }

@@ -23,13 +23,30 @@ typedef struct TicketState
 	TimestampTz redeemed_at;	/* where redeemed */
 } TicketState;
 
-extern void booking_insert_tickets(BookingCall *call, int64 event_id,
-								   Datum user_id, int32 quantity,
-								   Datum *ticket_ids);
+/* What tickets to insert. */
+typedef struct NewTickets
+{
+	int64		event_id;
+	Datum		user_id;
+	int64		hold_id;		/* the hold that they come from, or 0 */
+} NewTickets;
+
+extern void booking_insert_tickets(BookingCall *call, const NewTickets *new,
+								   int32 quantity, Datum *ticket_ids);
+extern bool booking_inserts_directly(const BookingCall *call);
+extern Datum booking_fill_ticket(BookingCall *call, TupleTableSlot *slot,
+								 const NewTickets *new);
+extern Datum *booking_tickets_of_hold(BookingCall *call, int64 hold_id,
+									  int *count);
 extern bool booking_lock_ticket(int64 ticket_id, TicketState *state);
 extern void booking_cancel_row(int64 event_id, int64 ticket_id);
 extern TimestampTz booking_redeem_row(int64 ticket_id);
 extern void booking_transfer_row(int64 ticket_id, Datum user_id);
 extern int64 booking_settle_ahead(int64 event_id, int64 places);
+extern uint64 booking_execute_ahead(BookingPlan *plan, Datum *values,
+									const char *nulls, int64 event_id,
+									int64 places);
+extern void booking_check_rows(const char *table, uint64 rows,
+							   uint64 expected, int column);
 
 #endif							/* BOOKING_TICKET_H */

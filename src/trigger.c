@@ -20,30 +20,34 @@
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
 #include "storage/lmgr.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "event.h"
 #include "ticket.h"
+#include "trigger.h"
 
 PG_FUNCTION_INFO_V1(booking_ticket_changed);
+PG_FUNCTION_INFO_V1(booking_hold_changed);
 PG_FUNCTION_INFO_V1(booking_event_changed);
 
-/* What a row of the ticket table means for the inventory. */
-typedef struct TicketRow
+/* What a row of the ticket or hold table means for the inventory. */
+typedef struct PlacesRow
 {
 	int64		event_id;
-	bool		live;
-} TicketRow;
+	Datum		user_id;
+	int32		places;			/* that it holds; 0: it is not live */
+	TimestampTz expires_at;		/* of a hold */
+} PlacesRow;
 
 /*
  * Begins the call of a trigger and returns its data.  39P01 unless it was
- * fired after a row, or after TRUNCATE, by the table whose OID is at offset in
- * BookingTables.
+ * fired after a row, or after TRUNCATE.
  */
-static TriggerData *
-begin_trigger(FunctionCallInfo fcinfo, BookingCall *call, const char *name,
-			  size_t offset)
+TriggerData *
+trigger_begin(FunctionCallInfo fcinfo, BookingCall *call, const char *name)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 
@@ -55,18 +59,25 @@ begin_trigger(FunctionCallInfo fcinfo, BookingCall *call, const char *name,
 				 errmsg("function \"booking.%s\" must be called by the trigger that booking.create_tables() attaches",
 						name)));
 	booking_begin(call, name);
-	if (!booking_is_our_table(data->tg_relation,
-							  *(Oid *) ((char *) &call->tables + offset)))
+	return data;
+}
+
+/* 39P01 unless the trigger was fired by that table of ours. */
+void
+trigger_check_table(BookingCall *call, TriggerData *data, const char *name,
+					Oid table)
+{
+	if (!booking_is_our_table(data->tg_relation, table))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"booking.%s\" must not be called by a trigger on table \"%s\"",
 						name, RelationGetRelationName(data->tg_relation))));
-	return data;
 }
 
-/* A column of the row that is never null; a partition may have it elsewhere. */
-static Datum
-row_value(Relation rel, TupleTableSlot *slot, const char *column, bool *isnull)
+/* A column of the row; a partition may have it in another place. */
+Datum
+trigger_row_value(Relation rel, TupleTableSlot *slot, const char *column,
+				  bool *isnull)
 {
 	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), column);
 
@@ -77,72 +88,174 @@ row_value(Relation rel, TupleTableSlot *slot, const char *column, bool *isnull)
 	return slot_getattr(slot, attnum, isnull);
 }
 
-/* Reads a row of the ticket table; 23502 where its event is null. */
-static TicketRow
-read_ticket_row(Relation rel, TupleTableSlot *slot)
+/* The same; 23502 where it is null, its constraint having been dropped. */
+static Datum
+row_value_not_null(Relation rel, TupleTableSlot *slot, const char *column)
 {
-	TicketRow	row;
 	bool		isnull;
+	Datum		value = trigger_row_value(rel, slot, column, &isnull);
 
-	(void) row_value(rel, slot, "cancelled_at", &isnull);
-	row.live = isnull;
-	row.event_id = DatumGetInt64(row_value(rel, slot, "event_id", &isnull));
 	if (isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
-				 errmsg("a ticket must have an event_id")));
+				 errmsg("column \"%s\" of table \"%s\" must not be null",
+						column, RelationGetRelationName(rel))));
+	return value;
+}
+
+/* Reads a row of the ticket table. */
+static PlacesRow
+read_ticket_row(Relation rel, TupleTableSlot *slot)
+{
+	PlacesRow	row;
+	bool		live;
+
+	(void) trigger_row_value(rel, slot, "cancelled_at", &live);
+	row.event_id = DatumGetInt64(row_value_not_null(rel, slot, "event_id"));
+	row.user_id = row_value_not_null(rel, slot, "user_id");
+	row.places = live ? 1 : 0;
+	row.expires_at = DT_NOEND;
 	return row;
 }
 
+/* Reads a row of the hold table. */
+static PlacesRow
+read_hold_row(Relation rel, TupleTableSlot *slot)
+{
+	PlacesRow	row;
+	bool		live;
+
+	(void) trigger_row_value(rel, slot, "ended_at", &live);
+	row.event_id = DatumGetInt64(row_value_not_null(rel, slot, "event_id"));
+	row.user_id = row_value_not_null(rel, slot, "user_id");
+	row.places =
+		DatumGetInt32(row_value_not_null(rel, slot, "quantity"));
+	if (row.places < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("the quantity of a hold must be positive")));
+	if (!live)
+		row.places = 0;
+	row.expires_at =
+		DatumGetTimestampTz(row_value_not_null(rel, slot, "expires_at"));
+	return row;
+}
+
+/* What a row that is in its table asks for. */
+static Claim
+claim_of_row(const PlacesRow *row)
+{
+	Claim claim = { .user_id = row->user_id, .within_limit = true, .written = true };
+
+	return claim;
+}
+
 /*
- * A ticket was put into an event: takes its place if it is live, unless a
+ * A row was put into an event: takes its places if it is live, unless a
  * function did so ahead.  If it is not, its event must be there all the same,
  * and stay.
  */
 static void
-ticket_added(BookingCall *call, TicketRow row)
+places_added(BookingCall *call, const PlacesRow *row, int32 places)
 {
-	if (!row.live)
+	Claim		claim = claim_of_row(row);
+
+	claim.in_window = true;
+	if (places == 0)
 	{
-		if (!booking_give(call, row.event_id, 0))
-			booking_raise_no_stripes(call, row.event_id);
+		if (!booking_give(call, row->event_id, 0))
+			booking_raise_no_stripes(call, row->event_id);
 	}
-	else if (booking_settle_ahead(row.event_id, 1) > 0)
-		booking_take_or_raise(call, row.event_id, 1);
+	else if (booking_settle_ahead(row->event_id, places) > 0)
+		booking_take_or_raise(call, row->event_id, places, &claim);
 }
 
 /*
- * A ticket was taken out of an event: gives its place back if it was live.
+ * A row was taken out of an event: gives its places back if it was live.
  * Where the event was deleted by the same statement there is nothing to give
- * it to.
+ * them to.
  */
 static void
-ticket_removed(BookingCall *call, TicketRow row)
+places_removed(BookingCall *call, const PlacesRow *row, int32 places)
 {
-	if (row.live && booking_settle_ahead(row.event_id, -1) < 0 &&
-		!booking_give(call, row.event_id, 1) &&
-		booking_event_exists(call, row.event_id))
-		booking_error_no_inventory(row.event_id);
+	if (places > 0 && booking_settle_ahead(row->event_id, -places) < 0 &&
+		!booking_give(call, row->event_id, places) &&
+		booking_event_exists(call, row->event_id))
+		booking_error_no_inventory(row->event_id);
 }
 
-/* A ticket was changed.  Two events are served in the order of their ids. */
-static void
-ticket_updated(BookingCall *call, TicketRow old, TicketRow new)
+/* Are the two rows of the same user? */
+static bool
+same_user(const BookingCall *call, const PlacesRow *a, const PlacesRow *b)
 {
-	if (old.event_id == new.event_id && old.live == new.live)
-		return;
-	if (old.event_id == new.event_id && old.live)
-		ticket_removed(call, old);
-	else if (old.event_id <= new.event_id)
+	int16		length;
+	bool		by_value;
+
+	get_typlenbyval(call->tables.user_id_type, &length, &by_value);
+	return datum_image_eq(a->user_id, b->user_id, by_value, length);
+}
+
+/*
+ * A row stays in its event.  Where it has become another user's, no place is
+ * taken, but that user's limit holds.  Where a hold expires sooner, stripe 0 is
+ * written, for by its version others know when a hold expires next.
+ */
+static void
+places_kept(BookingCall *call, const PlacesRow *old, const PlacesRow *new)
+{
+	Claim		claim = claim_of_row(new);
+
+	if (new->places > old->places)
+		places_added(call, new, new->places - old->places);
+	else if (new->places < old->places)
+		places_removed(call, new, old->places - new->places);
+	if (new->places > 0 && new->places <= old->places &&
+		!same_user(call, old, new))
+		booking_take_or_raise(call, new->event_id, 0, &claim);
+	if (new->places > 0 && new->expires_at < old->expires_at)
+		booking_touch_stripe(call, new->event_id);
+}
+
+/* A row was changed.  Two events are served in the order of their ids. */
+static void
+places_changed(BookingCall *call, PlacesRow old, PlacesRow new)
+{
+	if (old.event_id == new.event_id)
+		places_kept(call, &old, &new);
+	else if (old.event_id < new.event_id)
 	{
-		ticket_removed(call, old);
-		ticket_added(call, new);
+		places_removed(call, &old, old.places);
+		places_added(call, &new, new.places);
 	}
 	else
 	{
-		ticket_added(call, new);
-		ticket_removed(call, old);
+		places_added(call, &new, new.places);
+		places_removed(call, &old, old.places);
 	}
+}
+
+/* What the triggers of the ticket and the hold table do. */
+static void
+serve_places(BookingCall *call, TriggerData *data,
+			 PlacesRow (*read_row)(Relation, TupleTableSlot *))
+{
+	Relation	rel = data->tg_relation;
+	PlacesRow	row;
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	{
+		/* nobody who has a place in flight may be missed */
+		LockRelationOid(call->tables.ticket, ShareLock);
+		booking_refill_inventory(call);
+		return;
+	}
+	row = read_row(rel, data->tg_trigslot);
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		places_added(call, &row, row.places);
+	else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+		places_changed(call, row, read_row(rel, data->tg_newslot));
+	else
+		places_removed(call, &row, row.places);
 }
 
 /* The trigger of the ticket table. */
@@ -150,50 +263,59 @@ Datum
 booking_ticket_changed(PG_FUNCTION_ARGS)
 {
 	BookingCall call;
-	TriggerData *data = begin_trigger(fcinfo, &call, "ticket_changed",
-									  offsetof(BookingTables, ticket));
-	Relation	rel = data->tg_relation;
+	TriggerData *data = trigger_begin(fcinfo, &call, "ticket_changed");
 
-	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-		ticket_added(&call, read_ticket_row(rel, data->tg_trigslot));
-	else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
-		ticket_updated(&call, read_ticket_row(rel, data->tg_trigslot),
-					   read_ticket_row(rel, data->tg_newslot));
-	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
-		ticket_removed(&call, read_ticket_row(rel, data->tg_trigslot));
-	else
-		booking_refill_inventory(&call);
-
+	trigger_check_table(&call, data, "ticket_changed", call.tables.ticket);
+	serve_places(&call, data, read_ticket_row);
 	booking_end(&call);
 	PG_RETURN_POINTER(NULL);
 }
 
-/* Raises 23503, as a foreign key would, where the event still has tickets. */
-static void
-refuse_if_tickets(BookingCall *call, int64 event_id)
+/* The trigger of the hold table. */
+Datum
+booking_hold_changed(PG_FUNCTION_ARGS)
 {
-	if (booking_event_has_tickets(call, event_id))
-		ereport(ERROR,
-				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("event " INT64_FORMAT " still has tickets", event_id),
-				 errdetail("Key (event_id)=(" INT64_FORMAT ") is still referenced from table \"ticket\".",
-						   event_id),
-				 errhint("Cancelled tickets count too: they are the event's history. Delete its tickets first.")));
+	BookingCall call;
+	TriggerData *data = trigger_begin(fcinfo, &call, "hold_changed");
+
+	trigger_check_table(&call, data, "hold_changed", call.tables.hold);
+	serve_places(&call, data, read_hold_row);
+	booking_end(&call);
+	PG_RETURN_POINTER(NULL);
 }
 
-/* An event was deleted: so is its inventory, unless there are tickets. */
+/* Raises 23503, as a foreign key would, where the event is still in use. */
+static void
+refuse_if_in_use(BookingCall *call, int64 event_id)
+{
+	bool		tickets = booking_event_has_tickets(call, event_id);
+
+	if (tickets || booking_event_has_holds(call, event_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("event " INT64_FORMAT " still has %s", event_id,
+						tickets ? "tickets" : "live holds"),
+				 errdetail("Key (event_id)=(" INT64_FORMAT ") is still referenced from table \"%s\".",
+						   event_id, tickets ? "ticket" : "hold"),
+				 tickets ?
+					 errhint("Cancelled tickets count too: they are the event's history. Delete its tickets first.") :
+					 errhint("Release the holds first, or call booking.expire_holds() if they have expired.")));
+}
+
+/* An event was deleted: so is its inventory, unless it is in use. */
 static void
 event_removed(BookingCall *call, int64 event_id)
 {
 	booking_drop_stripes(call, event_id);
-	refuse_if_tickets(call, event_id);
+	refuse_if_in_use(call, event_id);
+	booking_forget_event(call, event_id);
 }
 
 /* The capacity of an event was changed by delta places: TK008. */
 static void
 capacity_changed(BookingCall *call, int64 event_id, int32 capacity, int64 delta)
 {
-	int64		left = 0;
+	Claim		claim = {0};	/* on no condition */
 
 	if (delta > 0)
 	{
@@ -202,15 +324,15 @@ capacity_changed(BookingCall *call, int64 event_id, int32 capacity, int64 delta)
 	}
 	else if (delta < 0)
 	{
-		switch (booking_take(call, event_id, (int32) -delta, &left))
+		switch (booking_take(call, event_id, (int32) -delta, &claim))
 		{
 			case TAKE_DONE:
 				break;
 			case TAKE_SOLD_OUT:
 				booking_error_capacity_in_use(event_id, capacity,
-											  capacity - delta - left);
+											  capacity - delta - claim.left);
 				break;
-			case TAKE_NO_EVENT:
+			default:
 				booking_error_no_inventory(event_id);
 				break;
 		}
@@ -225,7 +347,7 @@ static int32
 row_capacity(Relation rel, TupleTableSlot *slot)
 {
 	bool		isnull;
-	int32		capacity = DatumGetInt32(row_value(rel, slot, "capacity", &isnull));
+	int32		capacity = DatumGetInt32(trigger_row_value(rel, slot, "capacity", &isnull));
 
 	if (isnull || capacity < 0)
 		ereport(ERROR,
@@ -234,13 +356,37 @@ row_capacity(Relation rel, TupleTableSlot *slot)
 	return capacity;
 }
 
+/* The conditions of sale in a row of the event table; 23514 as above. */
+static SaleRules
+row_rules(Relation rel, TupleTableSlot *slot)
+{
+	SaleRules	rules;
+	bool		isnull;
+
+	rules.sales_start =
+		DatumGetTimestampTz(trigger_row_value(rel, slot, "sales_start", &isnull));
+	if (isnull)
+		rules.sales_start = DT_NOBEGIN;
+	rules.sales_end =
+		DatumGetTimestampTz(trigger_row_value(rel, slot, "sales_end", &isnull));
+	if (isnull)
+		rules.sales_end = DT_NOEND;
+	rules.max_per_user =
+		DatumGetInt32(trigger_row_value(rel, slot, "max_per_user", &isnull));
+	if (!isnull && rules.max_per_user < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("max_per_user of an event must be positive")));
+	return rules;
+}
+
 /* The key in a row of the event table. */
 static int64
 row_event_id(Relation rel, TupleTableSlot *slot)
 {
 	bool		isnull;
 
-	return DatumGetInt64(row_value(rel, slot, "event_id", &isnull));
+	return DatumGetInt64(trigger_row_value(rel, slot, "event_id", &isnull));
 }
 
 /* An event was updated, perhaps its key. */
@@ -252,15 +398,19 @@ event_updated(BookingCall *call, TriggerData *data)
 	int64		new_id = row_event_id(rel, data->tg_newslot);
 	int32		old_capacity = row_capacity(rel, data->tg_trigslot);
 	int32		new_capacity = row_capacity(rel, data->tg_newslot);
+	SaleRules	old_rules = row_rules(rel, data->tg_trigslot);
+	SaleRules	new_rules = row_rules(rel, data->tg_newslot);
 
 	if (old_id != new_id)
 	{
 		event_removed(call, old_id);
-		stripe_insert(call, new_id, 0, new_capacity);
+		stripe_insert(call, new_id, 0, new_capacity, &new_rules);
+		return;
 	}
-	else
-		capacity_changed(call, new_id, new_capacity,
-						 (int64) new_capacity - old_capacity);
+	capacity_changed(call, new_id, new_capacity,
+					 (int64) new_capacity - old_capacity);
+	if (!stripe_same_rules(&old_rules, &new_rules))
+		booking_set_rules(call, new_id, &new_rules);
 }
 
 /* All events were truncated: refused unless all tickets were as well. */
@@ -269,11 +419,11 @@ events_truncated(BookingCall *call)
 {
 	/* nobody who has a place in flight may be missed */
 	LockRelationOid(call->tables.ticket, ShareLock);
-	if (booking_any_ticket(call))
+	if (booking_any_ticket_or_hold(call))
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("cannot truncate table \"event\" while there are tickets"),
-				 errhint("Truncate table \"ticket\" at the same time: TRUNCATE booking.event, booking.ticket.")));
+				 errmsg("cannot truncate table \"event\" while there are tickets or holds"),
+				 errhint("Truncate them at the same time: TRUNCATE booking.event, booking.ticket, booking.hold.")));
 	booking_empty_inventory(call);
 }
 
@@ -282,14 +432,18 @@ Datum
 booking_event_changed(PG_FUNCTION_ARGS)
 {
 	BookingCall call;
-	TriggerData *data = begin_trigger(fcinfo, &call, "event_changed",
-									  offsetof(BookingTables, event));
+	TriggerData *data = trigger_begin(fcinfo, &call, "event_changed");
 	Relation	rel = data->tg_relation;
 	TupleTableSlot *slot = data->tg_trigslot;
 
+	trigger_check_table(&call, data, "event_changed", call.tables.event);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+	{
+		SaleRules	rules = row_rules(rel, slot);
+
 		stripe_insert(&call, row_event_id(rel, slot), 0,
-					  row_capacity(rel, slot));
+					  row_capacity(rel, slot), &rules);
+	}
 	else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 		event_updated(&call, data);
 	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))

@@ -1,0 +1,167 @@
+/*-------------------------------------------------------------------------
+ *
+ * history.c
+ *	  The trigger that keeps a history of tickets and holds.
+ *
+ * keep_history() attaches it; until then it costs nothing.  It writes as the
+ * tables' owner, whatever the writer may do to the history, so that a change
+ * that is made by plain SQL is written down too.  Who made it is the session's
+ * user: while a function of ours runs the current user is always the owner.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg_booking.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "hold.h"
+#include "trigger.h"
+
+PG_FUNCTION_INFO_V1(booking_record_history);
+
+static BookingPlan record_plan = {
+	"INSERT INTO booking.history"
+	" (done_by, row_of, action, event_id, user_id, ticket_id, hold_id, quantity)"
+	" VALUES (SESSION_USER, $1, $2, $3, $4, $5, $6, $7)",
+	7,
+	{ TEXTOID, TEXTOID, INT8OID, BOOKING_USER_ID, INT8OID, INT8OID, INT4OID },
+	NULL,
+	InvalidOid
+};
+
+/* A column that is null in one row and not in the other. */
+static bool
+was_set(Relation rel, TupleTableSlot *old, TupleTableSlot *new,
+		const char *column)
+{
+	bool		before;
+	bool		after;
+
+	(void) trigger_row_value(rel, old, column, &before);
+	(void) trigger_row_value(rel, new, column, &after);
+	return before && !after;
+}
+
+/* Is it another user's now? */
+static bool
+user_changed(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
+{
+	bool		isnull;
+	Datum		before = trigger_row_value(rel, old, "user_id", &isnull);
+	Datum		after = trigger_row_value(rel, new, "user_id", &isnull);
+	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), "user_id");
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+
+	return !datum_image_eq(before, after, att->attbyval, att->attlen);
+}
+
+/* What an UPDATE has done to a ticket. */
+static const char *
+ticket_action(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
+{
+	if (was_set(rel, old, new, "cancelled_at"))
+		return "cancelled";
+	if (was_set(rel, new, old, "cancelled_at"))
+		return "reinstated";
+	if (was_set(rel, old, new, "redeemed_at"))
+		return "redeemed";
+	if (user_changed(rel, old, new))
+		return "transferred";
+	return "changed";
+}
+
+/* What an UPDATE has done to a hold. */
+static const char *
+hold_action(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
+{
+	int64		hold_id;
+	TimestampTz ended;
+	TimestampTz before;
+	TimestampTz after;
+	bool		isnull;
+
+	hold_id = DatumGetInt64(trigger_row_value(rel, new, "hold_id", &isnull));
+	ended = DatumGetTimestampTz(
+		trigger_row_value(rel, new, "ended_at", &isnull));
+	before = DatumGetTimestampTz(
+		trigger_row_value(rel, old, "expires_at", &isnull));
+	after = DatumGetTimestampTz(
+		trigger_row_value(rel, new, "expires_at", &isnull));
+	if (was_set(rel, old, new, "ended_at"))
+	{
+		if (hold_is_being_confirmed(hold_id))
+			return "confirmed";
+		return ended < after ? "released" : "expired";
+	}
+	return after > before ? "extended" : "changed";
+}
+
+/* What the statement has done to the row. */
+static const char *
+action_of(TriggerData *data, bool is_hold)
+{
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		return is_hold ? "held" : "booked";
+	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		return "deleted";
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+		return "truncated";
+	return is_hold ?
+		hold_action(data->tg_relation, data->tg_trigslot, data->tg_newslot) :
+		ticket_action(data->tg_relation, data->tg_trigslot, data->tg_newslot);
+}
+
+/* Puts a column of the row into the arguments of the statement. */
+static void
+copy_column(Relation rel, TupleTableSlot *slot, const char *column, int place,
+			Datum *values, char *nulls)
+{
+	bool		isnull;
+
+	values[place] = trigger_row_value(rel, slot, column, &isnull);
+	if (!isnull)
+		nulls[place] = ' ';
+}
+
+/* The trigger of the ticket and the hold table, after a row or a TRUNCATE. */
+Datum
+booking_record_history(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	TriggerData *data = trigger_begin(fcinfo, &call, "record_history");
+	Relation	rel = data->tg_relation;
+	bool		is_hold = booking_is_our_table(rel, call.tables.hold);
+	Datum		values[7] = {0};
+	char		nulls[] = "  nnnnn";
+
+	trigger_check_table(&call, data, "record_history",
+						is_hold ? call.tables.hold : call.tables.ticket);
+	values[0] = CStringGetTextDatum(is_hold ? "hold" : "ticket");
+	values[1] = CStringGetTextDatum(action_of(data, is_hold));
+	if (!TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	{
+		TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+			data->tg_newslot :
+			data->tg_trigslot;
+
+		copy_column(rel, slot, "event_id", 2, values, nulls);
+		copy_column(rel, slot, "user_id", 3, values, nulls);
+		copy_column(rel, slot, "hold_id", 5, values, nulls);
+		if (is_hold)
+			copy_column(rel, slot, "quantity", 6, values, nulls);
+		else
+			copy_column(rel, slot, "ticket_id", 4, values, nulls);
+	}
+	booking_connect_for_all_rows(&call);
+	(void) booking_execute_nulls(&record_plan, values, nulls);
+	booking_finish(&call);
+	booking_end(&call);
+	PG_RETURN_POINTER(NULL);
+}

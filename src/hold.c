@@ -1,0 +1,381 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold.c
+ *	  The rows of the hold table, and their expiry.
+ *
+ * A hold is live while ended_at is null, and holds its places until then: a
+ * hold that has expired gives nothing back by itself.  Whoever finds no place
+ * left ends the event's expired holds, in its own transaction (inventory.c);
+ * a sweep does the same for all events, and is a convenience.
+ *
+ * Every change of a hold is decided by its row, locked, and by the clock that
+ * is read then.  So a hold that has been found live and not expired under the
+ * lock can be confirmed: who comes to end it waits, and finds it ended.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "hold.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "ticket.h"
+
+#define HOLD_COLUMNS \
+	"hold_id, event_id, user_id, quantity, expires_at, created_at, ended_at"
+
+static BookingPlan insert_plan = {
+	"INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)"
+	" VALUES ($1, $2, $3, $4)"
+	" RETURNING event_id OPERATOR(pg_catalog.=) $1"
+	" AND user_id OPERATOR(pg_catalog.=) $2"
+	" AND quantity OPERATOR(pg_catalog.=) $3 AND ended_at IS NULL, hold_id",
+	4,
+	{ INT8OID, BOOKING_USER_ID, INT4OID, TIMESTAMPTZOID },
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan read_plan = {
+	"SELECT " HOLD_COLUMNS " FROM booking.hold"
+	" WHERE hold_id OPERATOR(pg_catalog.=) $1",
+	1,
+	{ INT8OID },
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan lock_plan = {
+	"SELECT " HOLD_COLUMNS " FROM booking.hold"
+	" WHERE hold_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
+	1,
+	{ INT8OID },
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan end_plan = {
+	"UPDATE booking.hold SET ended_at = pg_catalog.clock_timestamp()"
+	" WHERE hold_id OPERATOR(pg_catalog.=) ANY ($1)"
+	" RETURNING ended_at IS NOT NULL",
+	1,
+	{ INT8ARRAYOID },
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan extend_plan = {
+	"UPDATE booking.hold SET expires_at = $2"
+	" WHERE hold_id OPERATOR(pg_catalog.=) $1"
+	" RETURNING expires_at OPERATOR(pg_catalog.=) $2 AND ended_at IS NULL",
+	2,
+	{ INT8OID, TIMESTAMPTZOID },
+	NULL,
+	InvalidOid
+};
+
+/* The places in expired holds, as far as asked for, and the next to expire. */
+static BookingPlan expired_places_plan = {
+	"SELECT (SELECT pg_catalog.sum(h.quantity) FROM"
+	" (SELECT quantity FROM booking.hold"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
+	" AND expires_at OPERATOR(pg_catalog.<=) $2"
+	" ORDER BY expires_at LIMIT $3) h),"
+	" (SELECT expires_at FROM booking.hold"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
+	" AND expires_at OPERATOR(pg_catalog.>) $2"
+	" ORDER BY expires_at LIMIT 1)",
+	3,
+	{ INT8OID, TIMESTAMPTZOID, INT8OID },
+	NULL,
+	InvalidOid
+};
+
+#define EXPIRED_HOLDS \
+	"SELECT " HOLD_COLUMNS " FROM booking.hold" \
+	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL" \
+	" AND expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()" \
+	" ORDER BY expires_at, hold_id LIMIT $2 FOR NO KEY UPDATE"
+
+static BookingPlan lock_free_plan = {
+	EXPIRED_HOLDS " SKIP LOCKED", 2, { INT8OID, INT8OID }, NULL, InvalidOid
+};
+
+static BookingPlan lock_expired_plan = {
+	EXPIRED_HOLDS, 2, { INT8OID, INT8OID }, NULL, InvalidOid
+};
+
+static BookingPlan sweep_plan = {
+	"SELECT " HOLD_COLUMNS " FROM booking.hold"
+	" WHERE ended_at IS NULL"
+	" AND expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
+	" ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED",
+	1,
+	{ INT8OID },
+	NULL,
+	InvalidOid
+};
+
+/* The hold that is being confirmed, or 0. */
+static int64 being_confirmed = 0;
+
+/* Reads a row of the last result; the user's id is copied to the context. */
+static void
+read_hold(uint64 row, Oid user_id_type, MemoryContext context, Hold *hold)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	bool		isnull;
+	int16		length;
+	bool		by_value;
+
+	get_typlenbyval(user_id_type, &length, &by_value);
+	hold->hold_id = DatumGetInt64(booking_result(row, 1, &isnull));
+	hold->event_id = DatumGetInt64(booking_result(row, 2, &isnull));
+	hold->user_id =
+		datumCopy(booking_result(row, 3, &isnull), by_value, length);
+	hold->quantity = DatumGetInt32(booking_result(row, 4, &isnull));
+	hold->expires_at = DatumGetTimestampTz(booking_result(row, 5, &isnull));
+	hold->created_at = DatumGetTimestampTz(booking_result(row, 6, &isnull));
+	hold->ended_at = DatumGetTimestampTz(booking_result(row, 7, &isnull));
+	hold->ended = !isnull;
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Inserts a hold whose places the caller has taken, and returns its id.
+ * Raises what the table's constraints and triggers raise.
+ */
+int64
+hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
+			TimestampTz expires_at)
+{
+	Datum		values[4];
+	int64		hold_id;
+	uint64		rows;
+	bool		isnull;
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = user_id;
+	values[2] = Int32GetDatum(quantity);
+	values[3] = TimestampTzGetDatum(expires_at);
+	booking_connect_for_all_rows(call);
+	rows =
+		booking_execute_ahead(&insert_plan, values, NULL, event_id, quantity);
+	booking_check_rows("hold", rows, 1, 1);
+	hold_id = DatumGetInt64(booking_result(0, 2, &isnull));
+	booking_finish(call);
+	return hold_id;
+}
+
+/*
+ * Reads a hold; false: there is none.  lock: locks it first, as an UPDATE of
+ * it would, until the end of the transaction, and reads it as it is then.
+ */
+bool
+hold_read(BookingCall *call, int64 hold_id, bool lock, Hold *hold)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		value = Int64GetDatum(hold_id);
+	bool		found;
+
+	booking_connect_for_all_rows(call);
+	found = booking_execute(lock ? &lock_plan : &read_plan, &value, false) > 0;
+	if (found)
+		read_hold(0, call->tables.user_id_type, context, hold);
+	booking_finish(call);
+	return found;
+}
+
+/* Has it expired, by the clock? */
+bool
+hold_has_expired(const Hold *hold)
+{
+	return hold->expires_at <= GetCurrentTimestamp();
+}
+
+/* The ids of so many holds as an array. */
+static Datum
+ids_of(const Hold *hold, int count)
+{
+	Datum	   *ids = palloc(count * sizeof(Datum));
+
+	for (int i = 0; i < count; i++)
+		ids[i] = Int64GetDatum(hold[i].hold_id);
+	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* Ends locked holds of one event, whose places the caller accounts for. */
+static void
+end_rows(BookingCall *call, const Hold *hold, int count, int64 places)
+{
+	Datum		ids = ids_of(hold, count);
+	uint64		rows;
+
+	booking_connect_for_all_rows(call);
+	rows =
+		booking_execute_ahead(&end_plan, &ids, NULL, hold->event_id, -places);
+	booking_check_rows("hold", rows, count, 1);
+	booking_finish(call);
+}
+
+/*
+ * Ends a hold that the caller has locked, and whose places it has given back
+ * or is about to turn into tickets.
+ */
+void
+hold_end(BookingCall *call, const Hold *hold)
+{
+	end_rows(call, hold, 1, hold->quantity);
+}
+
+/* The same for a hold that becomes tickets. */
+void
+hold_confirm(BookingCall *call, const Hold *hold)
+{
+	being_confirmed = hold->hold_id;
+	PG_TRY();
+	{
+		end_rows(call, hold, 1, hold->quantity);
+	}
+	PG_FINALLY();
+	{
+		being_confirmed = 0;
+	}
+	PG_END_TRY();
+}
+
+/* For the history: is the hold that is ended just now being confirmed? */
+bool
+hold_is_being_confirmed(int64 hold_id)
+{
+	return being_confirmed == hold_id;
+}
+
+/* Changes the time at which a locked hold expires. */
+void
+hold_extend(BookingCall *call, const Hold *hold, TimestampTz expires_at)
+{
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(hold->hold_id);
+	values[1] = TimestampTzGetDatum(expires_at);
+	booking_connect_for_all_rows(call);
+	booking_check_rows("hold", booking_execute(&extend_plan, values, false),
+					   1, 1);
+	booking_finish(call);
+}
+
+/*
+ * The places in expired holds of the event, as the snapshot shows them and as
+ * far as they are needed: it stops at the first most of them or later.
+ * *next_expiry is when the next of the others expires, DT_NOEND: there is
+ * none.  Locks nothing.
+ */
+int64
+hold_expired_places(BookingCall *call, int64 event_id, Snapshot snapshot,
+					int64 most, TimestampTz *next_expiry)
+{
+	Datum		values[3];
+	int64		places;
+	bool		isnull;
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[2] = Int64GetDatum(most);
+	booking_connect_for_all_rows(call);
+	(void) booking_execute_snapshot(&expired_places_plan, values, snapshot);
+	places = DatumGetInt64(booking_result(0, 1, &isnull));
+	*next_expiry = DatumGetTimestampTz(booking_result(0, 2, &isnull));
+	if (isnull)
+		*next_expiry = DT_NOEND;
+	booking_finish(call);
+	return places;
+}
+
+/* Runs one of the statements that lock expired holds. */
+static HoldSet
+lock_holds(BookingCall *call, BookingPlan *plan, Datum *values)
+{
+	MemoryContext context = CurrentMemoryContext;
+	HoldSet		set = {0};
+
+	booking_connect_for_all_rows(call);
+	set.count = (int) booking_execute(plan, values, false);
+	set.hold = MemoryContextAllocHuge(context,
+									  Max(set.count, 1) * sizeof(Hold));
+	for (int i = 0; i < set.count; i++)
+		read_hold(i, call->tables.user_id_type, context, &set.hold[i]);
+	booking_finish(call);
+	return set;
+}
+
+/*
+ * Ends expired holds of the event, in the order of their expiry, until so many
+ * places are found or no more are there; returns the places, which the caller
+ * then gives back.  wait: for holds that others have locked; else those are
+ * passed over.
+ */
+int64
+hold_end_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
+{
+	Datum		values[2];
+	HoldSet		set;
+	int64		found = 0;
+	int			used = 0;
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = Int64GetDatum(places);
+	set = lock_holds(call, wait ? &lock_expired_plan : &lock_free_plan, values);
+	while (used < set.count && found < places)
+		found += set.hold[used++].quantity;
+	if (used > 0)
+		end_rows(call, set.hold, used, found);
+	return found;
+}
+
+/* By event, for qsort(). */
+static int
+by_event(const void *a, const void *b)
+{
+	int64		left = ((const Hold *) a)->event_id;
+	int64		right = ((const Hold *) b)->event_id;
+
+	return left < right ? -1 : left > right;
+}
+
+/*
+ * Ends expired holds of all events, at most so many of them, but for those
+ * that somebody has locked; gives their places back, and returns how many
+ * there were.  The events are served in the order of their ids, so that two
+ * sweeps don't wait for each other.
+ */
+int32
+hold_sweep(BookingCall *call, int32 most)
+{
+	Datum		value = Int64GetDatum(most);
+	HoldSet		set = lock_holds(call, &sweep_plan, &value);
+	int			next;
+
+	qsort(set.hold, set.count, sizeof(Hold), by_event);
+	for (int first = 0; first < set.count; first = next)
+	{
+		int64		event_id = set.hold[first].event_id;
+		int64		places = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (next = first;
+			 next < set.count && set.hold[next].event_id == event_id; next++)
+			places += set.hold[next].quantity;
+		if (!booking_give(call, event_id, (int32) places))
+			booking_error_no_inventory(event_id);
+		end_rows(call, &set.hold[first], next - first, places);
+	}
+	return set.count;
+}

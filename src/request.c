@@ -1,0 +1,222 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.c
+ *	  Idempotency keys: the same request, sent again, gets the first answer.
+ *
+ * A request with a key inserts a row into booking.request before it takes
+ * anything, and writes its answer there at the end.  Of two that are under way
+ * at once the second waits at the primary key for the first: if that commits,
+ * the second finds its answer; if it rolls back, the second's row goes in.
+ *
+ * Refusals leave no row, so that a retry may succeed.  Where this session knows
+ * the event to be sold out it does not even try to insert one: a first request
+ * that is under way has taken places which the committed state still shows, so
+ * that the event is not known to be sold out then.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "request.h"
+
+#include "access/detoast.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* The longest key, in bytes: it has to fit into an index, and a log line. */
+#define LONGEST_KEY 200
+
+/* The answer, and whether each argument is the same. */
+static BookingPlan find_plan = {
+	"SELECT ids, expires_at,"
+	" user_id OPERATOR(pg_catalog.=) $3, quantity OPERATOR(pg_catalog.=) $4,"
+	" is_hold OPERATOR(pg_catalog.=) $5, ttl IS NOT DISTINCT FROM $6"
+	" FROM booking.request"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1"
+	" AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	6,
+	{ INT8OID, TEXTOID, BOOKING_USER_ID, INT4OID, BOOLOID, INTERVALOID },
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan insert_plan = {
+	"INSERT INTO booking.request"
+	" (event_id, idempotency_key, user_id, quantity, is_hold, ttl)"
+	" VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+	6,
+	{ INT8OID, TEXTOID, BOOKING_USER_ID, INT4OID, BOOLOID, INTERVALOID },
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan answer_plan = {
+	"UPDATE booking.request SET ids = $3, expires_at = $4"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1"
+	" AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	4,
+	{ INT8OID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZOID },
+	NULL,
+	InvalidOid
+};
+
+static BookingPlan withdraw_plan = {
+	"DELETE FROM booking.request"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1"
+	" AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	2,
+	{ INT8OID, TEXTOID },
+	NULL,
+	InvalidOid
+};
+
+/*
+ * The key that the caller has sent, or NULL.  22023 where it is empty or longer
+ * than LONGEST_KEY; the length is asked for before anything is unpacked.
+ */
+text *
+request_key_argument(FunctionCallInfo fcinfo, int argno)
+{
+	Size		length;
+
+	if (PG_ARGISNULL(argno))
+		return NULL;
+	length = toast_raw_datum_size(PG_GETARG_DATUM(argno)) - VARHDRSZ;
+	if (length < 1 || length > LONGEST_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("idempotency key must have between 1 and %d bytes",
+						LONGEST_KEY),
+				 errdetail("The key has %zu bytes.", length)));
+	return PG_GETARG_TEXT_PP(argno);
+}
+
+/* The arguments of the statements; those that may be null in nulls. */
+static void
+request_values(const Request *request, Datum *values, char *nulls)
+{
+	values[0] = Int64GetDatum(request->event_id);
+	values[1] = PointerGetDatum(request->key);
+	values[2] = request->user_id;
+	values[3] = Int32GetDatum(request->quantity);
+	values[4] = BoolGetDatum(request->is_hold);
+	values[5] = IntervalPGetDatum(request->ttl);
+	strcpy(nulls, request->ttl == NULL ? "     n" : "      ");
+}
+
+/* Raises TK006 where the row that was found is of other arguments. */
+static void
+check_same(const Request *request)
+{
+	static const char *const argument[] = {
+		"user_id", "quantity", "function", "ttl"
+	};
+
+	for (int i = 0; i < (int) lengthof(argument); i++)
+	{
+		bool		isnull;
+
+		if (!DatumGetBool(booking_result(0, i + 3, &isnull)))
+			booking_error_key_mismatch(request->event_id, argument[i]);
+	}
+}
+
+/* Is there an answer?  Then it is copied to the memory context. */
+static bool
+find_answer(Request *request, Datum *values, const char *nulls,
+			MemoryContext context)
+{
+	bool		isnull;
+	Datum		ids;
+	MemoryContext old;
+
+	if (booking_execute_nulls(&find_plan, values, nulls) == 0)
+		return false;
+	check_same(request);
+	ids = booking_result(0, 1, &isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the request with this idempotency key has no answer"),
+				 errhint("A trigger must not send the key of the statement that fired it.")));
+	old = MemoryContextSwitchTo(context);
+	deconstruct_array(DatumGetArrayTypePCopy(ids), INT8OID, sizeof(int64),
+					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &request->ids, NULL,
+					  &request->count);
+	MemoryContextSwitchTo(old);
+	request->expires_at = DatumGetTimestampTz(booking_result(0, 2, &isnull));
+	return true;
+}
+
+/*
+ * Begins a request that has a key.  True: it was answered before, and its
+ * answer is in it; the caller does nothing more.  False: the caller does what
+ * was asked, and ends with request_answer() or request_withdraw(); or
+ * *sold_out: there is nothing left to be had, and nothing was written.
+ *
+ * Locks the key, waiting for who has it.  TK006 where it was used with other
+ * arguments; 40001 as the isolation level demands.
+ */
+bool
+request_begin(BookingCall *call, Request *request, Claim *claim,
+			  bool *sold_out)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		values[6];
+	char		nulls[7];
+	bool		answered;
+
+	request_values(request, values, nulls);
+	*sold_out = false;
+	booking_connect_for_all_rows(call);
+	answered = find_answer(request, values, nulls, context);
+	if (!answered && booking_is_known_sold_out(call, request->event_id, request->quantity, &claim->left))
+	{
+		/* it may have been answered before it was sold out */
+		answered = find_answer(request, values, nulls, context);
+		*sold_out = !answered;
+	}
+	while (!answered && !*sold_out &&
+		   booking_execute_nulls(&insert_plan, values, nulls) == 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		answered = find_answer(request, values, nulls, context);
+	}
+	booking_finish(call);
+	return answered;
+}
+
+/* Writes down what the request was given. */
+void
+request_answer(BookingCall *call, const Request *request)
+{
+	Datum		values[4];
+
+	values[0] = Int64GetDatum(request->event_id);
+	values[1] = PointerGetDatum(request->key);
+	values[2] = PointerGetDatum(construct_array(request->ids, request->count,
+												INT8OID, sizeof(int64),
+												FLOAT8PASSBYVAL,
+												TYPALIGN_DOUBLE));
+	values[3] = TimestampTzGetDatum(request->expires_at);
+	booking_connect_for_all_rows(call);
+	(void) booking_execute_nulls(&answer_plan, values,
+								 request->is_hold ? NULL : "   n");
+	booking_finish(call);
+}
+
+/* Forgets a request that was refused. */
+void
+request_withdraw(BookingCall *call, const Request *request)
+{
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(request->event_id);
+	values[1] = PointerGetDatum(request->key);
+	booking_connect_for_all_rows(call);
+	(void) booking_execute(&withdraw_plan, values, false);
+	booking_finish(call);
+}

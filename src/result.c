@@ -1,0 +1,94 @@
+/*-------------------------------------------------------------------------
+ *
+ * result.c
+ *	  Arguments and results that several SQL functions have.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "result.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+/*
+ * The id of a user as the tables have it.  What is of another type is read by
+ * the column's own input function, which raises what it raises for a bad one
+ * (22P02).
+ */
+Datum
+user_id_argument(BookingCall *call, FunctionCallInfo fcinfo, int argno,
+				 UserForm form)
+{
+	Oid			type = call->tables.user_id_type;
+	Oid			input;
+	Oid			io_param;
+	char	   *written;
+
+	if (type == (form == USER_TEXT ? TEXTOID : INT8OID))
+		return PG_GETARG_DATUM(argno);
+	written = form == USER_TEXT ?
+		text_to_cstring(PG_GETARG_TEXT_PP(argno)) :
+		psprintf(INT64_FORMAT, PG_GETARG_INT64(argno));
+	getTypeInputInfo(type, &input, &io_param);
+	return OidInputFunctionCall(input, written, io_param, -1);
+}
+
+/*
+ * The row type of the function's result.  It is looked up once a session, for
+ * what a function returns can't change while its OID lives; of those that have
+ * been dropped the oldest is forgotten.
+ */
+static TupleDesc
+result_desc(FunctionCallInfo fcinfo)
+{
+	static struct
+	{
+		Oid			function;
+		TupleDesc	desc;
+	} known[8];
+	static int	next = 0;
+	int			place = next;
+	TupleDesc	desc;
+	MemoryContext old;
+
+	for (int i = 0; i < (int) lengthof(known); i++)
+	{
+		if (known[i].function == fcinfo->flinfo->fn_oid)
+			return known[i].desc;
+	}
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	desc = BlessTupleDesc(CreateTupleDescCopy(desc));
+	MemoryContextSwitchTo(old);
+	if (known[place].desc != NULL)
+		FreeTupleDesc(known[place].desc);
+	known[place].function = fcinfo->flinfo->fn_oid;
+	known[place].desc = desc;
+	next = (place + 1) % lengthof(known);
+	return desc;
+}
+
+/* Builds the function's composite result. */
+Datum
+composite_result(FunctionCallInfo fcinfo, Datum *values, bool *isnull)
+{
+	return HeapTupleGetDatum(heap_form_tuple(result_desc(fcinfo), values,
+											 isnull));
+}
+
+/* An array of ids (bigint). */
+Datum
+ids_result(Datum *ids, int count)
+{
+	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
