@@ -166,7 +166,7 @@ refuse_over_limit(BookingCall *call, Batch *batch)
 	Datum		values[2];
 	uint64		rows;
 	int32		limit = 0;
-	bool		isnull;
+	bool		isnull = false;
 
 	values[0] = Int64GetDatum(batch->event_id);
 	values[1] = PointerGetDatum(

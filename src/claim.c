@@ -82,7 +82,9 @@ claim_on_sale(const Claim *claim, const SaleRules *rules)
 {
 	TimestampTz now;
 
-	if (!claim->in_window || (TIMESTAMP_IS_NOBEGIN(rules->sales_start) && TIMESTAMP_IS_NOEND(rules->sales_end)))
+	if (!claim->in_window ||
+		(TIMESTAMP_IS_NOBEGIN(rules->sales_start) &&
+		 TIMESTAMP_IS_NOEND(rules->sales_end)))
 		return true;
 	now = GetCurrentTimestamp();
 	return rules->sales_start <= now && now < rules->sales_end;

@@ -169,7 +169,9 @@ was_released(const Hold *hold)
 static void
 rebook(BookingCall *call, const Hold *hold)
 {
-	Claim claim = { .user_id = hold->user_id, .in_window = true, .within_limit = true };
+	Claim claim = { .user_id = hold->user_id,
+					.in_window = true,
+					.within_limit = true };
 
 	if (!hold->ended)
 	{

@@ -124,7 +124,7 @@ extern void booking_finish(BookingCall *call);
 
 #define BOOKING_PLAN_ARGS 8
 
-/* In the place of an argument's type: that of the column user_id, or an array. */
+/* In the place of an argument's type: that of the column user_id, its array. */
 #define BOOKING_USER_ID ((Oid) 1)
 #define BOOKING_USER_ID_ARRAY ((Oid) 2)
 

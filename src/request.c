@@ -173,7 +173,9 @@ request_begin(BookingCall *call, Request *request, Claim *claim,
 	*sold_out = false;
 	booking_connect_for_all_rows(call);
 	answered = find_answer(request, values, nulls, context);
-	if (!answered && booking_is_known_sold_out(call, request->event_id, request->quantity, &claim->left))
+	if (!answered &&
+		booking_is_known_sold_out(call, request->event_id, request->quantity,
+								  &claim->left))
 	{
 		/* it may have been answered before it was sold out */
 		answered = find_answer(request, values, nulls, context);

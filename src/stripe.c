@@ -390,6 +390,21 @@ stripe_set_rules(BookingCall *call, int64 event_id, Stripe *stripe,
 }
 
 /*
+ * How many of the places that are wished for may be taken ahead of their use,
+ * when so many are left?  None where the event has conditions of sale: there
+ * each place is judged by itself.
+ */
+static int32
+places_ahead(const PinnedRow *row, int32 wish, int64 available)
+{
+	if (row->rules.max_per_user != 0 ||
+		!TIMESTAMP_IS_NOBEGIN(row->rules.sales_start) ||
+		!TIMESTAMP_IS_NOEND(row->rules.sales_end))
+		return 0;
+	return (int32) Max(Min(wish, available - 1), 0);
+}
+
+/*
  * Adds delta places (which may be negative) to the stripe at or after
  * stripe->tid, and locks it until the end of the transaction.  A stripe that
  * is left without a place is deleted, unless it is stripe 0, which stays for
@@ -431,11 +446,9 @@ stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
 			return STRIPE_SHORT;
 		return TransactionIdIsValid(row.holder) ? STRIPE_BUSY : STRIPE_FREE;
 	}
-	if (more != NULL && (row.rules.max_per_user != 0 || !TIMESTAMP_IS_NOBEGIN(row.rules.sales_start) || !TIMESTAMP_IS_NOEND(row.rules.sales_end)))
-		*more = 0;				/* each place is asked for by its own claim */
 	if (more != NULL)
 	{
-		*more = Max(Min(*more, available - 1), 0);
+		*more = places_ahead(&row, *more, available);
 		available -= *more;
 	}
 	if (available > PG_INT32_MAX)

@@ -145,7 +145,9 @@ read_hold_row(Relation rel, TupleTableSlot *slot)
 static Claim
 claim_of_row(const PlacesRow *row)
 {
-	Claim claim = { .user_id = row->user_id, .within_limit = true, .written = true };
+	Claim claim = { .user_id = row->user_id,
+					.within_limit = true,
+					.written = true };
 
 	return claim;
 }
