@@ -70,7 +70,7 @@ static BookingPlan lock_users_plan = {
 	InvalidOid
 };
 
-/* For each in the array's order: within the limit, if all before get a place? */
+/* For each in the array's order: within the limit, if all before it are? */
 static BookingPlan judge_plan = {
 	"WITH asking AS (SELECT u, ord, pg_catalog.row_number()"
 	" OVER (PARTITION BY u ORDER BY ord) AS nth"

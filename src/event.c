@@ -70,6 +70,11 @@ static BookingPlan forget_plan[] = {
 	  InvalidOid }
 };
 
+static BookingPlan forget_all_plan[] = {
+	{ "DELETE FROM booking.request", 0, { InvalidOid }, NULL, InvalidOid },
+	{ "DELETE FROM booking.user_limit", 0, { InvalidOid }, NULL, InvalidOid }
+};
+
 static BookingPlan hold_ttl_plan = {
 	"SELECT hold_ttl, max_hold_ttl FROM booking.event"
 	" WHERE event_id OPERATOR(pg_catalog.=) $1",
@@ -304,12 +309,14 @@ booking_refill_inventory(BookingCall *call)
 	booking_finish(call);
 }
 
-/* Empties the inventory, after all events were truncated. */
+/* Empties what belongs to events, after all of them were truncated. */
 void
-booking_empty_inventory(BookingCall *call)
+booking_forget_all_events(BookingCall *call)
 {
 	reserve_give_back(call);
 	booking_connect_for_all_rows(call);
 	delete_all_stripes();
+	for (int i = 0; i < (int) lengthof(forget_all_plan); i++)
+		(void) booking_execute_latest(&forget_all_plan[i], NULL, 0);
 	booking_finish(call);
 }

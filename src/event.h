@@ -35,6 +35,6 @@ extern void booking_take_or_raise(BookingCall *call, int64 event_id,
 extern bool booking_read_event(BookingCall *call, int64 event_id,
 							   EventState *state);
 extern void booking_refill_inventory(BookingCall *call);
-extern void booking_empty_inventory(BookingCall *call);
+extern void booking_forget_all_events(BookingCall *call);
 
 #endif							/* BOOKING_EVENT_H */

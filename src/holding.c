@@ -57,7 +57,7 @@ show_interval(Interval *interval)
 											   IntervalPGetDatum(interval)));
 }
 
-/* Raises 22023 unless ttl is longer than nothing and not longer than max_ttl. */
+/* Raises 22023 unless ttl is positive and not longer than max_ttl. */
 static void
 check_ttl(Interval *ttl, Interval *max_ttl)
 {

@@ -426,7 +426,7 @@ events_truncated(BookingCall *call)
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("cannot truncate table \"event\" while there are tickets or holds"),
 				 errhint("Truncate them at the same time: TRUNCATE booking.event, booking.ticket, booking.hold.")));
-	booking_empty_inventory(call);
+	booking_forget_all_events(call);
 }
 
 /* The trigger of the event table. */
