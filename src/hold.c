@@ -97,27 +97,28 @@ static BookingPlan expired_places_plan = {
 	InvalidOid
 };
 
+/* The clock is an argument, for an index can't be asked about a volatile one. */
 #define EXPIRED_HOLDS \
 	"SELECT " HOLD_COLUMNS " FROM booking.hold" \
 	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL" \
-	" AND expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()" \
+	" AND expires_at OPERATOR(pg_catalog.<=) $3" \
 	" ORDER BY expires_at, hold_id LIMIT $2 FOR NO KEY UPDATE"
 
 static BookingPlan lock_free_plan = {
-	EXPIRED_HOLDS " SKIP LOCKED", 2, { INT8OID, INT8OID }, NULL, InvalidOid
+	EXPIRED_HOLDS " SKIP LOCKED", 3, { INT8OID, INT8OID, TIMESTAMPTZOID }, NULL, InvalidOid
 };
 
 static BookingPlan lock_expired_plan = {
-	EXPIRED_HOLDS, 2, { INT8OID, INT8OID }, NULL, InvalidOid
+	EXPIRED_HOLDS, 3, { INT8OID, INT8OID, TIMESTAMPTZOID }, NULL, InvalidOid
 };
 
 static BookingPlan sweep_plan = {
 	"SELECT " HOLD_COLUMNS " FROM booking.hold"
 	" WHERE ended_at IS NULL"
-	" AND expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
+	" AND expires_at OPERATOR(pg_catalog.<=) $2"
 	" ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED",
-	1,
-	{ INT8OID },
+	2,
+	{ INT8OID, TIMESTAMPTZOID },
 	NULL,
 	InvalidOid
 };
@@ -325,13 +326,14 @@ lock_holds(BookingCall *call, BookingPlan *plan, Datum *values)
 int64
 hold_end_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
 {
-	Datum		values[2];
+	Datum		values[3];
 	HoldSet		set;
 	int64		found = 0;
 	int			used = 0;
 
 	values[0] = Int64GetDatum(event_id);
 	values[1] = Int64GetDatum(places);
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
 	set = lock_holds(call, wait ? &lock_expired_plan : &lock_free_plan, values);
 	while (used < set.count && found < places)
 		found += set.hold[used++].quantity;
@@ -359,10 +361,13 @@ by_event(const void *a, const void *b)
 int32
 hold_sweep(BookingCall *call, int32 most)
 {
-	Datum		value = Int64GetDatum(most);
-	HoldSet		set = lock_holds(call, &sweep_plan, &value);
+	Datum		values[2];
+	HoldSet		set;
 	int			next;
 
+	values[0] = Int64GetDatum(most);
+	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	set = lock_holds(call, &sweep_plan, values);
 	qsort(set.hold, set.count, sizeof(Hold), by_event);
 	for (int first = 0; first < set.count; first = next)
 	{
