@@ -97,7 +97,7 @@ static BookingPlan expired_places_plan = {
 	InvalidOid
 };
 
-/* The clock is an argument, for an index can't be asked about a volatile one. */
+/* The clock is an argument: an index can't be asked for a volatile value. */
 #define EXPIRED_HOLDS \
 	"SELECT " HOLD_COLUMNS " FROM booking.hold" \
 	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL" \
