@@ -25,7 +25,6 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "subtransaction.h"
@@ -128,30 +127,34 @@ claim_lock_user(BookingCall *call, int64 event_id, Datum user_id)
 	booking_finish(call);
 }
 
-/*
- * The places in expired holds of the user that nobody has locked.  The locks
- * that asking takes are given up again: they are no longer needed, and would
- * be out of order.
- */
-static int64
-count_expired(BookingCall *call, Datum *values)
+/* Whose expired holds are counted, and the places in them. */
+typedef struct ExpiredCount
 {
-	SubTransaction sub;
-	int64		places = 0;
+	Datum	   *values;
+	int64		places;
+} ExpiredCount;
+
+/*
+ * Counts the places in expired holds of the user that nobody has locked.  The
+ * locks that asking takes are given up again: they are no longer needed, and
+ * would be out of order.
+ */
+static bool
+count_expired(BookingCall *call, void *arg)
+{
+	ExpiredCount *count = arg;
 	uint64		rows;
 
-	subtransaction_begin(call, &sub);
 	booking_connect_for_all_rows(call);
-	rows = booking_execute(&expired_plan, values, false);
+	rows = booking_execute(&expired_plan, count->values, false);
 	for (uint64 i = 0; i < rows; i++)
 	{
 		bool		isnull;
 
-		places += DatumGetInt32(booking_result(i, 1, &isnull));
+		count->places += DatumGetInt32(booking_result(i, 1, &isnull));
 	}
 	booking_finish(call);
-	subtransaction_roll_back(&sub);
-	return places;
+	return false;
 }
 
 /* Locks the user at the event and counts the places that it has there. */
@@ -173,6 +176,11 @@ claim_count(BookingCall *call, int64 event_id, Claim *claim)
 	some_expired = DatumGetBool(booking_result(0, 3, &isnull)) && !isnull;
 	booking_finish(call);
 	if (some_expired)
-		claim->owned -= count_expired(call, values);
+	{
+		ExpiredCount count = { values, 0 };
+
+		(void) booking_run_subtransaction(call, count_expired, &count);
+		claim->owned -= count.places;
+	}
 	claim->counted = true;
 }

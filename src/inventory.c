@@ -411,27 +411,46 @@ bring_back_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
 		lock_first_stripe(call, event_id, found, &rules);
 }
 
+/* What is to be taken from many stripes, and so much of it from holds. */
+typedef struct Gathering
+{
+	int64		event_id;
+	int32		quantity;
+	int64		in_holds;
+	bool		wait;			/* for holds that somebody has locked? */
+	const Claim *claim;
+} Gathering;
+
+/* Takes it; false: others were quicker, and what was done is undone. */
+static bool
+take_from_many(BookingCall *call, void *arg)
+{
+	const Gathering *wanted = arg;
+
+	return (wanted->in_holds == 0 ||
+			bring_back_expired(call, wanted->event_id, wanted->in_holds,
+							   wanted->wait)) &&
+		gather(call, wanted->event_id, wanted->quantity, wanted->claim);
+}
+
 /*
- * Takes a quantity of which some places are in other stripes, or so many in
- * expired holds.  TAKE_AGAIN: others were quicker; nothing was done, nothing
- * is locked.
+ * Takes a quantity that no single stripe has from several, and so many places
+ * from expired holds; first without a wait for a hold that somebody has locked.
+ * TAKE_AGAIN: others were quicker; nothing was done, nothing is locked.
  */
 static TakeResult
-take_from_many(BookingCall *call, int64 event_id, int32 quantity,
-			   int64 in_holds, bool wait, const Claim *claim)
+gather_or_look_again(BookingCall *call, int64 event_id, int32 quantity,
+					 int64 in_holds, const Claim *claim)
 {
-	SubTransaction sub;
+	Gathering	wanted = { event_id, quantity, in_holds, false, claim };
+	bool done = booking_run_subtransaction(call, take_from_many, &wanted);
 
-	subtransaction_begin(call, &sub);
-	if ((in_holds == 0 ||
-		 bring_back_expired(call, event_id, in_holds, wait)) &&
-		gather(call, event_id, quantity, claim))
+	if (!done && in_holds > 0)
 	{
-		subtransaction_commit(&sub);
-		return TAKE_DONE;
+		wanted.wait = true;
+		done = booking_run_subtransaction(call, take_from_many, &wanted);
 	}
-	subtransaction_roll_back(&sub);
-	return TAKE_AGAIN;
+	return done ? TAKE_DONE : TAKE_AGAIN;
 }
 
 /*
@@ -512,21 +531,11 @@ take_once(BookingCall *call, int64 event_id, int32 quantity, Claim *claim,
 		result = TAKE_SOLD_OUT;
 	else if (result != TAKE_DONE)
 		;
-	else if (set.total < quantity)
-	{
-		int64		in_holds = quantity - set.total;
-
-		/* first without a wait for a hold that somebody has locked */
-		result = take_from_many(call, event_id, quantity, in_holds, false,
-								claim);
-		if (result == TAKE_AGAIN)
-			result = take_from_many(call, event_id, quantity, in_holds, true,
-									claim);
-	}
 	else if (one_has_enough(&set, quantity))
 		result = take_from_one(call, event_id, &set, quantity, waited);
 	else
-		result = take_from_many(call, event_id, quantity, 0, true, claim);
+		result = gather_or_look_again(call, event_id, quantity,
+									  Max(quantity - set.total, 0), claim);
 	UnregisterSnapshot(snapshot);
 	return result;
 }

@@ -1,10 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * subtransaction.c
- *	  A subtransaction within a call.
- *
- * An error in it is not caught here: it ends the caller's transaction, or the
- * savepoint that the caller has set, and this with it.
+ *	  A part of a call that can be undone, with the row locks that it took.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -13,41 +10,47 @@
 #include "subtransaction.h"
 
 #include "access/xact.h"
+#include "utils/resowner.h"
 
 /*
- * Begins one, in the caller's memory context.  The search_path is guarded
- * before, for what is set within ends with it.
+ * Does the work in a subtransaction, which is committed if the work returns
+ * true, and rolled back if it returns false or raises an error; the error goes
+ * on to the caller.  (Unless it is rolled back here an error would leave the
+ * session in a failed transaction block that nobody has begun.)
+ *
+ * The search_path is guarded before, for what is set within ends with it.
  */
-void
-subtransaction_begin(BookingCall *call, SubTransaction *sub)
+bool
+booking_run_subtransaction(BookingCall *call, SubTransactionWork work,
+						   void *arg)
 {
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+	ErrorData  *volatile error = NULL;
+
 	booking_guard_search_path(call);
-	sub->context = CurrentMemoryContext;
-	sub->owner = CurrentResourceOwner;
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(sub->context);
-}
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		done = work(call, arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
 
-/* Goes back to where it was begun. */
-static void
-return_to_caller(SubTransaction *sub)
-{
-	MemoryContextSwitchTo(sub->context);
-	CurrentResourceOwner = sub->owner;
-}
-
-/* Makes what it did the caller's. */
-void
-subtransaction_commit(SubTransaction *sub)
-{
-	ReleaseCurrentSubTransaction();
-	return_to_caller(sub);
-}
-
-/* Undoes what it did, and lets go of its row locks. */
-void
-subtransaction_roll_back(SubTransaction *sub)
-{
-	RollbackAndReleaseCurrentSubTransaction();
-	return_to_caller(sub);
+	if (done)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
+	return done;
 }

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * subtransaction.h
- *	  A subtransaction within a call, which is rolled back to let go of row
- *	  locks (subtransaction.c).
+ *	  A part of a call that can be undone (subtransaction.c).
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -13,16 +12,10 @@
 
 #include "pg_booking.h"
 
-#include "utils/resowner.h"
+/* What is done in it; returns whether it is to stay done. */
+typedef bool (*SubTransactionWork)(BookingCall *call, void *arg);
 
-typedef struct SubTransaction
-{
-	MemoryContext context;
-	ResourceOwner owner;
-} SubTransaction;
-
-extern void subtransaction_begin(BookingCall *call, SubTransaction *sub);
-extern void subtransaction_commit(SubTransaction *sub);
-extern void subtransaction_roll_back(SubTransaction *sub);
+extern bool booking_run_subtransaction(BookingCall *call,
+									   SubTransactionWork work, void *arg);
 
 #endif							/* BOOKING_SUBTRANSACTION_H */
