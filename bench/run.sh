@@ -50,7 +50,7 @@ done
 
 # In the order of the table in which the targets were set.
 readonly SCENARIOS='promises hot ramp many-events sold-out end-of-sale old-snapshot
-	calls-in-one-transaction inventory-size'
+	calls-in-one-transaction inventory-size batch history holds watching limits'
 
 # The fast ones are neighbours: what is compared most closely lies close in time.
 readonly ALL_WAYS='blind_insert book_ticket try_book_ticket insert_with_trigger one_statement

@@ -30,6 +30,7 @@
 
 #include "event.h"
 #include "result.h"
+#include "subtransaction.h"
 #include "ticket.h"
 
 PG_FUNCTION_INFO_V1(booking_book_batch);
@@ -197,41 +198,68 @@ refuse_rest(Batch *batch, int64 served, const char *status)
 	}
 }
 
+/* An attempt to take places for so many of those who ask. */
+typedef struct Attempt
+{
+	int64		event_id;
+	int64		asking;
+	int64		places;
+	Claim		claim;
+	TakeResult	result;
+} Attempt;
+
+/*
+ * Takes the places.  False, and the attempt is undone: they are not all that is
+ * left, so that those who would get none must wait for what others have locked;
+ * and that must not be while anything is locked here.
+ */
+static bool
+attempt_to_take(BookingCall *call, void *arg)
+{
+	Attempt    *attempt = arg;
+
+	attempt->result = booking_take(call, attempt->event_id,
+								   (int32) attempt->places, &attempt->claim);
+	return attempt->result == TAKE_DONE &&
+		(attempt->places == attempt->asking ||
+		 booking_nothing_left(call, attempt->event_id));
+}
+
 /*
  * Takes a place for each who has no status yet, as far as there are any, and
  * gives the others theirs; returns how many places were taken.  A refusal
- * tells how many are left, which are asked for next, until none is.
+ * tells how many are left, which are asked for next.
  */
 static int64
 take_places(BookingCall *call, Batch *batch, int32 limit)
 {
-	Claim		claim = {.in_window = true};
-	int64		asking = 0;
-	int64		taken = 0;
-	int64		next;
-	TakeResult	result = TAKE_DONE;
+	Attempt		attempt = { .event_id = batch->event_id };
+	bool		done = false;
 
+	attempt.claim.in_window = true;
 	for (int i = 0; i < batch->count; i++)
-		asking += batch->status[i] == NULL;
-	next = asking;
-	while (taken < asking && next > 0)
+		attempt.asking += batch->status[i] == NULL;
+	attempt.places = attempt.asking;
+	while (!done && attempt.places > 0)
 	{
-		result = booking_take(call, batch->event_id, (int32) next, &claim);
-		if (result == TAKE_NO_EVENT)
+		done = booking_run_subtransaction(call, attempt_to_take, &attempt);
+		if (attempt.result == TAKE_NO_EVENT)
 			booking_raise_no_stripes(call, batch->event_id);
-		if (result == TAKE_NOT_ON_SALE)
-			break;
-		if (result == TAKE_DONE)
-			taken += next;
-		next = result == TAKE_DONE ? asking - taken : claim.left;
+		if (attempt.result == TAKE_NOT_ON_SALE)
+			attempt.places = 0;
+		else if (attempt.result == TAKE_SOLD_OUT)
+			attempt.places = attempt.claim.left;
+		else if (!done)
+			attempt.places = attempt.asking;
 		CHECK_FOR_INTERRUPTS();
 	}
 	/* a limit that was set or changed meanwhile has not been kept */
-	if (taken > 0 && claim.rules.max_per_user != limit)
+	if (attempt.places > 0 && attempt.claim.rules.max_per_user != limit)
 		booking_error_conflict();
-	refuse_rest(batch, taken,
-				result == TAKE_NOT_ON_SALE ? "not_on_sale" : "sold_out");
-	return taken;
+	refuse_rest(batch, attempt.places,
+				attempt.result == TAKE_NOT_ON_SALE ? "not_on_sale" :
+													 "sold_out");
+	return attempt.places;
 }
 
 /* Inserts tickets for users by INSERT, which fires all triggers. */

@@ -686,6 +686,24 @@ booking_take(BookingCall *call, int64 event_id, int32 quantity, Claim *claim)
 	return result;
 }
 
+/*
+ * Is no place of the event left, expired holds included, but what transactions
+ * in flight may give back?  Locks nothing.
+ */
+bool
+booking_nothing_left(BookingCall *call, int64 event_id)
+{
+	StripeSet	set;
+	Snapshot	snapshot = read_stripes(call, event_id, &set);
+	TimestampTz next_expiry;
+	bool		nothing;
+
+	nothing = set.total == 0 &&
+		hold_expired_places(call, event_id, snapshot, 1, &next_expiry) == 0;
+	UnregisterSnapshot(snapshot);
+	return nothing;
+}
+
 /* Writes a new version of stripe 0, where the event has one. */
 void
 booking_touch_stripe(BookingCall *call, int64 event_id)

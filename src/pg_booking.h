@@ -251,6 +251,7 @@ extern void booking_set_rules(BookingCall *call, int64 event_id,
 extern bool booking_give(BookingCall *call, int64 event_id, int32 quantity);
 extern bool booking_give_now(BookingCall *call, int64 event_id,
 							 int32 quantity);
+extern bool booking_nothing_left(BookingCall *call, int64 event_id);
 extern void booking_touch_stripe(BookingCall *call, int64 event_id);
 extern void booking_drop_stripes(BookingCall *call, int64 event_id);
 

@@ -8,6 +8,12 @@
  * the tables' owner (booking_begin).  The plan cache of the core notices when
  * a table or the user changes.
  *
+ * All of them look rows up by an index.  A table that was vacuumed while it was
+ * empty would let the planner prefer to read all of it, and the session keep
+ * that plan for as long as nobody analyzes the table, however much it grows.
+ * So they have one plan for all arguments, and that is made with sequential
+ * scans disabled.
+ *
  * Copyright (c) 2026, The pg_booking developers
  *
  *-------------------------------------------------------------------------
@@ -15,7 +21,10 @@
 #include "pg_booking.h"
 
 #include "miscadmin.h"
+#include "optimizer/cost.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 /* The type of user ids in the tables of the call that connected last. */
@@ -58,9 +67,9 @@ booking_finish(BookingCall *call)
 	SPI_finish();
 }
 
-/* Plans the statement where that is still to do; the caller is connected. */
+/* Analyzes the statement where that is still to do. */
 static void
-prepare(BookingPlan *plan)
+analyze(BookingPlan *plan)
 {
 	Oid			argtypes[BOOKING_PLAN_ARGS];
 	SPIPlanPtr	prepared;
@@ -81,7 +90,8 @@ prepare(BookingPlan *plan)
 		else if (argtypes[i] == BOOKING_USER_ID_ARRAY)
 			argtypes[i] = get_array_type(user_id_type);
 	}
-	prepared = SPI_prepare(plan->sql, plan->nargs, argtypes);
+	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, argtypes,
+								  CURSOR_OPT_GENERIC_PLAN);
 	if (prepared == NULL)
 		elog(ERROR, "SPI_prepare failed for \"%s\": %s",
 			 plan->sql, SPI_result_code_string(SPI_result));
@@ -89,6 +99,32 @@ prepare(BookingPlan *plan)
 		elog(ERROR, "SPI_keepplan failed for \"%s\"", plan->sql);
 	plan->plan = prepared;
 	plan->user_id_type = user_id_type;
+}
+
+/*
+ * Makes sure that the statement has a plan, by an index; the caller is
+ * connected.  What runs afterwards, the user's triggers too, is planned as the
+ * session wants it.
+ */
+static void
+prepare(BookingPlan *plan)
+{
+	bool		wanted = enable_seqscan;
+	CachedPlan *cached;
+
+	analyze(plan);
+	enable_seqscan = false;
+	PG_TRY();
+	{
+		cached = SPI_plan_get_cached_plan(plan->plan);
+		if (cached != NULL)
+			ReleaseCachedPlan(cached, CurrentResourceOwner);
+	}
+	PG_FINALLY();
+	{
+		enable_seqscan = wanted;
+	}
+	PG_END_TRY();
 }
 
 /* Raises XX000 where SPI could not run the statement. */

@@ -207,6 +207,8 @@ places_kept(BookingCall *call, const PlacesRow *old, const PlacesRow *new)
 {
 	Claim		claim = claim_of_row(new);
 
+	if (new->places > 0 && new->expires_at < old->expires_at)
+		booking_touch_stripe(call, new->event_id);
 	if (new->places > old->places)
 		places_added(call, new, new->places - old->places);
 	else if (new->places < old->places)
@@ -214,8 +216,6 @@ places_kept(BookingCall *call, const PlacesRow *old, const PlacesRow *new)
 	if (new->places > 0 && new->places <= old->places &&
 		!same_user(call, old, new))
 		booking_take_or_raise(call, new->event_id, 0, &claim);
-	if (new->places > 0 && new->expires_at < old->expires_at)
-		booking_touch_stripe(call, new->event_id);
 }
 
 /* A row was changed.  Two events are served in the order of their ids. */
@@ -409,10 +409,11 @@ event_updated(BookingCall *call, TriggerData *data)
 		stripe_insert(call, new_id, 0, new_capacity, &new_rules);
 		return;
 	}
-	capacity_changed(call, new_id, new_capacity,
-					 (int64) new_capacity - old_capacity);
+	/* this locks all stripes, and stripe 0 first */
 	if (!stripe_same_rules(&old_rules, &new_rules))
 		booking_set_rules(call, new_id, &new_rules);
+	capacity_changed(call, new_id, new_capacity,
+					 (int64) new_capacity - old_capacity);
 }
 
 /* All events were truncated: refused unless all tickets were as well. */

@@ -11,4 +11,4 @@ SELECT 'event ' || id, :capacity FROM generate_series(1, :events) AS id;
 SELECT 1 / (count(*) = :events AND min(event_id) = 1 AND max(event_id) = :events)::integer AS numbered
 FROM booking.event;
 
-VACUUM (ANALYZE) booking.event, booking.inventory, booking.ticket;
+VACUUM (ANALYZE) booking.event, booking.inventory, booking.ticket, booking.hold, booking.request, booking.user_limit;

@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# watching - somebody watches all sales: SELECT * FROM booking.sales, 10,000 events with 1,000,000 tickets
+#
+# A dashboard that asks every second is to take a quarter of that, its rows' way to the
+# client included.  Of the tickets 5 % are cancelled and 10 % redeemed, and those of an
+# event lie scattered, as they would had all events been sold at the same time.
+
+readonly WATCHED_EVENTS=10000
+
+# load_tickets TICKETS: without the triggers, as fast as can be; the inventory is put
+# right afterwards.
+load_tickets()
+{
+	sql <<-SQL
+		BEGIN;
+		ALTER TABLE booking.ticket DISABLE TRIGGER USER;
+		INSERT INTO booking.ticket (event_id, user_id, redeemed_at, cancelled_at)
+		SELECT n % $WATCHED_EVENTS + 1, n * 7919 % 1000000 + 1,
+			CASE WHEN (n / $WATCHED_EVENTS + n) % 10 = 1 THEN clock_timestamp() END,
+			CASE WHEN (n / $WATCHED_EVENTS + n) % 20 = 0 THEN clock_timestamp() END
+		FROM generate_series(0, $1::bigint - 1) AS n;
+		ALTER TABLE booking.ticket ENABLE TRIGGER USER;
+		UPDATE booking.inventory AS i SET available = available - live
+		FROM (SELECT event_id, count(*) AS live FROM booking.ticket WHERE cancelled_at IS NULL GROUP BY event_id) AS t
+		WHERE t.event_id = i.event_id;
+		COMMIT;
+		VACUUM (ANALYZE) booking.inventory, booking.ticket;
+	SQL
+	query CHECKPOINT
+}
+
+# What the view answers, in sum.
+sales_seen()
+{
+	query 'SELECT count(*), sum(available), sum(held), sum(booked), sum(redeemed), sum(cancelled), sum(waiting)
+		FROM booking.sales'
+}
+
+scenario_watching()
+{
+	local tickets=1000000 places=200 live repeat took expected
+
+	[ "$QUICK" = 0 ] || tickets=100000
+	live=$((tickets - tickets / 20))
+	pgb_say "watching $WATCHED_EVENTS events with $tickets tickets"
+	prepare_way book_ticket "$WATCHED_EVENTS" "$places"
+	load_tickets "$tickets"
+	expected="$WATCHED_EVENTS|$((WATCHED_EVENTS * places - live))|0|$live|$((tickets / 10))|$((tickets / 20))|0"
+	[ "$(sales_seen)" = "$expected" ] || broken "booking.sales: $(sales_seen), expected $expected"
+	for repeat in $(seq "$REPEATS"); do
+		# Unprepared, as a dashboard's query is.
+		pg_bench -c 1 -M simple -T "$SECONDS_PER_RUN" -f "$BENCH/scripts/poll_sales.sql"
+		took=$(awk -v count="$(reported_count)" -v all="$(reported_milliseconds)" \
+			'BEGIN { printf "%.1f\n", all / count }')
+		record watching sales 1 "$repeat" "$took" "$(reported_count)"
+		note "repeat $repeat: $took ms a poll"
+	done
+	check_way book_ticket "$places" "$live"
+	target speed "SELECT * FROM booking.sales, $WATCHED_EVENTS events, $tickets tickets: milliseconds" \
+		"$(middle watching 1 sales)" '<=' 250
+}

@@ -1,0 +1,2 @@
+-- What a dashboard asks for again and again: all events, each as it stands.
+SELECT * FROM booking.sales;
