@@ -48,7 +48,13 @@ REGRESS = \
 	paths \
 	acl \
 	isolation \
-	split
+	split \
+	holds \
+	requests \
+	limits \
+	batch \
+	history \
+	user_ids
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks
 # whether the variables are empty.)

@@ -589,15 +589,19 @@ BEGIN
     -- one statement, so that all of it sees one snapshot
     RETURN QUERY
     WITH e AS (
-        SELECT event_id, capacity, max_per_user, sales_start, sales_end
+        -- the inventory has null for a bound that is none
+        SELECT event_id, capacity, max_per_user,
+               nullif(sales_start, '-infinity') AS sales_start,
+               nullif(sales_end, 'infinity') AS sales_end
         FROM booking.event
         WHERE for_event_id IS NULL OR event_id = for_event_id
     ), i AS (
         SELECT event_id, sum(available) AS available,
                min(available) AS least, min(stripe) AS first,
                count(DISTINCT (max_per_user, sales_start, sales_end)) AS conditions,
-               min(max_per_user) AS max_per_user, min(sales_start) AS sales_start,
-               min(sales_end) AS sales_end
+               min(max_per_user) AS max_per_user,
+               nullif(min(sales_start), '-infinity') AS sales_start,
+               nullif(min(sales_end), 'infinity') AS sales_end
         FROM booking.inventory
         WHERE for_event_id IS NULL OR event_id = for_event_id
         GROUP BY event_id

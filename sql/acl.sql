@@ -31,37 +31,76 @@ ORDER BY oid::regprocedure::text COLLATE "C";
 
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 100), (2, 0);
 SELECT booking.book_tickets(1, 1, 5);
+SELECT hold_id FROM booking.hold_tickets(1, 1);
+SELECT booking.release_hold(1);
 
 -- the clerk: USAGE and EXECUTE, and nothing on the tables
 GRANT USAGE ON SCHEMA booking TO regress_booking_clerk, regress_booking_web, regress_booking_nobody;
 GRANT EXECUTE ON FUNCTION
-  booking.book_ticket(bigint, bigint), booking.try_book_ticket(bigint, bigint),
-  booking.book_tickets(bigint, bigint, integer), booking.cancel_ticket(bigint),
-  booking.transfer_ticket(bigint, bigint), booking.redeem_ticket(bigint),
-  booking.availability(bigint)
+  booking.book_ticket(bigint, bigint, text), booking.try_book_ticket(bigint, bigint, text),
+  booking.book_tickets(bigint, bigint, integer, text), booking.book_batch(bigint, bigint[]),
+  booking.hold_tickets(bigint, bigint, integer, interval, text),
+  booking.confirm_hold(bigint, text), booking.extend_hold(bigint, interval),
+  booking.release_hold(bigint), booking.expire_holds(integer),
+  booking.cancel_ticket(bigint), booking.transfer_ticket(bigint, bigint),
+  booking.redeem_ticket(bigint), booking.availability(bigint)
 TO regress_booking_clerk;
 
+-- an event with everything to be asked for, empty again at the end of a day
+INSERT INTO booking.event (event_id, capacity, max_per_user, sales_start, sales_end)
+VALUES (3, 7, 2, '2000-01-01', '2100-01-01');
+CREATE PROCEDURE empty_event() LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog
+AS $$
+  DELETE FROM booking.ticket WHERE event_id = 3;
+  DELETE FROM booking.request WHERE event_id = 3;
+$$;
 CREATE PROCEDURE clerks_day()
 LANGUAGE plpgsql
 AS $$
 DECLARE
   ticket bigint := booking.book_ticket(1, 10);
   more bigint[] := booking.book_tickets(1, 11, 2);
+  hold bigint;
 BEGIN
   RAISE INFO 'try: %', (SELECT status FROM booking.try_book_ticket(1, 12));
   RAISE INFO 'sold out: %', (SELECT status FROM booking.try_book_ticket(2, 12));
   PERFORM booking.transfer_ticket(ticket, 13);
   RAISE INFO 'redeem: %', (SELECT status FROM booking.redeem_ticket(ticket));
   RAISE INFO 'cancel: %', booking.cancel_ticket(more[1]);
+  -- holds, the batch, keys: of an event that has a limit and a sales window
+  RAISE INFO 'batch: %', (SELECT string_agg(ord || ' ' || status, ', ')
+                          FROM booking.book_batch(3, ARRAY[10, 11, 10, 10]));
+  RAISE INFO 'limit: %', (SELECT status FROM booking.try_book_ticket(3, 10));
+  hold := (booking.hold_tickets(3, 12, 2, '1 minute', 'a key')).hold_id;
+  RAISE INFO 'the same hold: %', hold OPERATOR(pg_catalog.=)
+    (booking.hold_tickets(3, 12, 2, '1 minute', 'a key')).hold_id;
+  PERFORM booking.extend_hold(hold, '2 minutes');
+  more := booking.confirm_hold(hold);
+  RAISE INFO 'the same tickets: %', more OPERATOR(pg_catalog.=)
+    booking.confirm_hold(hold, 'rebook');
+  hold := (booking.hold_tickets(3, 13, 1)).hold_id;
+  RAISE INFO 'release: %', booking.release_hold(hold);
+  -- the last place is one that an expired hold has
+  hold := (booking.hold_tickets(3, 14, 2, '1 microsecond')).hold_id;
+  more := booking.book_tickets(3, 15, 2);
+  RAISE INFO 'swept: %', booking.expire_holds();
+  BEGIN
+    PERFORM booking.confirm_hold(hold, 'rebook');
+  EXCEPTION WHEN SQLSTATE 'TK001' THEN
+    RAISE INFO 'too late: %', SQLERRM;
+  END;
   RAISE INFO 'available: %', (SELECT available FROM booking.availability(1));
   RAISE INFO 'I am still: %', current_user;
 END
 $$;
 SET ROLE regress_booking_clerk;
 CALL clerks_day();
+CALL empty_event();
 -- also where the tickets go by SQL
 SET booking.direct_path = off;
 CALL clerks_day();
+CALL empty_event();
 RESET booking.direct_path;
 -- an error does not leave him in the owner's place
 SELECT booking.book_ticket(2, 1);
@@ -79,18 +118,26 @@ FROM (VALUES
   (1, 'SELECT FROM booking.ticket'),
   (2, 'SELECT FROM booking.event'),
   (3, 'SELECT FROM booking.inventory'),
-  (4, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
-  (5, 'UPDATE booking.ticket SET user_id = 1'),
-  (6, 'DELETE FROM booking.ticket'),
-  (7, 'TRUNCATE booking.ticket'),
-  (8, 'UPDATE booking.event SET capacity = 1000'),
-  (9, 'UPDATE booking.inventory SET available = 1000'),
-  (10, 'SELECT nextval(''booking.ticket_ticket_id_seq'')'),
-  (11, 'SELECT booking.verify()'),
-  (12, 'SELECT booking.rebuild_inventory(1)'),
-  (13, 'SELECT booking.create_tables()'),
-  (14, 'DROP EXTENSION pg_booking CASCADE'),
-  (15, 'CREATE TRIGGER t AFTER INSERT ON booking.ticket FOR EACH ROW'
+  (4, 'SELECT FROM booking.hold'),
+  (5, 'SELECT FROM booking.request'),
+  (6, 'SELECT FROM booking.user_limit'),
+  (7, 'SELECT FROM booking.sales'),
+  (8, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
+  (9, 'UPDATE booking.ticket SET user_id = 1'),
+  (10, 'DELETE FROM booking.ticket'),
+  (11, 'TRUNCATE booking.ticket'),
+  (12, 'UPDATE booking.event SET capacity = 1000'),
+  (13, 'UPDATE booking.inventory SET available = 1000'),
+  (14, 'UPDATE booking.hold SET expires_at = ''infinity'''),
+  (15, 'DELETE FROM booking.request'),
+  (16, 'SELECT nextval(''booking.ticket_ticket_id_seq'')'),
+  (17, 'SELECT booking.verify()'),
+  (18, 'SELECT booking.rebuild_inventory(1)'),
+  (19, 'SELECT booking.purge(''0'')'),
+  (20, 'SELECT booking.keep_history()'),
+  (21, 'SELECT booking.create_tables()'),
+  (22, 'DROP EXTENSION pg_booking CASCADE'),
+  (23, 'CREATE TRIGGER t AFTER INSERT ON booking.ticket FOR EACH ROW'
        ' EXECUTE FUNCTION booking.ticket_changed()')) AS t (n, statement),
   outcome(statement) o
 ORDER BY n;
@@ -109,7 +156,21 @@ FROM (VALUES
   (7, 'SELECT booking.availability(1)'),
   (8, 'SELECT booking.verify()'),
   (9, 'SELECT booking.rebuild_inventory(1)'),
-  (10, 'SELECT booking.create_tables()')) AS t (n, statement),
+  (10, 'SELECT booking.create_tables()'),
+  (11, 'SELECT booking.book_batch(1, ARRAY[1])'),
+  (12, 'SELECT booking.hold_tickets(1, 1)'),
+  (13, 'SELECT booking.confirm_hold(1)'),
+  (14, 'SELECT booking.extend_hold(1, ''1 minute'')'),
+  (15, 'SELECT booking.release_hold(1)'),
+  (16, 'SELECT booking.expire_holds()'),
+  (17, 'SELECT booking.keep_history()'),
+  (18, 'SELECT booking.purge(''1 day'')'),
+  (19, 'SELECT booking.book_ticket(1, ''1'')'),
+  (20, 'SELECT booking.try_book_ticket(1, ''1'')'),
+  (21, 'SELECT booking.book_tickets(1, ''1'', 1)'),
+  (22, 'SELECT booking.book_batch(1, ARRAY[''1''])'),
+  (23, 'SELECT booking.hold_tickets(1, ''1'')'),
+  (24, 'SELECT booking.transfer_ticket(1, ''1'')')) AS t (n, statement),
   outcome(statement) o
 ORDER BY n;
 RESET ROLE;
@@ -126,6 +187,12 @@ SELECT code, message FROM outcome('TRUNCATE mine');
 DROP TRIGGER t ON mine;
 CREATE TRIGGER t AFTER TRUNCATE ON mine EXECUTE FUNCTION booking.event_changed();
 SELECT code, message FROM outcome('TRUNCATE mine');
+DROP TRIGGER t ON mine;
+CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION booking.hold_changed();
+SELECT code, message FROM outcome('INSERT INTO mine VALUES (1, 1, 1)');
+DROP TRIGGER t ON mine;
+CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION booking.record_history();
+SELECT code, message FROM outcome('INSERT INTO mine VALUES (1, 1, 1)');
 DROP TABLE mine;
 SELECT booking.settle_inventory();
 RESET ROLE;
@@ -154,16 +221,16 @@ ROLLBACK;
 GRANT SELECT, INSERT, UPDATE, DELETE ON booking.event TO regress_booking_web;
 BEGIN;
 SET LOCAL ROLE regress_booking_web;
-INSERT INTO booking.event (event_id, capacity) VALUES (3, 10);
-UPDATE booking.event SET capacity = 20 WHERE event_id = 3;
-UPDATE booking.event SET capacity = 5 WHERE event_id = 3;
-UPDATE booking.event SET event_id = 4 WHERE event_id = 3;
+INSERT INTO booking.event (event_id, capacity) VALUES (5, 10);
+UPDATE booking.event SET capacity = 20 WHERE event_id = 5;
+UPDATE booking.event SET capacity = 5, max_per_user = 1 WHERE event_id = 5;
+UPDATE booking.event SET event_id = 4 WHERE event_id = 5;
 RESET ROLE;
-SELECT * FROM places() WHERE event_id > 2;
+SELECT * FROM places() WHERE event_id > 3;
 SET LOCAL ROLE regress_booking_web;
 DELETE FROM booking.event WHERE event_id = 4;
 RESET ROLE;
-SELECT count(*) AS stripes FROM booking.inventory WHERE event_id > 2;
+SELECT count(*) AS stripes FROM booking.inventory WHERE event_id > 3;
 ROLLBACK;
 REVOKE ALL ON booking.ticket, booking.event FROM regress_booking_web;
 
@@ -297,9 +364,7 @@ DROP VIEW public.my_tickets;
 -- The owner's own policies hide tickets from him, not from what keeps the books.
 CREATE ROLE regress_booking_owner;
 GRANT ALL ON SCHEMA booking TO regress_booking_owner;
-ALTER TABLE booking.event OWNER TO regress_booking_owner;
-ALTER TABLE booking.inventory OWNER TO regress_booking_owner;
-ALTER TABLE booking.ticket OWNER TO regress_booking_owner;
+CALL give_tables('regress_booking_owner');
 ALTER TABLE booking.ticket ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON booking.ticket USING (user_id = 4711);
 ALTER TABLE booking.event ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -321,9 +386,7 @@ ALTER TABLE booking.ticket DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURI
 ALTER TABLE booking.event DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
 DROP POLICY own ON booking.ticket;
 DROP POLICY own ON booking.event;
-ALTER TABLE booking.event OWNER TO CURRENT_USER;
-ALTER TABLE booking.inventory OWNER TO CURRENT_USER;
-ALTER TABLE booking.ticket OWNER TO CURRENT_USER;
+CALL give_tables(current_user);
 REVOKE ALL ON SCHEMA booking FROM regress_booking_owner;
 DROP ROLE regress_booking_owner;
 SELECT * FROM booking.verify();
@@ -365,9 +428,18 @@ CREATE OPERATOR hostile.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = hos
 CREATE OPERATOR hostile.<> (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = hostile.eq);
 CREATE OPERATOR hostile.+ (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = hostile.plus);
 CREATE OPERATOR hostile.- (LEFTARG = integer, RIGHTARG = bigint, FUNCTION = hostile.minus);
+CREATE FUNCTION hostile.le(timestamptz, timestamptz) RETURNS boolean LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); RETURN true; END$$;
+CREATE OPERATOR hostile.<= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = hostile.le);
+CREATE FUNCTION hostile.unnest(bigint[]) RETURNS SETOF bigint LANGUAGE plpgsql
+  AS $$BEGIN PERFORM hostile.trap(); END$$;
 CREATE TABLE hostile.event (event_id bigint, capacity integer);
 CREATE TABLE hostile.inventory (event_id bigint, stripe integer, available integer);
 CREATE TABLE hostile.ticket (ticket_id bigint, event_id bigint, user_id bigint);
+CREATE TABLE hostile.hold (hold_id bigint, event_id bigint, user_id bigint);
+CREATE TABLE hostile.request (event_id bigint, idempotency_key text);
+CREATE TABLE hostile.user_limit (event_id bigint, user_id bigint);
+CREATE TABLE hostile.history (done_by name);
 CREATE TABLE hostile.pg_trigger (tgrelid oid, tgname name);
 CREATE TABLE hostile.pg_class (oid oid);
 GRANT ALL ON SCHEMA hostile TO PUBLIC;
@@ -379,17 +451,23 @@ CREATE TEMP TABLE event (event_id bigint, capacity integer);
 CREATE TEMP TABLE inventory (event_id bigint, stripe integer, available integer);
 CREATE TEMP TABLE ticket (ticket_id bigint, event_id bigint, user_id bigint,
                           redeemed_at timestamptz, cancelled_at timestamptz);
+CREATE TEMP TABLE hold (hold_id bigint, event_id bigint, user_id bigint);
+CREATE TEMP TABLE request (event_id bigint, idempotency_key text);
+CREATE TEMP TABLE user_limit (event_id bigint, user_id bigint);
+CREATE TEMP TABLE history (done_by name);
 CREATE TEMP TABLE pg_trigger (tgrelid oid, tgname name);
 CREATE TEMP TABLE pg_class (oid oid);
-GRANT ALL ON event, inventory, ticket, pg_trigger, pg_class TO PUBLIC;
+GRANT ALL ON event, inventory, ticket, hold, request, user_limit, history, pg_trigger, pg_class TO PUBLIC;
 SET search_path = pg_temp, hostile, pg_catalog, public;
 -- the trap works
 SELECT 1::bigint = 1::bigint;
 SELECT sum(i) FROM pg_catalog.generate_series(1, 2) i;
 SET ROLE regress_booking_clerk;
 CALL clerks_day();
+CALL empty_event();
 SET booking.direct_path = off;
 CALL clerks_day();
+CALL empty_event();
 RESET booking.direct_path;
 SET booking.split_always = on;
 \echo :LAST_ERROR_SQLSTATE
@@ -397,6 +475,7 @@ RESET ROLE;
 SET booking.split_always = on;
 SET ROLE regress_booking_clerk;
 CALL clerks_day();
+CALL empty_event();
 RESET ROLE;
 RESET booking.split_always;
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 30);
@@ -409,7 +488,14 @@ SELECT booking.rebuild_inventory(1);
 SELECT booking.create_tables();
 TRUNCATE booking.ticket;
 SELECT event_id, available FROM booking.inventory ORDER BY event_id;
-TRUNCATE booking.ticket, booking.event;
+SELECT booking.keep_history();
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (1, 1, 2, 'infinity');
+UPDATE booking.hold SET quantity = 1 WHERE event_id OPERATOR(pg_catalog.=) 1;
+SELECT held, booked FROM booking.sales WHERE event_id OPERATOR(pg_catalog.=) 1;
+TRUNCATE booking.hold;
+SELECT booking.purge('1 day');
+SELECT row_of, action, event_id FROM booking.history ORDER BY history_id;
+TRUNCATE booking.ticket, booking.hold, booking.event;
 SELECT event_id FROM booking.inventory;
 SET client_min_messages = warning;
 DROP SCHEMA booking CASCADE;
@@ -433,7 +519,7 @@ SET client_min_messages = warning;
 DROP SCHEMA hostile CASCADE;
 RESET client_min_messages;
 
--- three tables, one owner
+-- all tables, one owner
 CREATE ROLE regress_booking_shop;
 ALTER TABLE booking.ticket OWNER TO regress_booking_shop;
 SELECT booking.book_ticket(1, 1);
@@ -468,7 +554,7 @@ SELECT DISTINCT rolsuper FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
 WHERE pronamespace = 'booking'::regnamespace;
 -- he may let others call them
 GRANT USAGE ON SCHEMA booking TO regress_booking_clerk;
-GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, bigint) TO regress_booking_clerk;
+GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, bigint, text) TO regress_booking_clerk;
 RESET SESSION AUTHORIZATION;
 SET SESSION AUTHORIZATION regress_booking_clerk;
 SELECT booking.book_ticket(1, 3);
@@ -512,7 +598,7 @@ DROP DATABASE regress_booking_shop;
 
 REVOKE ALL ON SCHEMA booking
 FROM regress_booking_clerk, regress_booking_web, regress_booking_nobody;
-DROP PROCEDURE clerks_day;
+DROP PROCEDURE clerks_day, empty_event;
 DROP OWNED BY regress_booking_clerk, regress_booking_web, regress_booking_nobody,
   regress_booking_shop;
 DROP ROLE regress_booking_clerk, regress_booking_web, regress_booking_nobody,

@@ -18,6 +18,22 @@ BEGIN
 END
 $$;
 
+-- All tables and the view become a role's, for they must have one owner.
+CREATE PROCEDURE give_tables(role name)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  rel regclass;
+BEGIN
+  FOR rel IN
+    SELECT oid FROM pg_class
+    WHERE relnamespace = 'booking'::regnamespace AND relkind IN ('r', 'p', 'v')
+  LOOP
+    EXECUTE format('ALTER TABLE %s OWNER TO %I', rel, role);
+  END LOOP;
+END
+$$;
+
 -- How a statement ends: 'ok', or the error with its code, as one readable row.
 -- What an error would have changed is rolled back.
 CREATE FUNCTION outcome(statement text)

@@ -46,8 +46,8 @@ WHERE connamespace = 'booking'::regnamespace AND contype IN ('c', 'f')
 ORDER BY 1, 2;
 SELECT tgrelid::regclass AS table_name, tgname, tgfoid::regproc AS function
 FROM pg_trigger
-WHERE tgrelid IN ('booking.event'::regclass, 'booking.ticket'::regclass,
-                  'booking.inventory'::regclass)
+WHERE NOT tgisinternal
+  AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'booking'::regnamespace)
 ORDER BY 1, 2;
 
 -- the tables are no members of the extension and belong to who made them
@@ -56,7 +56,7 @@ FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
 WHERE x.extname = 'pg_booking' AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass;
 SELECT relname, relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AS mine
 FROM pg_class
-WHERE relnamespace = 'booking'::regnamespace AND relkind IN ('r', 'S')
+WHERE relnamespace = 'booking'::regnamespace AND relkind IN ('r', 'v', 'S')
 ORDER BY relname;
 
 -- everything that a user meets is explained
@@ -66,7 +66,7 @@ WHERE p.pronamespace = 'booking'::regnamespace AND obj_description(p.oid, 'pg_pr
 UNION ALL
 SELECT c.oid::regclass::text
 FROM pg_class c
-WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
+WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind IN ('r', 'v')
   AND obj_description(c.oid, 'pg_class') IS NULL;
 
 -- again, it changes nothing
@@ -107,7 +107,7 @@ SELECT event_id, name, capacity FROM booking.event ORDER BY event_id;
 SELECT ticket_id, event_id, user_id, note FROM booking.live ORDER BY ticket_id;
 SELECT count(*) AS indexes FROM pg_index WHERE indrelid = 'booking.ticket'::regclass;
 SELECT count(*) AS triggers FROM pg_trigger
-WHERE tgrelid IN ('booking.event'::regclass, 'booking.ticket'::regclass);
+WHERE tgrelid IN ('booking.event'::regclass, 'booking.hold'::regclass, 'booking.ticket'::regclass);
 SELECT booking.book_ticket(1, 102);
 \echo :LAST_ERROR_SQLSTATE
 
@@ -167,7 +167,7 @@ SELECT * FROM places();
 
 -- and a table, with the same warning where it leaves the others alone
 SET client_min_messages = error;
-DROP TABLE booking.inventory;
+DROP TABLE booking.inventory CASCADE;
 RESET client_min_messages;
 SELECT booking.book_ticket(3, 108);
 \echo :LAST_ERROR_SQLSTATE
@@ -175,17 +175,43 @@ SELECT booking.create_tables();
 SELECT event_id, problem FROM booking.verify();
 SELECT booking.rebuild_inventory(event_id) FROM booking.event ORDER BY event_id;
 SELECT booking.book_ticket(3, 108) > 0 AS booked;
-DROP VIEW booking.live;
+DROP VIEW booking.live, booking.sales;
 DROP TABLE booking.ticket;
 SELECT booking.create_tables();
 SELECT event_id, problem FROM booking.verify();
 SELECT booking.rebuild_inventory(event_id) FROM booking.event ORDER BY event_id;
 SELECT * FROM places();
 
+-- the table of the holds, whose places come back
+SELECT expires_at > now() AS held FROM booking.hold_tickets(1, 1, 2);
+DROP VIEW booking.sales;
+DROP TABLE booking.hold;
+SELECT booking.book_ticket(1, 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.create_tables();
+SELECT event_id, problem FROM booking.verify();
+SELECT booking.rebuild_inventory(1);
+SELECT * FROM places() WHERE event_id = 1;
+-- and those which hold nothing that is counted, with the view: no warning
+DROP VIEW booking.sales;
+DROP TABLE booking.request, booking.user_limit;
+SELECT booking.book_ticket(1, 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.create_tables();
+SELECT booking.book_ticket(1, 1, 'a key') > 0 AS booked;
+SELECT event_id, available, booked FROM booking.sales WHERE event_id = 1;
+-- the trigger of the holds, too
+DROP TRIGGER booking_hold_changed ON booking.hold;
+SELECT booking.book_ticket(1, 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.create_tables();
+SELECT * FROM booking.verify();
+
 -- CREATE EXTENSION makes no schema where there is one, and takes none away
 SET client_min_messages = error;
 DROP EXTENSION pg_booking CASCADE;
-DROP TABLE booking.event, booking.inventory, booking.ticket;
+DROP TABLE booking.event, booking.inventory, booking.ticket, booking.hold, booking.request,
+  booking.user_limit CASCADE;
 RESET client_min_messages;
 SELECT nspname FROM pg_namespace WHERE nspname = 'booking';
 CREATE EXTENSION pg_booking;
@@ -229,6 +255,7 @@ COMMIT;
 SELECT count(*) FROM booking.inventory WHERE event_id = 3;
 BEGIN;
 SELECT count(booking.book_ticket(2, u)) FROM generate_series(1, 60) u;
+DROP VIEW booking.sales;
 DROP TABLE booking.event, booking.inventory, booking.ticket;
 COMMIT;
 SELECT booking.create_tables();

@@ -61,14 +61,15 @@ error_sold_out(int64 event_id, int32 quantity, int64 left)
 pg_noreturn static void
 error_user_limit(int64 event_id, int32 quantity, const Claim *claim)
 {
-	int64		owned = claim->owned - (claim->written ? quantity : 0);
+	int32		asked = quantity + claim->brought;
+	int64		owned = claim->owned - (claim->written ? asked : 0);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_BOOKING_USER_LIMIT),
 			 errmsg("event " INT64_FORMAT " allows %d places per user",
 					event_id, claim->rules.max_per_user),
 			 errdetail("Places of the user: " INT64_FORMAT "; asked for: %d.",
-					   owned, quantity),
+					   owned, asked),
 			 errhint("Live tickets and holds count. See max_per_user in booking.event.")));
 }
 

@@ -235,6 +235,7 @@ typedef struct Claim
 	bool		in_window;		/* only while the event is on sale */
 	bool		within_limit;	/* only up to the event's limit per user */
 	bool		written;		/* the row is in its table already */
+	int32		brought;		/* its places, where none is taken for it */
 
 	bool		counted;		/* has what the user owns been counted? */
 	int64		owned;			/* places, where it has */

@@ -166,13 +166,17 @@ reserve_places(int64 event_id)
 	return places;
 }
 
-/* Uses quantity places of the reserve; false, and none, where it has fewer. */
+/*
+ * Uses quantity places of the reserve; false, and none, where it has fewer, or
+ * where none is asked for, but only what the event's conditions say.
+ */
 bool
 reserve_use(int64 event_id, int32 quantity)
 {
 	Reserve    *reserve;
 
-	if (reserves == NULL || reserve_places(event_id) < quantity)
+	if (quantity == 0 || reserves == NULL ||
+		reserve_places(event_id) < quantity)
 		return false;
 	reserve = find_reserve(event_id, false);
 	reserve->booked += quantity;

@@ -36,6 +36,7 @@ PG_FUNCTION_INFO_V1(booking_event_changed);
 /* What a row of the ticket or hold table means for the inventory. */
 typedef struct PlacesRow
 {
+	int64		hold_id;		/* of a hold, else 0 */
 	int64		event_id;
 	Datum		user_id;
 	int32		places;			/* that it holds; 0: it is not live */
@@ -114,6 +115,7 @@ read_ticket_row(Relation rel, TupleTableSlot *slot)
 	row.event_id = DatumGetInt64(row_value_not_null(rel, slot, "event_id"));
 	row.user_id = row_value_not_null(rel, slot, "user_id");
 	row.places = live ? 1 : 0;
+	row.hold_id = 0;
 	row.expires_at = DT_NOEND;
 	return row;
 }
@@ -136,6 +138,7 @@ read_hold_row(Relation rel, TupleTableSlot *slot)
 				 errmsg("the quantity of a hold must be positive")));
 	if (!live)
 		row.places = 0;
+	row.hold_id = DatumGetInt64(row_value_not_null(rel, slot, "hold_id"));
 	row.expires_at =
 		DatumGetTimestampTz(row_value_not_null(rel, slot, "expires_at"));
 	return row;
@@ -198,30 +201,61 @@ same_user(const BookingCall *call, const PlacesRow *a, const PlacesRow *b)
 }
 
 /*
- * A row stays in its event.  Where it has become another user's, no place is
- * taken, but that user's limit holds.  Where a hold expires sooner, stripe 0 is
- * written, for by its version others know when a hold expires next.
+ * Does the user's limit have to be asked for, though no place is taken: because
+ * the row has become another user's, or is a hold that had expired?
+ */
+static bool
+limit_matters(const BookingCall *call, const PlacesRow *old,
+			  const PlacesRow *new)
+{
+	return new->places > 0 && new->places <= old->places &&
+		(!same_user(call, old, new) ||
+		 (new->expires_at > old->expires_at &&
+		  old->expires_at <= GetCurrentTimestamp()));
+}
+
+/*
+ * A row stays in its event.  Where a hold expires sooner, stripe 0 is written,
+ * for by its version others know when a hold expires next.
  */
 static void
 places_kept(BookingCall *call, const PlacesRow *old, const PlacesRow *new)
 {
-	Claim		claim = claim_of_row(new);
-
 	if (new->places > 0 && new->expires_at < old->expires_at)
 		booking_touch_stripe(call, new->event_id);
+	if (limit_matters(call, old, new))
+	{
+		Claim		claim = claim_of_row(new);
+
+		claim.brought = new->places;
+		booking_take_or_raise(call, new->event_id, 0, &claim);
+	}
 	if (new->places > old->places)
 		places_added(call, new, new->places - old->places);
 	else if (new->places < old->places)
 		places_removed(call, new, old->places - new->places);
-	if (new->places > 0 && new->places <= old->places &&
-		!same_user(call, old, new))
-		booking_take_or_raise(call, new->event_id, 0, &claim);
+}
+
+/* TK005 where a hold that has become tickets is made live again. */
+static void
+refuse_second_life(BookingCall *call, const PlacesRow *old,
+				   const PlacesRow *new)
+{
+	int			tickets;
+
+	if (new->hold_id == 0 || old->places > 0 || new->places == 0)
+		return;
+	(void) booking_tickets_of_hold(call, new->hold_id, &tickets);
+	if (tickets > 0)
+		booking_error_wrong_state("hold", new->hold_id, "reinstated",
+								  "confirmed");
 }
 
 /* A row was changed.  Two events are served in the order of their ids. */
 static void
 places_changed(BookingCall *call, PlacesRow old, PlacesRow new)
 {
+	refuse_second_life(call, &old, &new);
 	if (old.event_id == new.event_id)
 		places_kept(call, &old, &new);
 	else if (old.event_id < new.event_id)

@@ -1,0 +1,587 @@
+--
+-- The sale in two steps: hold, then confirm.
+--
+-- Promises: a hold takes its places at once, and ends once: confirmed into
+-- tickets, released, or expired; no expired hold becomes tickets, unless its
+-- places are taken anew; a confirmation that is sent again gets the same
+-- tickets; what expired holds have can be sold, without any sweep; and plain
+-- SQL on the hold table obeys the capacity as the functions do.
+--
+-- No test waits for a hold to expire: one with a ttl of a microsecond has
+-- expired when the next statement looks, and others are made to by UPDATE.
+--
+CALL afresh();
+\set SHOW_CONTEXT never
+
+-- the places of each event, and in it those of all holds that have not ended
+CREATE FUNCTION held_places()
+RETURNS TABLE (event_id bigint, capacity integer, free bigint, live bigint, held bigint,
+               availability text)
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT p.event_id, p.capacity, p.free, p.live,
+         (SELECT coalesce(sum(quantity), 0) FROM booking.hold h
+          WHERE h.event_id = p.event_id AND h.ended_at IS NULL),
+         (SELECT format('%s free, %s held, %s booked', a.available, a.held, a.booked)
+          FROM booking.availability(p.event_id) a)
+  FROM places() p;
+END;
+CREATE PROCEDURE let_expire(variadic hold_ids bigint[])
+LANGUAGE sql
+BEGIN ATOMIC
+  UPDATE booking.hold SET expires_at = clock_timestamp() - interval '1 second'
+  WHERE hold_id = ANY (hold_ids);
+END;
+
+INSERT INTO booking.event (event_id, name, capacity) VALUES (1, 'concert', 10), (2, 'theatre', 3);
+
+-- ---- hold, confirm ----
+
+SELECT hold_id, expires_at > clock_timestamp() + interval '9 minutes' AS after_nine_minutes,
+       expires_at < clock_timestamp() + interval '11 minutes' AS before_eleven
+FROM booking.hold_tickets(1, 42);
+SELECT hold_id, expires_at - clock_timestamp() BETWEEN '29 minutes' AND '31 minutes' AS half_an_hour
+FROM booking.hold_tickets(event_id => 1, user_id => 43, quantity => 4, ttl => '30 minutes');
+SELECT hold_id, event_id, user_id, quantity, expires_at > created_at AS later, ended_at
+FROM booking.hold ORDER BY hold_id;
+SELECT * FROM held_places();
+SELECT booking.confirm_hold(2);
+SELECT ticket_id, event_id, user_id, seat, hold_id, redeemed_at, cancelled_at
+FROM booking.ticket ORDER BY ticket_id;
+SELECT quantity, ended_at <= clock_timestamp() AS ended, ended_at < expires_at AS in_time
+FROM booking.hold WHERE hold_id = 2;
+SELECT * FROM held_places();
+-- again: the same tickets, whatever became of them
+SELECT booking.confirm_hold(2);
+SELECT booking.confirm_hold(2, 'rebook');
+SELECT booking.cancel_ticket(1);
+SELECT status FROM booking.redeem_ticket(2);
+SELECT booking.confirm_hold(2);
+CALL let_expire(2);
+SELECT booking.confirm_hold(2), booking.confirm_hold(2, 'rebook');
+SELECT * FROM held_places();
+SELECT * FROM booking.verify();
+-- a confirmation writes no inventory row
+BEGIN;
+CREATE TEMP TABLE before AS
+  SELECT stripe, ctid AS place, xmin::text AS writer, xmax::text AS locker
+  FROM booking.inventory WHERE event_id = 1;
+SELECT cardinality(booking.confirm_hold(1)) AS tickets;
+SELECT count(*) AS touched
+FROM before b FULL JOIN (SELECT * , ctid, xmin, xmax FROM booking.inventory WHERE event_id = 1) i
+  ON i.stripe = b.stripe AND i.ctid = b.place AND i.xmin::text = b.writer AND i.xmax::text = b.locker
+WHERE b.stripe IS NULL OR i.stripe IS NULL;
+ROLLBACK;
+SELECT * FROM held_places() WHERE event_id = 1;
+
+-- ---- release ----
+
+SELECT booking.release_hold(1);
+SELECT booking.release_hold(1);
+SELECT booking.release_hold(99);
+SELECT booking.release_hold(2);
+SELECT * FROM held_places();
+SELECT booking.confirm_hold(1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.confirm_hold(1, 'rebook');
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.extend_hold(1, '1 minute');
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.extend_hold(2, '1 minute');
+\echo :LAST_ERROR_SQLSTATE
+
+-- ---- in one transaction, undone in part ----
+
+BEGIN;
+SELECT hold_id AS hold FROM booking.hold_tickets(2, 1, 2) \gset
+SAVEPOINT a;
+SELECT cardinality(booking.confirm_hold(:hold)) AS tickets;
+SELECT * FROM held_places() WHERE event_id = 2;
+ROLLBACK TO a;
+SELECT booking.release_hold(:hold);
+SELECT cardinality(booking.book_tickets(2, 2, 3)) AS tickets;
+ROLLBACK TO a;
+SELECT * FROM held_places() WHERE event_id = 2;
+SELECT booking.hold_tickets(2, 1, 2);
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK TO a;
+SELECT status FROM booking.try_book_ticket(2, 3);
+SELECT status FROM booking.try_book_ticket(2, 3);
+SELECT cardinality(booking.confirm_hold(:hold)) AS tickets;
+COMMIT;
+SELECT * FROM held_places() WHERE event_id = 2;
+DELETE FROM booking.ticket WHERE event_id = 2;
+SELECT * FROM booking.verify();
+
+-- ---- refusals ----
+
+SELECT statement, o.code, o.message, o.detail
+FROM (VALUES
+  (1, 'SELECT booking.hold_tickets(2, 1, 4)'),
+  (2, 'SELECT booking.hold_tickets(2, 1, 0)'),
+  (3, 'SELECT booking.hold_tickets(2, 1, -1)'),
+  (4, 'SELECT booking.hold_tickets(2, 1, 134217725)'),
+  (5, 'SELECT booking.hold_tickets(2, 1, 1, ''0'')'),
+  (6, 'SELECT booking.hold_tickets(2, 1, 1, ''-1 second'')'),
+  (7, 'SELECT booking.hold_tickets(2, 1, 1, ''1 month -40 days'')'),
+  (8, 'SELECT booking.hold_tickets(2, 1, 1, ''1 hour 1 microsecond'')'),
+  (9, 'SELECT booking.hold_tickets(2, 1, 1, ''178000000 years'')'),
+  (10, 'SELECT booking.confirm_hold(1, ''maybe'')'),
+  (11, 'SELECT booking.confirm_hold(1, '''')'),
+  (12, 'SELECT booking.confirm_hold(1, ''REBOOK'')'),
+  (13, 'SELECT booking.confirm_hold(-1)'),
+  (14, 'SELECT booking.confirm_hold(9223372036854775807, ''rebook'')'),
+  (15, 'SELECT booking.extend_hold(99, ''1 minute'')'),
+  (16, 'SELECT booking.extend_hold(1, NULL)'),
+  (17, 'SELECT booking.expire_holds(-1)'),
+  (18, 'SELECT booking.purge(''-1 second'')')) AS t (n, statement), outcome(statement) o
+ORDER BY n;
+-- the whole hour is allowed
+SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(2, 1, 1, '1 hour');
+-- and so is another event's longer time
+UPDATE booking.event SET hold_ttl = '2 days', max_hold_ttl = '1 month' WHERE event_id = 2;
+SELECT hold_id AS hold, expires_at - clock_timestamp() BETWEEN '47 hours' AND '49 hours' AS two_days
+FROM booking.hold_tickets(2, 1) \gset
+\echo :two_days
+SELECT booking.release_hold(:hold);
+-- what an event may say of its holds
+SELECT ttl, max_ttl, o.code
+FROM (VALUES ('0', '1 hour'), ('-1 s', '1 hour'), ('2 hours', '1 hour'), ('1 hour', '11 years'))
+       AS t (ttl, max_ttl),
+     outcome(format('UPDATE booking.event SET hold_ttl = %L, max_hold_ttl = %L', ttl, max_ttl)) o;
+UPDATE booking.event SET hold_ttl = DEFAULT, max_hold_ttl = DEFAULT;
+SELECT * FROM held_places();
+SELECT * FROM booking.verify();
+
+-- ---- extend ----
+
+SELECT hold_id AS hold, expires_at AS first FROM booking.hold_tickets(2, 1, 1, '5 minutes') \gset
+-- never sooner
+SELECT booking.extend_hold(:hold, '1 minute') = :'first' AS same;
+SELECT booking.extend_hold(:hold, '20 minutes') - clock_timestamp()
+       BETWEEN '19 minutes' AND '21 minutes' AS twenty_minutes;
+SELECT expires_at - clock_timestamp() BETWEEN '19 minutes' AND '21 minutes' AS stored
+FROM booking.hold WHERE hold_id = :hold;
+SELECT ttl, o.code, o.message
+FROM (VALUES ('0'), ('-1 minute'), ('2 hours'), ('1 hour')) AS t (ttl),
+     outcome(format('SELECT booking.extend_hold(%s, %L)', :hold, ttl)) o;
+-- at most max_hold_ttl in all, from when it was made
+UPDATE booking.hold SET created_at = created_at - interval '50 minutes' WHERE hold_id = :hold;
+SELECT booking.extend_hold(:hold, '5 minutes') - clock_timestamp() > '19 minutes' AS kept;
+SELECT code, message, detail ~ '^By the event''s max_hold_ttl of .*1 hour.* the hold ends at .* at the latest\.$' AS detail
+FROM outcome(format('SELECT booking.extend_hold(%s, %L)', :hold, '25 minutes'));
+UPDATE booking.event SET max_hold_ttl = '2 hours' WHERE event_id = 2;
+SELECT booking.extend_hold(:hold, '25 minutes') - clock_timestamp() > '24 minutes' AS extended;
+UPDATE booking.event SET max_hold_ttl = DEFAULT WHERE event_id = 2;
+SELECT quantity, ended_at FROM booking.hold WHERE hold_id = :hold;
+SELECT * FROM held_places() WHERE event_id = 2;
+-- not once it has expired, be it swept or not
+CALL let_expire(:hold);
+SELECT code, message, detail ~ '^It expired at ' AS detail
+FROM outcome(format('SELECT booking.extend_hold(%s, %L)', :hold, '10 minutes'));
+SELECT booking.expire_holds();
+SELECT code FROM outcome(format('SELECT booking.extend_hold(%s, %L)', :hold, '10 minutes'));
+
+-- ---- expired: not confirmed, swept or not ----
+
+SELECT hold_id AS hold FROM booking.hold_tickets(2, 5, 2, '1 microsecond') \gset
+SELECT code, message, detail ~ '^It expired at ' AS detail, hint
+FROM outcome(format('SELECT booking.confirm_hold(%s)', :hold)) \gx
+-- it still keeps its places, which count as free
+SELECT * FROM held_places() WHERE event_id = 2;
+SELECT available, held, booked FROM booking.sales WHERE event_id = 2;
+SELECT booking.expire_holds();
+SELECT booking.expire_holds();
+SELECT * FROM held_places() WHERE event_id = 2;
+SELECT ended_at >= expires_at AS expired FROM booking.hold WHERE hold_id = :hold;
+SELECT code FROM outcome(format('SELECT booking.confirm_hold(%s)', :hold));
+SELECT booking.release_hold(:hold);
+SELECT code FROM outcome(format('SELECT booking.confirm_hold(%s)', :hold));
+
+-- rebook: swept
+SELECT cardinality(booking.confirm_hold(:hold, 'rebook')) AS tickets;
+SELECT * FROM held_places() WHERE event_id = 2;
+SELECT booking.confirm_hold(:hold) = array_agg(ticket_id ORDER BY ticket_id) AS same,
+       min(user_id) AS user_id
+FROM booking.ticket WHERE hold_id = :hold;
+DELETE FROM booking.ticket WHERE event_id = 2;
+-- unswept
+SELECT hold_id AS hold FROM booking.hold_tickets(2, 6, 3, '1 microsecond') \gset
+SELECT cardinality(booking.confirm_hold(:hold, 'rebook')) AS tickets;
+SELECT booking.confirm_hold(:hold) = booking.confirm_hold(:hold, 'rebook') AS same;
+SELECT * FROM held_places() WHERE event_id = 2;
+DELETE FROM booking.ticket WHERE event_id = 2;
+-- sold out meanwhile, swept, in part and in all
+SELECT hold_id AS hold FROM booking.hold_tickets(2, 7, 2, '1 microsecond') \gset
+SELECT booking.expire_holds();
+SELECT cardinality(booking.book_tickets(2, 8, 2)) AS tickets;
+SELECT code, message, detail FROM outcome(format('SELECT booking.confirm_hold(%s, %L)', :hold, 'rebook'));
+SELECT booking.book_ticket(2, 8) > 0 AS booked;
+SELECT code, message, detail FROM outcome(format('SELECT booking.confirm_hold(%s, %L)', :hold, 'rebook'));
+SELECT * FROM held_places() WHERE event_id = 2;
+-- once there is room again, it is booked
+UPDATE booking.ticket SET cancelled_at = now() WHERE event_id = 2 AND user_id = 8;
+SELECT cardinality(booking.confirm_hold(:hold, 'rebook')) AS tickets;
+SELECT * FROM held_places() WHERE event_id = 2;
+DELETE FROM booking.ticket WHERE event_id = 2;
+SELECT * FROM booking.verify();
+
+-- ---- who needs places ends expired holds, of that event alone ----
+
+-- a booking leaves them alone while there are other places
+SELECT hold_id AS elsewhere FROM booking.hold_tickets(1, 1, 2, '1 microsecond') \gset
+SELECT hold_id AS expired FROM booking.hold_tickets(2, 1, 2, '1 microsecond') \gset
+SELECT status FROM booking.try_book_ticket(2, 10);
+SELECT * FROM held_places();
+-- book_ticket() gets one of the two, the other is free then
+SELECT booking.book_ticket(2, 11) > 0 AS booked;
+SELECT * FROM held_places();
+SELECT status FROM booking.try_book_ticket(2, 12);
+SELECT status FROM booking.try_book_ticket(2, 13);
+SELECT ended_at >= expires_at AS expired FROM booking.hold WHERE hold_id = :expired;
+SELECT ended_at IS NULL AS untouched FROM booking.hold WHERE hold_id = :elsewhere;
+DELETE FROM booking.ticket WHERE event_id = 2;
+-- book_tickets(), of several holds, with and without free places
+SELECT count(hold_id) FROM generate_series(1, 2) u, booking.hold_tickets(2, u, 1, '1 microsecond');
+SELECT cardinality(booking.book_tickets(2, 14, 3)) AS tickets;
+SELECT code, message, detail FROM outcome('SELECT booking.book_tickets(2, 15, 1)');
+DELETE FROM booking.ticket WHERE event_id = 2;
+-- those that have not expired stay, and the figure says what could be had
+SELECT count(hold_id) FROM booking.hold_tickets(2, 1, 1, '1 microsecond');
+SELECT hold_id AS live FROM booking.hold_tickets(2, 2, 1) \gset
+SELECT code, message, detail FROM outcome('SELECT booking.book_tickets(2, 16, 3)');
+SELECT * FROM held_places() WHERE event_id = 2;
+SELECT cardinality(booking.book_tickets(2, 16, 2)) AS tickets;
+SELECT cardinality(booking.confirm_hold(:live)) AS tickets;
+DELETE FROM booking.ticket WHERE event_id = 2;
+-- hold_tickets()
+SELECT count(hold_id) FROM booking.hold_tickets(2, 1, 3, '1 microsecond');
+SELECT hold_id AS live FROM booking.hold_tickets(2, 2, 2) \gset
+SELECT * FROM held_places() WHERE event_id = 2;
+SELECT booking.release_hold(:live);
+-- INSERT of tickets, and of a hold
+SELECT count(hold_id) FROM booking.hold_tickets(2, 1, 3, '1 microsecond');
+INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 17), (2, 17), (2, 17);
+INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 17);
+\echo :LAST_ERROR_SQLSTATE
+DELETE FROM booking.ticket WHERE event_id = 2;
+SELECT count(hold_id) FROM booking.hold_tickets(2, 1, 3, '1 microsecond');
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (2, 18, 2, 'infinity');
+SELECT * FROM held_places() WHERE event_id = 2;
+UPDATE booking.hold SET ended_at = now() WHERE user_id = 18;
+-- UPDATE: a ticket that was cancelled, or that comes from another event
+INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (2, 19, now());
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 19);
+SELECT count(hold_id) FROM booking.hold_tickets(2, 1, 3, '1 microsecond');
+UPDATE booking.ticket SET cancelled_at = NULL WHERE user_id = 19 AND event_id = 2;
+UPDATE booking.ticket SET event_id = 2 WHERE user_id = 19 AND event_id = 1;
+SELECT * FROM held_places() WHERE event_id = 2;
+DELETE FROM booking.ticket WHERE event_id = 2;
+-- a capacity that is lowered
+SELECT count(hold_id) FROM booking.hold_tickets(2, 1, 3, '1 microsecond');
+UPDATE booking.event SET capacity = 0 WHERE event_id = 2;
+SELECT * FROM held_places() WHERE event_id = 2;
+UPDATE booking.event SET capacity = 3 WHERE event_id = 2;
+-- one that was found to be sold out is found to have places when a hold expires
+SELECT hold_id AS live FROM booking.hold_tickets(2, 1, 3) \gset
+SELECT status FROM booking.try_book_ticket(2, 20);
+SELECT status FROM booking.try_book_ticket(2, 20);
+CALL let_expire(:live);
+SELECT status FROM booking.try_book_ticket(2, 20);
+DELETE FROM booking.ticket WHERE event_id = 2;
+-- also when nobody has written anything since it was (but for a slow machine, on
+-- which it has expired by then, the first answer is that it is sold out)
+SELECT count(hold_id) FROM booking.hold_tickets(2, 1, 3, '40 milliseconds');
+SELECT count(status) FROM booking.try_book_ticket(2, 21);
+SELECT pg_sleep(0.05);
+SELECT status FROM booking.try_book_ticket(2, 21);
+DELETE FROM booking.ticket WHERE event_id = 2;
+SELECT booking.expire_holds() >= 0 AS swept;
+SELECT * FROM held_places();
+SELECT * FROM booking.verify();
+
+-- ---- the sweep ----
+
+SELECT count(hold_id) FROM generate_series(1, 3) u, booking.hold_tickets(1, u, 1, '1 microsecond');
+SELECT count(hold_id) FROM booking.hold_tickets(2, 1, 1, '1 microsecond');
+SELECT hold_id AS live FROM booking.hold_tickets(2, 1, 1) \gset
+SELECT booking.expire_holds(0);
+SELECT booking.expire_holds(3);
+SELECT booking.expire_holds(3);
+SELECT booking.expire_holds();
+SELECT * FROM held_places();
+SELECT booking.release_hold(:live);
+
+-- ---- plain SQL on the hold table ----
+
+INSERT INTO booking.event (event_id, capacity) VALUES (3, 5), (4, 2);
+-- INSERT
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)
+VALUES (3, 1, 2, 'infinity'), (3, 2, 2, 'infinity'), (4, 3, 1, 'infinity')
+RETURNING hold_id IS NOT NULL AS has_id, created_at IS NOT NULL AS has_time, ended_at;
+SELECT * FROM held_places() WHERE event_id > 2;
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (3, 3, 2, 'infinity');
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)
+VALUES (3, 3, 1, 'infinity'), (4, 3, 2, 'infinity');
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (99, 3, 1, 'infinity');
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)
+VALUES (99, 3, 1, 'infinity', now());
+\echo :LAST_ERROR_SQLSTATE
+-- one that has ended takes nothing
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)
+VALUES (3, 4, 1000, 'infinity', now());
+SELECT * FROM held_places() WHERE event_id > 2;
+COPY booking.hold (event_id, user_id, quantity, expires_at) FROM stdin;
+3	5	1	2100-01-01
+4	5	2	2100-01-01
+\.
+-- what was inserted can be extended, which is never shorter, and confirmed
+SELECT booking.extend_hold(hold_id, '1 minute') FROM booking.hold
+WHERE event_id = 3 AND user_id = 2;
+SELECT cardinality(booking.confirm_hold(hold_id)) AS tickets FROM booking.hold
+WHERE event_id = 3 AND user_id = 2;
+DELETE FROM booking.ticket WHERE event_id = 3;
+-- UPDATE of the quantity
+UPDATE booking.hold SET quantity = 3 WHERE event_id = 3 AND user_id = 1;
+SELECT * FROM held_places() WHERE event_id = 3;
+UPDATE booking.hold SET quantity = 6 WHERE event_id = 3 AND user_id = 1;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE booking.hold SET quantity = 5 WHERE event_id = 3 AND user_id = 1;
+UPDATE booking.hold SET quantity = 1 WHERE event_id = 3 AND user_id = 1;
+SELECT * FROM held_places() WHERE event_id = 3;
+SELECT code FROM outcome('UPDATE booking.hold SET quantity = 0 WHERE event_id = 3');
+UPDATE booking.hold SET quantity = 500 WHERE event_id = 3 AND user_id = 4;
+SELECT * FROM held_places() WHERE event_id = 3;
+-- of ended_at: ended, and taken up again while there is room
+UPDATE booking.hold SET ended_at = now() WHERE event_id = 3;
+SELECT * FROM held_places() WHERE event_id = 3;
+UPDATE booking.hold SET ended_at = NULL WHERE event_id = 3 AND user_id = 4;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE booking.hold SET ended_at = NULL, quantity = 5 WHERE event_id = 3 AND user_id = 4;
+UPDATE booking.hold SET ended_at = NULL WHERE event_id = 3 AND user_id = 1;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE booking.hold SET ended_at = now(), quantity = 9 WHERE event_id = 3 AND user_id = 4;
+UPDATE booking.hold SET ended_at = NULL WHERE event_id = 3 AND user_id = 1;
+SELECT * FROM held_places() WHERE event_id = 3;
+-- of expires_at: an expired one that is put off is live again, if it was not ended
+UPDATE booking.hold SET expires_at = now() - interval '1 h' WHERE event_id = 3 AND user_id = 1;
+SELECT * FROM held_places() WHERE event_id = 3;
+UPDATE booking.hold SET expires_at = 'infinity' WHERE event_id = 3 AND user_id = 1;
+SELECT * FROM held_places() WHERE event_id = 3;
+-- of event_id, in both directions; to a full one, to one that is not there
+UPDATE booking.hold SET event_id = 4 WHERE event_id = 3 AND user_id = 1;
+SELECT * FROM held_places() WHERE event_id > 2;
+UPDATE booking.hold SET event_id = 3, quantity = 2 WHERE event_id = 4 AND user_id = 1;
+SELECT * FROM held_places() WHERE event_id > 2;
+UPDATE booking.hold SET event_id = 4 WHERE event_id = 3 AND user_id = 1;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE booking.hold SET event_id = 99 WHERE event_id = 3 AND user_id = 1;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE booking.hold SET event_id = 99 WHERE event_id = 3 AND ended_at IS NOT NULL;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE booking.hold SET event_id = 4 WHERE event_id = 3 AND ended_at IS NOT NULL;
+-- of user_id and hold_id
+UPDATE booking.hold SET user_id = 77, hold_id = 1000 WHERE event_id = 3;
+SELECT cardinality(booking.confirm_hold(1000)) AS tickets;
+SELECT user_id, hold_id FROM booking.ticket WHERE event_id = 3;
+SELECT * FROM held_places() WHERE event_id > 2;
+-- null where a value is needed, and no quantity at all
+SELECT statement, o.code
+FROM (VALUES
+  (1, 'INSERT INTO booking.hold (user_id, quantity, expires_at) VALUES (1, 1, now())'),
+  (2, 'INSERT INTO booking.hold (event_id, quantity, expires_at) VALUES (3, 1, now())'),
+  (3, 'INSERT INTO booking.hold (event_id, user_id, expires_at) VALUES (3, 1, now())'),
+  (4, 'INSERT INTO booking.hold (event_id, user_id, quantity) VALUES (3, 1, 1)'),
+  (5, 'UPDATE booking.hold SET event_id = NULL'),
+  (6, 'UPDATE booking.hold SET expires_at = NULL'),
+  (7, 'UPDATE booking.hold SET quantity = -quantity'),
+  (8, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (4, 3, 0, now())')) AS t (n, statement), outcome(statement) o
+ORDER BY n;
+-- DELETE gives back what was live
+SELECT count(hold_id) FROM booking.hold_tickets(3, 1, 2);
+DELETE FROM booking.hold WHERE event_id = 3;
+SELECT * FROM held_places() WHERE event_id > 2;
+-- the tickets of a hold that is gone stay
+SELECT count(*) FROM booking.ticket WHERE hold_id = 1000;
+SELECT code FROM outcome('SELECT booking.confirm_hold(1000)');
+SELECT booking.release_hold(1000);
+-- TRUNCATE: undone, and not; tickets stay
+SELECT count(hold_id) FROM generate_series(3, 4) e, booking.hold_tickets(e, 1);
+BEGIN;
+TRUNCATE booking.hold;
+SELECT * FROM held_places();
+SELECT cardinality(booking.book_tickets(3, 1, 3)) AS tickets;
+ROLLBACK;
+SELECT * FROM held_places() WHERE event_id > 2;
+TRUNCATE booking.hold;
+SELECT * FROM held_places();
+SELECT * FROM booking.verify();
+-- of tickets: the holds stay
+SELECT count(hold_id) FROM booking.hold_tickets(3, 1, 2);
+TRUNCATE booking.ticket;
+SELECT * FROM held_places();
+TRUNCATE booking.ticket, booking.hold;
+SELECT * FROM held_places();
+-- MERGE, and a rule of the core's own: ON CONFLICT
+INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at)
+VALUES (-1, 3, 1, 2, 'infinity'), (-2, 3, 2, 1, 'infinity');
+MERGE INTO booking.hold h
+USING (VALUES (-1, 'end'), (-2, 'delete'), (-3, 'hold')) AS s (id, wish) ON h.hold_id = s.id
+WHEN MATCHED AND wish = 'end' THEN UPDATE SET ended_at = now()
+WHEN MATCHED AND wish = 'delete' THEN DELETE
+WHEN NOT MATCHED THEN INSERT (hold_id, event_id, user_id, quantity, expires_at)
+  VALUES (s.id, 3, 1, 4, 'infinity');
+SELECT * FROM held_places() WHERE event_id = 3;
+INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at)
+VALUES (-3, 3, 1, 1, 'infinity') ON CONFLICT DO NOTHING;
+INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at)
+VALUES (-3, 3, 1, 1, 'infinity') ON CONFLICT (hold_id) DO UPDATE SET quantity = 5;
+SELECT * FROM held_places() WHERE event_id = 3;
+DELETE FROM booking.hold;
+SELECT * FROM booking.verify();
+
+-- ---- the event: its capacity, its end ----
+
+SELECT hold_id AS hold FROM booking.hold_tickets(3, 1, 3) \gset
+UPDATE booking.event SET capacity = 3 WHERE event_id = 3;
+UPDATE booking.event SET capacity = 2 WHERE event_id = 3;
+\echo :LAST_ERROR_SQLSTATE
+SELECT status FROM booking.try_book_ticket(3, 1);
+SELECT booking.rebuild_inventory(3);
+SELECT * FROM held_places() WHERE event_id = 3;
+UPDATE booking.event SET capacity = 5 WHERE event_id = 3;
+-- rebuilt where it was wrong; refused where there are more than places
+ALTER TABLE booking.hold DISABLE TRIGGER USER;
+UPDATE booking.hold SET quantity = 4 WHERE hold_id = :hold;
+ALTER TABLE booking.hold ENABLE TRIGGER USER;
+SELECT * FROM booking.verify();
+SELECT booking.rebuild_inventory(3);
+SELECT * FROM held_places() WHERE event_id = 3;
+ALTER TABLE booking.hold DISABLE TRIGGER USER;
+UPDATE booking.hold SET quantity = 6 WHERE hold_id = :hold;
+ALTER TABLE booking.hold ENABLE TRIGGER USER;
+SELECT code, message, detail FROM outcome('SELECT booking.rebuild_inventory(3)');
+ALTER TABLE booking.hold DISABLE TRIGGER USER;
+UPDATE booking.hold SET quantity = 4 WHERE hold_id = :hold;
+ALTER TABLE booking.hold ENABLE TRIGGER USER;
+-- what else verify() finds: a live hold with tickets, holds of no event
+BEGIN;
+ALTER TABLE booking.hold DISABLE TRIGGER USER;
+ALTER TABLE booking.ticket DISABLE TRIGGER USER;
+UPDATE booking.hold SET event_id = 99 WHERE hold_id = :hold;
+INSERT INTO booking.ticket (event_id, user_id, hold_id) VALUES (3, 1, :hold);
+ALTER TABLE booking.ticket ENABLE TRIGGER USER;
+ALTER TABLE booking.hold ENABLE TRIGGER USER;
+SELECT * FROM booking.verify();
+ROLLBACK;
+-- an event with a live hold can't go, nor get another id; with ended ones it can
+DELETE FROM booking.event WHERE event_id = 3;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE booking.event SET event_id = 33 WHERE event_id = 3;
+\echo :LAST_ERROR_SQLSTATE
+TRUNCATE booking.event;
+\echo :LAST_ERROR_SQLSTATE
+TRUNCATE booking.event, booking.ticket;
+\echo :LAST_ERROR_SQLSTATE
+CALL let_expire(:hold);
+DELETE FROM booking.event WHERE event_id = 3;
+\echo :LAST_ERROR_SQLSTATE
+SELECT booking.expire_holds();
+DELETE FROM booking.event WHERE event_id = 3;
+SELECT count(*) FROM booking.hold WHERE event_id = 3;
+SELECT code, message FROM outcome(format('SELECT booking.confirm_hold(%s, %L)', :hold, 'rebook'));
+-- both in one statement
+SELECT count(hold_id) FROM booking.hold_tickets(4, 1);
+WITH h AS (DELETE FROM booking.hold WHERE event_id = 4)
+DELETE FROM booking.event WHERE event_id = 4;
+SELECT count(*) FROM booking.inventory WHERE event_id IN (3, 4);
+BEGIN;
+SELECT count(hold_id) FROM booking.hold_tickets(1, 1);
+TRUNCATE booking.event, booking.ticket, booking.hold;
+SELECT count(*) FROM booking.inventory;
+ROLLBACK;
+SELECT * FROM booking.verify();
+
+-- a trigger of the user's that has its way with a hold: 55000, and nothing has changed
+CREATE FUNCTION misbehave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.user_id = 41 THEN
+    RETURN NULL;
+  ELSIF NEW.user_id = 42 THEN
+    NEW.event_id := 2;
+  ELSIF NEW.user_id = 43 THEN
+    NEW.quantity := NEW.quantity + 1;
+  ELSIF NEW.user_id = 44 THEN
+    NEW.ended_at := CASE TG_OP WHEN 'INSERT' THEN now() END;
+    NEW.expires_at := now();
+  END IF;
+  RETURN NEW;
+END
+$$;
+INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at)
+SELECT -u, 1, u, 1, now() + interval '10 minutes' FROM unnest(ARRAY[41, 44]) u;
+CREATE TRIGGER misbehave BEFORE INSERT OR UPDATE ON booking.hold
+  FOR EACH ROW EXECUTE FUNCTION misbehave();
+SELECT u, o.code, o.message FROM generate_series(41, 44) u,
+  outcome(format('SELECT booking.hold_tickets(1, %s, 2)', u)) o ORDER BY u;
+SELECT u, s, o.code FROM unnest(ARRAY[41, 44]) u,
+  unnest(ARRAY['SELECT booking.confirm_hold(-%s)', 'SELECT booking.release_hold(-%s)',
+               'SELECT booking.extend_hold(-%s, ''30 minutes'')']) s,
+  outcome(format(s, u)) o ORDER BY u, s COLLATE "C";
+DROP TRIGGER misbehave ON booking.hold;
+DROP FUNCTION misbehave;
+SELECT user_id, quantity, ended_at FROM booking.hold WHERE hold_id < 0 ORDER BY user_id;
+DELETE FROM booking.hold WHERE hold_id < 0;
+SELECT * FROM booking.verify();
+
+-- columns, defaults and constraints of the user's own are honoured
+ALTER TABLE booking.hold ADD COLUMN note text DEFAULT 'none',
+  ADD CONSTRAINT few CHECK (quantity < 4);
+SELECT hold_id AS hold FROM booking.hold_tickets(1, 1, 3) \gset
+SELECT note FROM booking.hold WHERE hold_id = :hold;
+SELECT code FROM outcome('SELECT booking.hold_tickets(1, 1, 4)');
+SELECT cardinality(booking.confirm_hold(:hold)) AS tickets;
+ALTER TABLE booking.hold DROP COLUMN note, DROP CONSTRAINT few;
+SELECT * FROM booking.verify();
+
+-- ---- many in one transaction ----
+
+INSERT INTO booking.event (event_id, capacity) VALUES (50, 1000);
+BEGIN;
+SELECT count(hold_id) FROM generate_series(1, 50) u, booking.hold_tickets(50, u, 2);
+SAVEPOINT a;
+SELECT sum(cardinality(booking.confirm_hold(hold_id))) AS tickets FROM booking.hold
+WHERE event_id = 50 AND user_id <= 20;
+SELECT count(booking.release_hold(hold_id)) FROM booking.hold
+WHERE event_id = 50 AND user_id > 40;
+SELECT * FROM booking.availability(50);
+ROLLBACK TO a;
+SELECT * FROM booking.availability(50);
+SELECT sum(cardinality(booking.confirm_hold(hold_id))) AS tickets FROM booking.hold
+WHERE event_id = 50 AND user_id <= 30;
+UPDATE booking.hold SET expires_at = now() WHERE event_id = 50 AND ended_at IS NULL;
+SELECT booking.expire_holds();
+SELECT cardinality(booking.book_tickets(50, 1, 940)) AS tickets;
+SELECT status FROM booking.try_book_ticket(50, 1);
+COMMIT;
+SELECT * FROM held_places() WHERE event_id = 50;
+
+-- ---- purge ----
+
+SELECT count(hold_id) FROM generate_series(1, 3) u, booking.hold_tickets(1, u, 1);
+SELECT count(*) FILTER (WHERE ended_at IS NULL) AS live, count(*) FILTER (WHERE ended_at IS NOT NULL) > 50 AS ended
+FROM booking.hold;
+SELECT booking.purge('1 day');
+SELECT booking.purge('0') > 50 AS purged;
+SELECT booking.purge('0');
+SELECT count(*) FILTER (WHERE ended_at IS NULL) AS live, count(*) FILTER (WHERE ended_at IS NOT NULL) AS ended
+FROM booking.hold;
+SELECT * FROM held_places();
+
+DROP PROCEDURE let_expire;
+DROP FUNCTION held_places;
+SELECT * FROM damage();
+SELECT * FROM booking.verify();
