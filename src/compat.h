@@ -75,6 +75,14 @@ booking_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
 	list_free(recheck);
 }
 
+/* 17 lets an index (BRIN) keep buffers pinned from one row to the next. */
+#if PG_VERSION_NUM >= 170000
+#define booking_index_insert_cleanup(index, info) \
+	index_insert_cleanup(index, info)
+#else
+#define booking_index_insert_cleanup(index, info) ((void) (info))
+#endif
+
 /* 17 takes the relation instead of its OID. */
 #if PG_VERSION_NUM >= 170000
 #define booking_identity_sequence(rel, attnum) \

@@ -28,9 +28,10 @@
  *	5. stripes, stripe 0 first where more than one is needed
  *	6. then the row of a ticket or hold is written.
  *
- * It is the order in which a plain UPDATE or DELETE and its trigger go.  A
- * plain INSERT can't: its trigger comes after the row, and so after the row's
- * keys in unique indexes and the locks of its foreign keys.
+ * It is the order in which a plain UPDATE or DELETE of a ticket and its trigger
+ * go; of a hold too, unless the trigger has to lock the user.  A plain INSERT
+ * can't: its trigger comes after the row, and so after the row's keys in unique
+ * indexes and the locks of its foreign keys.
  * Tables are locked before rows, ticket before inventory.
  *
  * Copyright (c) 2026, The pg_booking developers

@@ -220,9 +220,15 @@ row_writer_index_update(RowWriter *writer, HeapTuple tuple)
 void
 row_writer_close(RowWriter *writer)
 {
+	ResultRelInfo *result_rel = writer->result_rel;
+
 	ExecClearTuple(writer->slot);
-	for (int i = 0; i < writer->result_rel->ri_NumIndices; i++)
-		index_close(writer->result_rel->ri_IndexRelationDescs[i], NoLock);
+	for (int i = 0; i < result_rel->ri_NumIndices; i++)
+	{
+		booking_index_insert_cleanup(result_rel->ri_IndexRelationDescs[i],
+									 result_rel->ri_IndexRelationInfo[i]);
+		index_close(result_rel->ri_IndexRelationDescs[i], NoLock);
+	}
 	if (writer->context != kept.context)
 	{
 		FreeExecutorState(writer->estate);

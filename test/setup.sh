@@ -6,8 +6,8 @@
 #        test/setup.sh --pg-major
 #
 # Installs, on Debian, what is missing of the PostgreSQL server, its
-# development files, the C compiler, make and the Perl module that PostgreSQL's
-# TAP tests need, and of the packages given as arguments.  What is there
+# development files, the C compiler, make, and what the TAP tests need (two Perl
+# modules and pg_cron), and of the packages given as arguments.  What is there
 # already is left alone; when all of it is there, apt is not called at all, so
 # that this may run again and again.  Needs root, or sudo.
 #
@@ -87,7 +87,7 @@ postgresql_packages()
 		pgxs=$("$PG_CONFIG" --pgxs 2>/dev/null) || pgxs=''
 		[ ! -f "$pgxs" ] || return 0
 	fi
-	echo "postgresql-$1 postgresql-server-dev-$1"
+	echo "postgresql-$1 postgresql-server-dev-$1 postgresql-$1-cron"
 }
 
 # Write CLUSTER_CONF from standard input.
@@ -173,7 +173,8 @@ main()
 	command -v dpkg-query >/dev/null ||
 		die "this is not Debian: install PostgreSQL with its development files" \
 			"and say PG_CONFIG=/path/to/pg_config"
-	wanted="$(postgresql_packages "$major") gcc libc6-dev make libipc-run-perl"
+	wanted="$(postgresql_packages "$major") gcc libc6-dev make"
+	wanted="$wanted libipc-run-perl libdbd-pg-perl"
 	for package in $wanted "$@"; do
 		have_package "$package" || missing+=("$package")
 	done

@@ -1,5 +1,6 @@
-# pg_dump and restore.  Tickets are the user's own data: his index, column and
-# trigger on our tables come back with them, and sales go on.
+# pg_dump and restore.  Tickets and holds are the user's own data: his index,
+# column and trigger on our tables come back with them, and sales go on: a key
+# that was used keeps its answer, a hold can be confirmed, a limit holds.
 
 use strict;
 use warnings;
@@ -18,6 +19,8 @@ create_booking($node);
 $node->safe_psql('postgres', <<~'SQL');
 	INSERT INTO booking.event (event_id, name, capacity) VALUES (1, 'fair', 10), (2, 'ball', 20);
 	INSERT INTO booking.event (event_id, capacity) VALUES (3, 5);
+	INSERT INTO booking.event (event_id, capacity, max_per_user, sales_start, sales_end, hold_ttl)
+	VALUES (4, 12, 3, '2000-01-01', '2100-01-01', '1 hour');
 
 	ALTER TABLE booking.ticket ADD COLUMN price numeric DEFAULT 9.50 CHECK (price > 0);
 	ALTER TABLE booking.event ADD COLUMN venue text;
@@ -37,6 +40,15 @@ $node->safe_psql('postgres', <<~'SQL');
 	SELECT booking.cancel_ticket(1);
 	SELECT booking.redeem_ticket(2);
 	SELECT booking.book_tickets(3, 1, 5);
+
+	SELECT booking.keep_history();
+	SELECT booking.hold_tickets(4, 1, 2, idempotency_key => 'live');        -- hold 1
+	SELECT booking.hold_tickets(4, 2, 3);
+	SELECT booking.confirm_hold(2);                                         -- tickets 12, 13, 14
+	SELECT booking.hold_tickets(4, 3, 2);
+	SELECT booking.release_hold(3);
+	SELECT booking.hold_tickets(4, 4, 3, ttl => '1 microsecond');
+	SELECT booking.book_ticket(4, 5, 'one');                                -- ticket 15
 	SQL
 
 # All rows of all tables, and what the user added, as text.
@@ -48,13 +60,24 @@ sub contents
 		SELECT e FROM booking.event e ORDER BY event_id;
 		SELECT t FROM booking.ticket t ORDER BY ticket_id;
 		SELECT i FROM booking.inventory i ORDER BY event_id, stripe;
+		SELECT h FROM booking.hold h ORDER BY hold_id;
+		SELECT r FROM booking.request r ORDER BY event_id, idempotency_key;
+		SELECT u FROM booking.user_limit u ORDER BY event_id, user_id;
+		SELECT h FROM booking.history h ORDER BY history_id;
+		SELECT s FROM booking.sales s ORDER BY event_id;
+		SELECT pg_get_viewdef('booking.sales');
 		SELECT s FROM sold s ORDER BY ticket_id;
 		SELECT indexdef FROM pg_indexes WHERE schemaname = 'booking' ORDER BY 1;
-		SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2;
-		SELECT attrelid::regclass, attname, atttypid::regtype, attnotnull FROM pg_attribute
-		WHERE attrelid IN ('booking.event'::regclass, 'booking.ticket'::regclass, 'booking.inventory'::regclass)
-		  AND attnum > 0
-		ORDER BY attrelid::regclass::text, attnum;
+		SELECT tgrelid::regclass::text, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2;
+		SELECT c.relname, c.relkind, a.attname, a.atttypid::regtype, a.attnotnull
+		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+		WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0
+		ORDER BY c.relname, a.attnum;
+		SELECT c.relname, a.attname, d.description
+		FROM pg_description d JOIN pg_class c ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid
+		LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND a.attnum > 0
+		WHERE c.relnamespace = 'booking'::regnamespace
+		ORDER BY 1, 2 NULLS FIRST;
 		SELECT extname, extversion FROM pg_extension ORDER BY 1;
 		SELECT proname, proacl FROM pg_proc WHERE pronamespace = 'booking'::regnamespace ORDER BY oid::regprocedure::text;
 		SQL
@@ -69,9 +92,28 @@ sub sells_on
 	is($node->safe_psql($db, 'SELECT available FROM booking.availability(1)'),
 		'10', "$what: a cancelled place is free");
 	is($node->safe_psql($db, 'SELECT booking.book_ticket(1, 9)'),
-		'12', "$what: the next ticket gets the next id");
+		'16', "$what: the next ticket gets the next id");
 	is($node->safe_psql($db, 'SELECT status FROM booking.try_book_ticket(3, 9)'),
 		'sold_out', "$what: sold out is sold out");
+	is( $node->safe_psql($db, <<~'SQL'), "15\n{17,18}\n{12,13,14}", "$what: what was asked for is answered");
+		SELECT booking.book_ticket(4, 5, 'one');
+		SELECT booking.confirm_hold(hold_id) FROM booking.hold_tickets(4, 1, 2, idempotency_key => 'live');
+		SELECT booking.confirm_hold(2);
+		SQL
+	like(($node->psql($db, 'SELECT booking.confirm_hold(4)'))[2],
+		qr/hold 4 has expired/, "$what: an expired hold is expired");
+	is( $node->safe_psql($db, <<~'SQL'), "booked\nuser_limit", "$what: a limit is a limit");
+		SELECT status FROM booking.try_book_ticket(4, 1);
+		SELECT status FROM booking.try_book_ticket(4, 1);
+		SQL
+	is( $node->safe_psql($db, 'SELECT hold_id FROM booking.hold_tickets(4, 6, 3)'),
+		'5', "$what: the next hold gets the next id");
+	is( $node->safe_psql($db, "SELECT count(booking.book_ticket(4, u)) FROM generate_series(10, 11) u"),
+		'2', "$what: places of an expired hold are sold");
+	is($node->safe_psql($db, 'SELECT * FROM booking.availability(4)'),
+		'12|0|3|9', "$what: which leaves none");
+	is( $node->safe_psql($db, 'SELECT max(history_id), count(*) FROM booking.history'),
+		'19|19', "$what: the history goes on");
 	sell_the_rest($node, $_, "$what, event $_", $db) foreach 1, 2;
 	is( $node->safe_psql($db, 'SELECT count(*) FROM sold'),
 		$node->safe_psql($db, 'SELECT count(*) FROM booking.ticket'),
@@ -118,7 +160,8 @@ $node->safe_psql('data_only', <<~'SQL');
 $node->command_ok(
 	[
 		'pg_restore', '--exit-on-error', '--data-only', '--disable-triggers',
-		'-t', 'event', '-t', 'ticket', '-t', 'event_event_id_seq', '-t', 'ticket_ticket_id_seq',
+		(map { ('-t', $_) } qw(event ticket hold request user_limit
+			event_event_id_seq ticket_ticket_id_seq hold_hold_id_seq)),
 		'-d', $node->connstr('data_only'), "$dir/custom.dump"
 	],
 	'data-only restore with triggers disabled');
@@ -130,21 +173,27 @@ like($err, qr/event 1 has no inventory.*rebuild_inventory\(1\)/s,
 $node->safe_psql('data_only', 'SELECT booking.rebuild_inventory(event_id) FROM booking.event');
 check_sound($node, 'data-only restore, rebuilt', 'data_only');
 sell_the_rest($node, $_, "data-only restore, event $_", 'data_only') foreach 1, 2, 3;
+is($node->safe_psql('data_only', 'SELECT * FROM booking.availability(4)'),
+	'12|6|2|4', 'data-only restore: holds have their places');
+is($node->safe_psql('data_only', 'SELECT booking.confirm_hold(1), booking.book_ticket(4, 5, $$one$$)'),
+	'{' . $node->safe_psql('data_only', 'SELECT string_agg(ticket_id::text, $$,$$ ORDER BY ticket_id) FROM booking.ticket WHERE hold_id = 1')
+	  . '}|15', 'data-only restore: they are confirmed, and keys are known');
+check_sound($node, 'data-only restore, sold', 'data_only');
 
-# The same with the triggers enabled: the tickets take their places themselves.
-$node->safe_psql('data_only', 'TRUNCATE booking.event, booking.ticket');
-$node->command_ok(
-	[
-		'pg_restore', '--exit-on-error', '--data-only', '-t', 'event',
-		'-d', $node->connstr('data_only'), "$dir/custom.dump"
-	],
-	'data-only restore of the events');
-$node->command_ok(
-	[
-		'pg_restore', '--exit-on-error', '--data-only', '-t', 'ticket',
-		'-d', $node->connstr('data_only'), "$dir/custom.dump"
-	],
-	'data-only restore of the tickets');
+# The same with the triggers enabled: tickets and holds take their places
+# themselves.
+$node->safe_psql('data_only', 'TRUNCATE booking.event, booking.ticket, booking.hold');
+foreach my $table (qw(event ticket hold))
+{
+	$node->command_ok(
+		[
+			'pg_restore', '--exit-on-error', '--data-only', '-t', $table,
+			'-d', $node->connstr('data_only'), "$dir/custom.dump"
+		],
+		"data-only restore of table $table");
+}
+is($node->safe_psql('data_only', 'SELECT * FROM booking.availability(4)'),
+	'12|6|2|4', 'data-only restore with triggers: holds have their places');
 check_sound($node, 'data-only restore with triggers', 'data_only');
 
 $node->stop;

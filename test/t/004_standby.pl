@@ -16,8 +16,10 @@ my $primary = booking_node('primary', init => { allows_streaming => 1 });
 
 create_booking($primary);
 $primary->safe_psql('postgres', <<~'SQL');
-	INSERT INTO booking.event (event_id, capacity) VALUES (1, 40), (2, 1);
+	INSERT INTO booking.event (event_id, capacity) VALUES (1, 40), (2, 1), (3, 10);
 	SELECT booking.book_ticket(2, 1);
+	SELECT booking.hold_tickets(3, 1, 4, ttl => '1 hour', idempotency_key => 'a hold');
+	SELECT booking.hold_tickets(3, 2, 5, ttl => '1 microsecond');
 	SQL
 $primary->backup('backup');
 
@@ -41,8 +43,20 @@ my %writes = (
 	'cancel_ticket' => 'SELECT booking.cancel_ticket(2)',
 	'transfer_ticket' => 'SELECT booking.transfer_ticket(2, 3)',
 	'redeem_ticket' => 'SELECT booking.redeem_ticket(2)',
+	'hold_tickets' => 'SELECT booking.hold_tickets(3, 1)',
+	'hold_tickets of expired places' => 'SELECT booking.hold_tickets(3, 1, 6)',
+	'confirm_hold' => 'SELECT booking.confirm_hold(1)',
+	'confirm_hold of an expired one' => "SELECT booking.confirm_hold(2, 'rebook')",
+	'extend_hold' => "SELECT booking.extend_hold(1, '1 minute')",
+	'release_hold' => 'SELECT booking.release_hold(1)',
+	'expire_holds' => 'SELECT booking.expire_holds()',
+	'book_batch' => "SELECT booking.book_batch(1, '{1,2}'::bigint[])",
+	'book_ticket with a key' => "SELECT booking.book_ticket(1, 1, 'a key')",
+	'purge' => "SELECT booking.purge('0')",
 	'rebuild_inventory' => 'SELECT booking.rebuild_inventory(1)',
 	'INSERT' => 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)',
+	'INSERT of a hold' =>
+	  "INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (1, 1, 1, 'infinity')",
 	'TRUNCATE' => 'TRUNCATE booking.ticket',
 );
 
@@ -66,7 +80,11 @@ refuses_to_write($standby, 'standby', '');
 refuses_to_write($primary, 'read-only session', "SET default_transaction_read_only = on;\n");
 
 is($standby->safe_psql('postgres', 'SELECT * FROM booking.availability(1)'),
-	'40|29|11', 'standby: availability answers');
+	'40|29|0|11', 'standby: availability answers');
+is($standby->safe_psql('postgres', 'SELECT * FROM booking.availability(3)'),
+	'10|6|4|0', 'standby: also about holds');
+is( $standby->safe_psql('postgres', 'SELECT event_id, available, held, booked, cancelled FROM booking.sales ORDER BY 1'),
+	"1|29|0|11|1\n2|0|0|1|0\n3|6|4|0|0", 'standby: and so does the view');
 is($standby->safe_psql('postgres', 'SELECT * FROM booking.verify()'),
 	'', 'standby: so does verify()');
 
@@ -78,10 +96,15 @@ $primary->stop('immediate');
 $standby->promote;
 is($session->query_safe('SELECT booking.book_ticket(1, 1) > 12'),
 	't', 'promoted: the same session books');
+is($session->query_safe('SELECT cardinality(booking.confirm_hold(1))'),
+	'4', 'and confirms a hold');
 $session->quit;
+is( $standby->safe_psql('postgres', "SELECT hold_id FROM booking.hold_tickets(3, 1, 4, '1 hour', 'a hold')"),
+	'1', 'promoted: a key is known');
+is($standby->safe_psql('postgres', 'SELECT booking.expire_holds()'), '1', 'promoted: a hold expires');
 
 check_sound($standby, 'promoted');
-sell_the_rest($standby, $_, "promoted, event $_") foreach 1, 2;
+sell_the_rest($standby, $_, "promoted, event $_") foreach 1, 2, 3;
 check_sound($standby, 'promoted, sold out');
 
 $standby->stop;

@@ -94,11 +94,19 @@ changes('a default', "$ticket ALTER seat SET DEFAULT gen_random_uuid()", "$ticke
 changes('a default less', "$ticket ALTER booked_at DROP DEFAULT",
 	"$ticket ALTER booked_at SET DEFAULT clock_timestamp()", '23502');
 changes('a column renamed', "$ticket RENAME user_id TO owner_id", "$ticket RENAME owner_id TO user_id", '55000');
-changes('a column retyped', "$ticket ALTER cancelled_at TYPE timestamp", "$ticket ALTER cancelled_at TYPE timestamptz", '55000');
+changes('a column retyped', "DROP VIEW booking.sales; $ticket ALTER cancelled_at TYPE timestamp",
+	"$ticket ALTER cancelled_at TYPE timestamptz; SELECT booking.create_tables()", '55000');
 changes('our trigger dropped', 'DROP TRIGGER booking_ticket_changed ON booking.ticket', 'SELECT booking.create_tables()',
+	'55000');
+changes('our trigger on holds dropped', 'DROP TRIGGER booking_hold_changed ON booking.hold', 'SELECT booking.create_tables()',
 	'55000');
 changes('a table renamed', 'ALTER TABLE booking.inventory RENAME TO stock', 'ALTER TABLE booking.stock RENAME TO inventory',
 	'42P01');
+changes('the table of holds renamed', 'ALTER TABLE booking.hold RENAME TO basket', 'ALTER TABLE booking.basket RENAME TO hold',
+	'42P01');
+changes('history is kept', 'SELECT booking.keep_history()',
+	'DROP TRIGGER booking_history ON booking.ticket; DROP TRIGGER booking_history ON booking.hold', 'sql');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM booking.history'), '2', 'history is kept: of each');
 changes('an index', 'CREATE INDEX i ON booking.ticket ((user_id % 10)) WHERE seat IS NULL',
 	"SELECT bt_index_check('booking.i', true); DROP INDEX booking.i", 'direct');
 changes('a unique index', 'CREATE UNIQUE INDEX i ON booking.ticket (user_id, booked_at)',
@@ -117,7 +125,8 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM booking.ticket'),
 	$tickets + 2, 'no ticket was lost with it');
 check_sound($node, 'the extension made again');
 is( $node->safe_psql('postgres', <<~'SQL'), "1000000\n0", 'the tables dropped and made again');
-	DROP TABLE booking.event, booking.inventory, booking.ticket;
+	DROP VIEW booking.sales;
+	DROP TABLE booking.event, booking.inventory, booking.ticket, booking.hold, booking.request, booking.user_limit;
 	SELECT FROM booking.create_tables();
 	INSERT INTO booking.event (event_id, capacity) VALUES (1, 1000000);
 	SELECT available FROM booking.availability(1);
@@ -151,7 +160,7 @@ foreach my $ddl (
 }
 
 # Places that were taken ahead need no writing back where their table is gone.
-foreach my $ddl ('DROP EXTENSION pg_booking CASCADE', 'DROP TABLE booking.event, booking.inventory, booking.ticket')
+foreach my $ddl ('DROP EXTENSION pg_booking CASCADE', 'DROP VIEW booking.sales; DROP TABLE booking.event, booking.inventory, booking.ticket')
 {
 	my ($status, $out, $err) = $node->psql('postgres', <<~SQL);
 		BEGIN;
@@ -176,6 +185,7 @@ foreach my $ddl ('DROP CONSTRAINT inventory_pkey', "ALTER available TYPE text US
 		SET statement_timeout = '20s';
 		BEGIN;
 		SELECT count(booking.book_ticket(1, u)) FROM generate_series(1, 30) u;
+		DROP VIEW booking.sales;
 		ALTER TABLE booking.inventory DROP CONSTRAINT inventory_available_check;
 		ALTER TABLE booking.inventory $ddl;
 		COMMIT;

@@ -6,8 +6,10 @@ package BookingTest;
 use strict;
 use warnings;
 
+use DBI ();
 use Exporter 'import';
 use IPC::Run ();
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -15,6 +17,7 @@ use Test::More;
 our @EXPORT = qw(
   booking_node create_booking create_helpers
   run_pgbench start_psql finish_psql wait_for_waiters
+  connect_to start_worker finish_workers
   check_sound check_log sell_the_rest stripes long_run
 );
 
@@ -142,6 +145,44 @@ sub wait_for_waiters
 	$node->poll_query_until('postgres',
 		"SELECT count(*) = $count FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
 	  or die "there are never $count sessions that wait";
+	return;
+}
+
+# A connection that raises no error of itself: state() tells.
+sub connect_to
+{
+	my ($node, %options) = @_;
+	my $host = $options{host} // $node->host;
+	my $port = $options{port} // $node->port;
+
+	return DBI->connect("dbi:Pg:dbname=postgres;host=$host;port=$port",
+		undef, undef, { AutoCommit => 1, RaiseError => 0, PrintError => 0 });
+}
+
+# Runs some code in a process of its own, which ends with it.
+sub start_worker
+{
+	my ($code) = @_;
+	my $pid = fork() // die "cannot fork: $!";
+
+	return $pid if $pid;
+	my $done = eval { $code->(); 1 };
+	print STDERR "# a worker has failed: $@" unless $done;
+	POSIX::_exit($done ? 0 : 1);    # the servers are its parent's to stop
+}
+
+# Waits for them; all must have come to the end of their code.
+sub finish_workers
+{
+	my ($what, @pids) = @_;
+	my $failed = 0;
+
+	foreach my $pid (@pids)
+	{
+		waitpid $pid, 0;
+		$failed++ if $? != 0;
+	}
+	is($failed, 0, "$what: every client came to its end");
 	return;
 }
 

@@ -1,0 +1,229 @@
+# Replies that get lost.  Between client and server is a relay that cuts the
+# connection: before the request gets through, after it, or when the server has
+# committed and answered.  The client knows only that there is no answer, and
+# asks again with its key until there is one.
+#
+# Each key must have one ticket (or one hold), and each answer must name it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use BookingTest;
+use IO::Select;
+use IO::Socket::UNIX;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $keys = 1000;
+my $fewer = 300;                # where the way through is the same
+my $dir = PostgreSQL::Test::Utils::tempdir_short();
+my $node = booking_node('requests');
+
+create_booking($node);
+
+# ---- the relay ----
+
+# What happens to a connection, by the port on which it comes in.
+my %fate = (
+	1 => 'passed on',
+	2 => 'the answer of the call is lost',
+	3 => 'the answer of the COMMIT is lost',
+	4 => 'cut when the call has got through',
+	5 => 'cut before the call gets through',
+);
+my %cut_at = (2 => qr/booking\./, 3 => qr/commit\x00/i, 4 => qr/booking\./, 5 => qr/booking\./);
+my $server = $node->host . '/.s.PGSQL.' . $node->port;
+
+sub bytes_from
+{
+	my ($socket) = @_;
+	my $bytes;
+
+	return sysread($socket, $bytes, 65536) ? $bytes : '';
+}
+
+# Lets the server do what it was asked, until it is ready for a next query.
+sub wait_for_answer
+{
+	my ($backend) = @_;
+	my $answer = '';
+
+	while ($answer !~ /Z\x00\x00\x00\x05[ITE]\z/)
+	{
+		my $bytes = bytes_from($backend);
+
+		return if $bytes eq '';
+		$answer .= $bytes;
+	}
+	return;
+}
+
+# One connection, from its beginning to its end.
+sub relay_connection
+{
+	my ($client, $port) = @_;
+	my $backend = IO::Socket::UNIX->new(Peer => $server) or die "$server: $!";
+	my $both = IO::Select->new($client, $backend);
+
+	for (;;)
+	{
+		foreach my $from ($both->can_read)
+		{
+			my $bytes = bytes_from($from);
+
+			return if $bytes eq '';
+			if ($from == $backend)
+			{
+				syswrite $client, $bytes;
+				next;
+			}
+			my $cut = $cut_at{$port} && $bytes =~ $cut_at{$port};
+
+			return if $cut && $port == 5;
+			syswrite $backend, $bytes;
+			wait_for_answer($backend) if $cut && $port != 4;
+			return if $cut;
+		}
+	}
+}
+
+# Until the pipe is closed.
+sub relay
+{
+	my ($pipe, %listener) = @_;
+	my $all = IO::Select->new($pipe, values %listener);
+
+	local $SIG{PIPE} = 'IGNORE';
+	for (;;)
+	{
+		foreach my $ready ($all->can_read)
+		{
+			return if $ready == $pipe;
+			my ($port) = grep { $listener{$_} == $ready } keys %listener;
+
+			relay_connection(scalar $ready->accept, $port);
+		}
+	}
+}
+
+my %listener = map {
+	$_ => IO::Socket::UNIX->new(Local => "$dir/.s.PGSQL.$_", Listen => 10)
+	  // die "$dir/.s.PGSQL.$_: $!"
+} keys %fate;
+pipe my $pipe, my $end or die "pipe: $!";
+my $relay = start_worker(sub { close $end; relay($pipe, %listener) });
+close $pipe;
+
+# ---- the client ----
+
+# One attempt: the answer as text, or nothing.
+sub attempt
+{
+	my ($port, $sql) = @_;
+	my $dbh = connect_to($node, host => $dir, port => $port) or return;
+
+	$dbh->do('BEGIN') if $port == 3;
+	my $row = $dbh->selectrow_arrayref($sql);
+	my $error = $dbh->errstr;
+
+	die "$sql: $error" if !$row && $dbh->ping;
+	$row = undef if $port == 3 && !$dbh->do('COMMIT');
+	$dbh->disconnect;
+	return $row && $row->[0];
+}
+
+my %attempts;
+
+# Until there is an answer, whatever becomes of the connections.
+sub ask
+{
+	my ($sql, @ports) = @_;
+	my $answer;
+
+	until (defined $answer)
+	{
+		my $port = shift(@ports) // (rand() < 0.4 ? 2 + int rand 4 : 1);
+
+		$answer = attempt($port, $sql);
+		$attempts{$port}++;
+		die "an answer got through: $fate{$port}" if defined $answer && $port != 1;
+	}
+	return $answer;
+}
+
+sub ask_for_each_key
+{
+	my ($what, $keys, $call) = @_;
+	my (%answer, @changed);
+
+	%attempts = ();
+	foreach my $n (1 .. $keys)
+	{
+		my $sql = $call =~ s/:n/$n/gr;
+
+		$answer{$n} = ask($sql, 2 + $n % 2);
+		my $again = ask($sql, 1);
+
+		push @changed, "$n: $answer{$n}, then $again" if $again ne $answer{$n};
+	}
+	note("$what: $fate{$_}: " . ($attempts{$_} // 0)) foreach sort keys %fate;
+	is(join("\n", @changed), '', "$what: the same answer when asked again");
+	foreach my $port (sort keys %fate)
+	{
+		cmp_ok($attempts{$port} // 0, '>', 20, "$what: $fate{$port}");
+	}
+	return map { "$_|$answer{$_}" } 1 .. $keys;
+}
+
+# ---- tickets ----
+
+$node->safe_psql('postgres', <<~SQL);
+	INSERT INTO booking.event (event_id, capacity) VALUES (1, $keys), (3, 2 * $fewer);
+	INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (2, $keys, 1);
+	SQL
+
+my @told = ask_for_each_key('book_ticket', $keys, q{SELECT booking.book_ticket(1, :n, 'key :n')});
+
+is($node->safe_psql('postgres', 'SELECT user_id, ticket_id FROM booking.ticket WHERE event_id = 1 ORDER BY 1'),
+	join("\n", @told), 'book_ticket: each key has one ticket, and the answer named it');
+is($node->safe_psql('postgres', 'SELECT * FROM booking.availability(1)'),
+	"$keys|0|0|$keys", 'book_ticket: so all are sold');
+
+@told = ask_for_each_key('book_tickets', $fewer, q{SELECT array_to_string(booking.book_tickets(3, :n, 2, 'key :n'), ',')});
+is( $node->safe_psql('postgres', <<~'SQL'), join("\n", @told), 'book_tickets: each key has its tickets, and the answer named them');
+	SELECT user_id, string_agg(ticket_id::text, ',' ORDER BY ticket_id)
+	FROM booking.ticket WHERE event_id = 3 GROUP BY 1 ORDER BY 1
+	SQL
+
+# ---- holds ----
+
+# With a limit of one, so that a second hold for a key would be refused.
+@told = ask_for_each_key('hold_tickets', $keys,
+	q{SELECT hold_id || '|' || expires_at FROM booking.hold_tickets(2, :n, 1, '1 hour', 'key :n')});
+is( $node->safe_psql('postgres', 'SELECT user_id, hold_id, expires_at FROM booking.hold WHERE event_id = 2 ORDER BY 1'),
+	join("\n", @told), 'hold_tickets: each key has one hold, and the answer named it');
+
+# A confirmation needs no key.
+my $first = $node->safe_psql('postgres', 'SELECT min(hold_id) - 1 FROM booking.hold WHERE event_id = 2');
+my %hold_of = map { (split /\|/)[ 0, 1 ] } @told;
+
+is($hold_of{1}, $first + 1, 'holds have the ids that come next');
+@told = ask_for_each_key('confirm_hold', $fewer,
+	qq{SELECT array_to_string(booking.confirm_hold($first + :n), ',')});
+is( $node->safe_psql('postgres', "SELECT hold_id - $first, ticket_id FROM booking.ticket WHERE event_id = 2 ORDER BY 1"),
+	join("\n", @told), 'confirm_hold: each hold has one ticket, and the answer named it');
+is($node->safe_psql('postgres', 'SELECT * FROM booking.availability(2)'),
+	join('|', $keys, 0, $keys - $fewer, $fewer), 'confirm_hold: no place more or less is taken');
+
+is($node->safe_psql('postgres', 'SELECT count(*), count(ids) FROM booking.request'),
+	join('|', (2 * $keys + $fewer) x 2), 'each key was noted once, with its answer');
+check_sound($node, 'requests');
+check_log($node, 'requests', '08006');
+
+close $end;
+finish_workers('the relay', $relay);
+$node->stop;
+done_testing();
