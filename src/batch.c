@@ -8,8 +8,7 @@
  * time, as COPY does it.  First come, first served, in the order of the array.
  *
  * Where the event has a limit per user, all users are locked at the event
- * first, in the order of their ids, and counted in one go.  Holds that have
- * expired count there until they are ended.
+ * first, in the order of their ids, and counted in one go.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -22,12 +21,15 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
+#include "claim.h"
 #include "event.h"
 #include "result.h"
 #include "subtransaction.h"
@@ -45,7 +47,6 @@ typedef struct Batch
 	int64		event_id;
 	int			count;
 	Datum	   *user_ids;
-	ArrayType  *array;			/* the same ids */
 	const char **status;		/* NULL: still to be given a place */
 	Datum	   *ticket_ids;
 } Batch;
@@ -82,6 +83,7 @@ static BookingPlan judge_plan = {
 	" AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id"
 	" UNION ALL SELECT user_id, pg_catalog.sum(quantity) FROM booking.hold"
 	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
+	" AND expires_at OPERATOR(pg_catalog.>) $3"
 	" AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id) AS p"
 	" GROUP BY user_id)"
 	" SELECT COALESCE(o.places, 0) OPERATOR(pg_catalog.+) a.nth"
@@ -89,8 +91,8 @@ static BookingPlan judge_plan = {
 	" FROM booking.event e, asking a LEFT JOIN owning o"
 	" ON o.user_id OPERATOR(pg_catalog.=) a.u"
 	" WHERE e.event_id OPERATOR(pg_catalog.=) $1 ORDER BY a.ord",
-	2,
-	{ INT8OID, BOOKING_USER_ID_ARRAY },
+	3,
+	{ INT8OID, BOOKING_USER_ID_ARRAY, TIMESTAMPTZOID },
 	NULL,
 	InvalidOid
 };
@@ -106,19 +108,6 @@ static BookingPlan insert_plan = {
 	NULL,
 	InvalidOid
 };
-
-/* An array of users' ids. */
-static ArrayType *
-array_of_users(const BookingCall *call, Datum *user_ids, int count)
-{
-	int16		length;
-	bool		by_value;
-	char		align;
-
-	get_typlenbyvalalign(call->tables.user_id_type, &length, &by_value, &align);
-	return construct_array(user_ids, count, call->tables.user_id_type, length,
-						   by_value, align);
-}
 
 /*
  * Reads the argument user_ids in either form; 22004 where one of them is null,
@@ -164,17 +153,24 @@ read_users(BookingCall *call, FunctionCallInfo fcinfo, UserForm form,
 static int32
 refuse_over_limit(BookingCall *call, Batch *batch)
 {
-	Datum		values[2];
+	ArrayType  *users = claim_user_array(call, batch->user_ids, batch->count);
+	TimestampTz now;
+	Datum		values[3];
 	uint64		rows;
 	int32		limit = 0;
 	bool		isnull = false;
 
 	values[0] = Int64GetDatum(batch->event_id);
-	values[1] = PointerGetDatum(
-		array_of_users(call, batch->user_ids, batch->count));
+	values[1] = PointerGetDatum(users);
 	booking_connect_for_all_rows(call);
 	(void) booking_execute(&add_users_plan, values, false);
 	(void) booking_execute(&lock_users_plan, values, false);
+	booking_finish(call);
+
+	now = GetCurrentTimestamp();
+	claim_wait_for_expired(call, batch->event_id, users, now);
+	values[2] = TimestampTzGetDatum(now);
+	booking_connect_for_all_rows(call);
 	rows = booking_execute_latest(&judge_plan, values, 0);
 	for (uint64 i = 0; i < rows; i++)
 	{
@@ -273,7 +269,7 @@ insert_by_sql(BookingCall *call, Batch *batch, Datum *user_ids, int count,
 	bool		by_value;
 
 	values[0] = Int64GetDatum(batch->event_id);
-	values[1] = PointerGetDatum(array_of_users(call, user_ids, count));
+	values[1] = PointerGetDatum(claim_user_array(call, user_ids, count));
 	booking_connect(call);
 	rows = booking_execute_ahead(&insert_plan, values, NULL, batch->event_id,
 								 count);
@@ -400,6 +396,8 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 	batch.event_id = PG_GETARG_INT64(0);
 
 	booking_begin(&call, "booking.book_batch()");
+	/* as a table is locked before rows */
+	LockRelationOid(call.tables.hold, AccessShareLock);
 	if (!booking_event_exists(&call, batch.event_id))
 		booking_error_no_event(batch.event_id);
 	read_users(&call, fcinfo, form, &batch);

@@ -12,9 +12,9 @@
  * two sessions that book for one user the second sees what the first booked.
  * An event without a limit has no such rows.
  *
- * A hold that has expired no longer counts, swept or not; unless somebody has
- * it locked, who may have confirmed it before it expired.  It can't be
- * confirmed later without the lock on the user.
+ * A hold that has expired no longer counts, swept or not.  Who has it locked
+ * may have confirmed it before it expired, and is waited for; nobody can
+ * confirm it later without the lock on the user.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -25,6 +25,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "subtransaction.h"
@@ -48,29 +49,30 @@ static BookingPlan add_user_plan = {
 	InvalidOid
 };
 
+/* What the user has, and whether some of the holds had expired by then. */
 static BookingPlan count_plan = {
 	"SELECT (SELECT pg_catalog.count(*) FROM booking.ticket"
 	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
 	" AND cancelled_at IS NULL),"
-	" pg_catalog.sum(quantity),"
-	" pg_catalog.min(expires_at) OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
+	" pg_catalog.sum(quantity) FILTER (WHERE expires_at OPERATOR(pg_catalog.>) $3),"
+	" pg_catalog.bool_or(expires_at OPERATOR(pg_catalog.<=) $3)"
 	" FROM booking.hold"
 	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
 	" AND ended_at IS NULL",
-	2,
-	{ INT8OID, BOOKING_USER_ID },
+	3,
+	{ INT8OID, BOOKING_USER_ID, TIMESTAMPTZOID },
 	NULL,
 	InvalidOid
 };
 
-static BookingPlan expired_plan = {
-	"SELECT quantity FROM booking.hold"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
-	" AND ended_at IS NULL"
-	" AND expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
-	" FOR NO KEY UPDATE SKIP LOCKED",
-	2,
-	{ INT8OID, BOOKING_USER_ID },
+static BookingPlan lock_expired_plan = {
+	"SELECT 1 FROM booking.hold"
+	" WHERE event_id OPERATOR(pg_catalog.=) $1"
+	" AND user_id OPERATOR(pg_catalog.=) ANY ($2)"
+	" AND ended_at IS NULL AND expires_at OPERATOR(pg_catalog.<=) $3"
+	" ORDER BY expires_at, hold_id FOR NO KEY UPDATE",
+	3,
+	{ INT8OID, BOOKING_USER_ID_ARRAY, TIMESTAMPTZOID },
 	NULL,
 	InvalidOid
 };
@@ -127,60 +129,83 @@ claim_lock_user(BookingCall *call, int64 event_id, Datum user_id)
 	booking_finish(call);
 }
 
-/* Whose expired holds are counted, and the places in them. */
-typedef struct ExpiredCount
-{
-	Datum	   *values;
-	int64		places;
-} ExpiredCount;
-
-/*
- * Counts the places in expired holds of the user that nobody has locked.  The
- * locks that asking takes are given up again: they are no longer needed, and
- * would be out of order.
- */
+/* Locks the expired holds, and wants that undone. */
 static bool
-count_expired(BookingCall *call, void *arg)
+lock_expired(BookingCall *call, void *arg)
 {
-	ExpiredCount *count = arg;
-	uint64		rows;
-
 	booking_connect_for_all_rows(call);
-	rows = booking_execute(&expired_plan, count->values, false);
-	for (uint64 i = 0; i < rows; i++)
-	{
-		bool		isnull;
-
-		count->places += DatumGetInt32(booking_result(i, 1, &isnull));
-	}
+	(void) booking_execute(&lock_expired_plan, (Datum *) arg, false);
 	booking_finish(call);
 	return false;
+}
+
+/*
+ * Waits for whoever has one of the users' holds locked that had expired by now;
+ * user_ids is an array.  The locks are given up again: they are no longer
+ * needed, and would be out of order.
+ */
+void
+claim_wait_for_expired(BookingCall *call, int64 event_id, ArrayType *user_ids,
+					   TimestampTz now)
+{
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = PointerGetDatum(user_ids);
+	values[2] = TimestampTzGetDatum(now);
+	(void) booking_run_subtransaction(call, lock_expired, values);
+}
+
+/* An array of users' ids. */
+ArrayType *
+claim_user_array(const BookingCall *call, Datum *user_ids, int count)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(call->tables.user_id_type, &length, &by_value, &align);
+	return construct_array(user_ids, count, call->tables.user_id_type, length,
+						   by_value, align);
+}
+
+/*
+ * Counts the places that the user has at the event by the newest snapshot,
+ * without holds that had expired by now; returns whether there are such.
+ */
+static bool
+count_places(BookingCall *call, int64 event_id, Claim *claim, TimestampTz now)
+{
+	Datum		values[3];
+	bool		some_expired;
+	bool		isnull;
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = claim->user_id;
+	values[2] = TimestampTzGetDatum(now);
+	booking_connect_for_all_rows(call);
+	(void) booking_execute_latest(&count_plan, values, 0);
+	claim->owned = DatumGetInt64(booking_result(0, 1, &isnull));
+	claim->owned += DatumGetInt64(booking_result(0, 2, &isnull));
+	some_expired = DatumGetBool(booking_result(0, 3, &isnull));
+	booking_finish(call);
+	return some_expired;
 }
 
 /* Locks the user at the event and counts the places that it has there. */
 void
 claim_count(BookingCall *call, int64 event_id, Claim *claim)
 {
-	Datum		values[2];
-	bool		isnull;
-	bool		no_hold;
-	bool		some_expired;
+	TimestampTz now;
 
-	values[0] = Int64GetDatum(event_id);
-	values[1] = claim->user_id;
 	claim_lock_user(call, event_id, claim->user_id);
-	booking_connect_for_all_rows(call);
-	(void) booking_execute_latest(&count_plan, values, 0);
-	claim->owned = DatumGetInt64(booking_result(0, 1, &isnull));
-	claim->owned += DatumGetInt64(booking_result(0, 2, &no_hold));
-	some_expired = DatumGetBool(booking_result(0, 3, &isnull)) && !isnull;
-	booking_finish(call);
-	if (some_expired)
+	now = GetCurrentTimestamp();
+	if (count_places(call, event_id, claim, now))
 	{
-		ExpiredCount count = { values, 0 };
-
-		(void) booking_run_subtransaction(call, count_expired, &count);
-		claim->owned -= count.places;
+		claim_wait_for_expired(call, event_id,
+							   claim_user_array(call, &claim->user_id, 1),
+							   now);
+		(void) count_places(call, event_id, claim, now);
 	}
 	claim->counted = true;
 }

@@ -294,10 +294,11 @@ delete_all_stripes(void)
 }
 
 /*
- * Makes the inventory anew, after all tickets or holds were truncated.  An
- * event whose row is committed between the two statements has brought its
- * own, full, inventory: nobody could book it, the ticket table being locked.
- * Like TRUNCATE itself it goes by what is there now, not by a snapshot.
+ * Makes the inventory anew, after all tickets or holds were truncated.  When
+ * all stripes are gone nobody has a place in flight, and nobody can take one.
+ * An event whose row is committed between the two statements has brought its
+ * own inventory, which stays.  Like TRUNCATE itself it goes by what is there
+ * now, not by a snapshot.
  */
 void
 booking_refill_inventory(BookingCall *call)

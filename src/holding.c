@@ -14,6 +14,7 @@
  */
 #include "pg_booking.h"
 
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -85,6 +86,8 @@ hold_places(BookingCall *call, Request *request, Claim *claim)
 	Interval	ttl;
 	Interval	max_ttl;
 
+	/* as tables are locked before rows */
+	LockRelationOid(call->tables.hold, RowExclusiveLock);
 	booking_read_hold_ttl(call, request->event_id, &ttl, &max_ttl);
 	if (request->ttl != NULL)
 		ttl = *request->ttl;

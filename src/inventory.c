@@ -312,6 +312,26 @@ check_refusal(BookingCall *call, int64 event_id, int32 quantity,
 }
 
 /*
+ * Under an old snapshot, are the conditions of sale by which it refuses still
+ * the same?  Else 40001.
+ */
+static void
+check_rules(BookingCall *call, int64 event_id, const SaleRules *rules)
+{
+	StripeSet	newest;
+	Snapshot	snapshot;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	stripe_read_all(call, event_id, snapshot, &newest);
+	UnregisterSnapshot(snapshot);
+	if (newest.count == 0 ||
+		!stripe_same_rules(&newest.stripe[0].rules, rules))
+		booking_error_conflict();
+}
+
+/*
  * Locks stripe 0, which whoever needs several stripes does first, and adds
  * delta places to it.  *rules: the conditions of sale, which nobody can change
  * then.  False where the event has gone meanwhile.
@@ -524,13 +544,12 @@ take_once(BookingCall *call, int64 event_id, int32 quantity, Claim *claim,
 		check_refusal(call, event_id, quantity, &set);
 		result = TAKE_NO_EVENT;
 	}
-	else if ((result = claim_judge(claim, &set.stripe[0].rules, quantity)) ==
-			 TAKE_NOT_ON_SALE)
-		;
-	else if (is_sold_out(call, event_id, quantity, &set, snapshot, claim))
+	else if ((result = claim_judge(claim, &set.stripe[0].rules, quantity)) !=
+				 TAKE_NOT_ON_SALE &&
+			 is_sold_out(call, event_id, quantity, &set, snapshot, claim))
 		result = TAKE_SOLD_OUT;
 	else if (result != TAKE_DONE)
-		;
+		check_rules(call, event_id, &set.stripe[0].rules);
 	else if (one_has_enough(&set, quantity))
 		result = take_from_one(call, event_id, &set, quantity, waited);
 	else

@@ -280,8 +280,6 @@ serve_places(BookingCall *call, TriggerData *data,
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
-		/* nobody who has a place in flight may be missed */
-		LockRelationOid(call->tables.ticket, ShareLock);
 		booking_refill_inventory(call);
 		return;
 	}
