@@ -52,61 +52,53 @@ typedef struct Batch
 } Batch;
 
 static BookingPlan add_users_plan = {
-	"INSERT INTO booking.user_limit (event_id, user_id)"
-	" SELECT DISTINCT $1, u FROM pg_catalog.unnest($2) AS u ORDER BY u"
-	" ON CONFLICT DO NOTHING",
-	2,
-	{ INT8OID, BOOKING_USER_ID_ARRAY },
-	NULL,
-	InvalidOid
+	.sql = "INSERT INTO booking.user_limit (event_id, user_id)"
+		   " SELECT DISTINCT $1, u FROM pg_catalog.unnest($2) AS u ORDER BY u"
+		   " ON CONFLICT DO NOTHING",
+	.nargs = 2,
+	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
 };
 
 static BookingPlan lock_users_plan = {
-	"SELECT 1 FROM booking.user_limit"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1"
-	" AND user_id OPERATOR(pg_catalog.=) ANY ($2)"
-	" ORDER BY user_id FOR NO KEY UPDATE",
-	2,
-	{ INT8OID, BOOKING_USER_ID_ARRAY },
-	NULL,
-	InvalidOid
+	.sql = "SELECT 1 FROM booking.user_limit"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2)"
+		   " ORDER BY user_id FOR NO KEY UPDATE",
+	.nargs = 2,
+	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
 };
 
 /* For each in the array's order: within the limit, if all before it are? */
 static BookingPlan judge_plan = {
-	"WITH asking AS (SELECT u, ord, pg_catalog.row_number()"
-	" OVER (PARTITION BY u ORDER BY ord) AS nth"
-	" FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (u, ord)),"
-	" owning AS (SELECT user_id, pg_catalog.sum(places) AS places FROM"
-	" (SELECT user_id, pg_catalog.count(*) AS places FROM booking.ticket"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND cancelled_at IS NULL"
-	" AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id"
-	" UNION ALL SELECT user_id, pg_catalog.sum(quantity) FROM booking.hold"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
-	" AND expires_at OPERATOR(pg_catalog.>) $3"
-	" AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id) AS p"
-	" GROUP BY user_id)"
-	" SELECT COALESCE(o.places, 0) OPERATOR(pg_catalog.+) a.nth"
-	" OPERATOR(pg_catalog.<=) e.max_per_user, e.max_per_user"
-	" FROM booking.event e, asking a LEFT JOIN owning o"
-	" ON o.user_id OPERATOR(pg_catalog.=) a.u"
-	" WHERE e.event_id OPERATOR(pg_catalog.=) $1 ORDER BY a.ord",
-	3,
-	{ INT8OID, BOOKING_USER_ID_ARRAY, TIMESTAMPTZOID },
-	NULL,
-	InvalidOid
+	.sql = "WITH asking AS (SELECT u, ord, pg_catalog.row_number()"
+		   " OVER (PARTITION BY u ORDER BY ord) AS nth"
+		   " FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (u, ord)),"
+		   " owning AS (SELECT user_id, pg_catalog.sum(places) AS places FROM"
+		   " (SELECT user_id, pg_catalog.count(*) AS places FROM booking.ticket"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND cancelled_at IS NULL"
+		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id"
+		   " UNION ALL SELECT user_id, pg_catalog.sum(quantity) FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
+		   " AND expires_at OPERATOR(pg_catalog.>) $3"
+		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id) AS p"
+		   " GROUP BY user_id)"
+		   " SELECT COALESCE(o.places, 0) OPERATOR(pg_catalog.+) a.nth"
+		   " OPERATOR(pg_catalog.<=) e.max_per_user, e.max_per_user"
+		   " FROM booking.event e, asking a LEFT JOIN owning o"
+		   " ON o.user_id OPERATOR(pg_catalog.=) a.u"
+		   " WHERE e.event_id OPERATOR(pg_catalog.=) $1 ORDER BY a.ord",
+	.nargs = 3,
+	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY, TIMESTAMPTZOID },
 };
 
 static BookingPlan insert_plan = {
-	"INSERT INTO booking.ticket (event_id, user_id)"
-	" SELECT $1, u FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (u, ord)"
-	" ORDER BY ord"
-	" RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1"
-	" AND cancelled_at IS NULL, user_id",
-	2,
-	{ INT8OID, BOOKING_USER_ID_ARRAY },
-	NULL,
-	InvalidOid
+	.sql = "INSERT INTO booking.ticket (event_id, user_id)"
+		   " SELECT $1, u FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (u, ord)"
+		   " ORDER BY ord"
+		   " RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1"
+		   " AND cancelled_at IS NULL, user_id",
+	.nargs = 2,
+	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
 };
 
 /*

@@ -31,50 +31,42 @@
 #include "subtransaction.h"
 
 static BookingPlan lock_user_plan = {
-	"SELECT 1 FROM booking.user_limit"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
-	" FOR NO KEY UPDATE",
-	2,
-	{ INT8OID, BOOKING_USER_ID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT 1 FROM booking.user_limit"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
+		   " FOR NO KEY UPDATE",
+	.nargs = 2,
+	.argtypes = { INT8OID, BOOKING_USER_ID },
 };
 
 static BookingPlan add_user_plan = {
-	"INSERT INTO booking.user_limit (event_id, user_id) VALUES ($1, $2)"
-	" ON CONFLICT DO NOTHING",
-	2,
-	{ INT8OID, BOOKING_USER_ID },
-	NULL,
-	InvalidOid
+	.sql = "INSERT INTO booking.user_limit (event_id, user_id) VALUES ($1, $2)"
+		   " ON CONFLICT DO NOTHING",
+	.nargs = 2,
+	.argtypes = { INT8OID, BOOKING_USER_ID },
 };
 
 /* What the user has, and whether some of the holds had expired by then. */
 static BookingPlan count_plan = {
-	"SELECT (SELECT pg_catalog.count(*) FROM booking.ticket"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
-	" AND cancelled_at IS NULL),"
-	" pg_catalog.sum(quantity) FILTER (WHERE expires_at OPERATOR(pg_catalog.>) $3),"
-	" pg_catalog.bool_or(expires_at OPERATOR(pg_catalog.<=) $3)"
-	" FROM booking.hold"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
-	" AND ended_at IS NULL",
-	3,
-	{ INT8OID, BOOKING_USER_ID, TIMESTAMPTZOID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT (SELECT pg_catalog.count(*) FROM booking.ticket"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
+		   " AND cancelled_at IS NULL),"
+		   " pg_catalog.sum(quantity) FILTER (WHERE expires_at OPERATOR(pg_catalog.>) $3),"
+		   " pg_catalog.bool_or(expires_at OPERATOR(pg_catalog.<=) $3)"
+		   " FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
+		   " AND ended_at IS NULL",
+	.nargs = 3,
+	.argtypes = { INT8OID, BOOKING_USER_ID, TIMESTAMPTZOID },
 };
 
 static BookingPlan lock_expired_plan = {
-	"SELECT 1 FROM booking.hold"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1"
-	" AND user_id OPERATOR(pg_catalog.=) ANY ($2)"
-	" AND ended_at IS NULL AND expires_at OPERATOR(pg_catalog.<=) $3"
-	" ORDER BY expires_at, hold_id FOR NO KEY UPDATE",
-	3,
-	{ INT8OID, BOOKING_USER_ID_ARRAY, TIMESTAMPTZOID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT 1 FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2)"
+		   " AND ended_at IS NULL AND expires_at OPERATOR(pg_catalog.<=) $3"
+		   " ORDER BY expires_at, hold_id FOR NO KEY UPDATE",
+	.nargs = 3,
+	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY, TIMESTAMPTZOID },
 };
 
 /* Is the event on sale now, or does the claim not ask for that? */

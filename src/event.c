@@ -15,129 +15,123 @@
 #include "reserve.h"
 
 static BookingPlan exists_plan = {
-	"SELECT 1 FROM booking.event WHERE event_id OPERATOR(pg_catalog.=) $1",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT 1 FROM booking.event WHERE event_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan has_tickets_plan = {
-	"SELECT 1 FROM booking.ticket WHERE event_id OPERATOR(pg_catalog.=) $1",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT 1 FROM booking.ticket WHERE event_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan any_ticket_plan = {
-	"SELECT 1 FROM booking.ticket",
-	0,
-	{ InvalidOid },
-	NULL,
-	InvalidOid
+	.sql = "SELECT 1 FROM booking.ticket",
+	.nargs = 0,
+	.argtypes = { InvalidOid },
 };
 
 static BookingPlan any_hold_plan = {
-	"SELECT 1 FROM booking.hold", 0, {InvalidOid}, NULL, InvalidOid
+	.sql = "SELECT 1 FROM booking.hold",
+	.nargs = 0,
+	.argtypes = { InvalidOid },
 };
 
 static BookingPlan has_live_hold_plan = {
-	"SELECT 1 FROM booking.hold"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT 1 FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 /* What an event that is deleted leaves behind. */
 static BookingPlan forget_plan[] = {
-	{"DELETE FROM booking.hold WHERE event_id OPERATOR(pg_catalog.=) $1",
-	  1,
-	  { INT8OID },
-	  NULL,
-	  InvalidOid },
-	{"DELETE FROM booking.request WHERE event_id OPERATOR(pg_catalog.=) $1",
-	  1,
-	  { INT8OID },
-	  NULL,
-	  InvalidOid },
-	{"DELETE FROM booking.user_limit WHERE event_id OPERATOR(pg_catalog.=) $1",
-	  1,
-	  { INT8OID },
-	  NULL,
-	  InvalidOid }
+	{
+		.sql = "DELETE FROM booking.hold WHERE event_id OPERATOR(pg_catalog.=) $1",
+		.nargs = 1,
+		.argtypes = { INT8OID },
+	},
+	{
+		.sql = "DELETE FROM booking.request WHERE event_id OPERATOR(pg_catalog.=) $1",
+		.nargs = 1,
+		.argtypes = { INT8OID },
+	},
+	{
+		.sql = "DELETE FROM booking.user_limit WHERE event_id OPERATOR(pg_catalog.=) $1",
+		.nargs = 1,
+		.argtypes = { INT8OID },
+	}
 };
 
 static BookingPlan forget_all_plan[] = {
-	{ "DELETE FROM booking.request", 0, { InvalidOid }, NULL, InvalidOid },
-	{ "DELETE FROM booking.user_limit", 0, { InvalidOid }, NULL, InvalidOid }
+	{
+		.sql = "DELETE FROM booking.request",
+		.nargs = 0,
+		.argtypes = { InvalidOid },
+	},
+	{
+		.sql = "DELETE FROM booking.user_limit",
+		.nargs = 0,
+		.argtypes = { InvalidOid },
+	}
 };
 
 static BookingPlan hold_ttl_plan = {
-	"SELECT hold_ttl, max_hold_ttl FROM booking.event"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT hold_ttl, max_hold_ttl FROM booking.event"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan has_limit_plan = {
-	"SELECT 1 FROM booking.event"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND max_per_user IS NOT NULL",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT 1 FROM booking.event"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND max_per_user IS NOT NULL",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan availability_plan = {
-	"SELECT e.capacity, (SELECT pg_catalog.sum(i.available)"
-	" FROM booking.inventory i WHERE i.event_id OPERATOR(pg_catalog.=) e.event_id),"
-	" h.expired, h.held FROM booking.event e,"
-	" LATERAL (SELECT pg_catalog.sum(quantity) FILTER"
-	" (WHERE expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) AS expired,"
-	" pg_catalog.sum(quantity) AS held FROM booking.hold"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL) h"
-	" WHERE e.event_id OPERATOR(pg_catalog.=) $1",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT e.capacity, (SELECT pg_catalog.sum(i.available)"
+		   " FROM booking.inventory i WHERE i.event_id OPERATOR(pg_catalog.=) e.event_id),"
+		   " h.expired, h.held FROM booking.event e,"
+		   " LATERAL (SELECT pg_catalog.sum(quantity) FILTER"
+		   " (WHERE expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) AS expired,"
+		   " pg_catalog.sum(quantity) AS held FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL) h"
+		   " WHERE e.event_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan any_inventory_plan = {
-	"SELECT 1 FROM booking.inventory",
-	0,
-	{ InvalidOid },
-	NULL,
-	InvalidOid
+	.sql = "SELECT 1 FROM booking.inventory",
+	.nargs = 0,
+	.argtypes = { InvalidOid },
 };
 
 static BookingPlan empty_inventory_plan = {
-	"DELETE FROM booking.inventory", 0, {InvalidOid}, NULL, InvalidOid
+	.sql = "DELETE FROM booking.inventory",
+	.nargs = 0,
+	.argtypes = { InvalidOid },
 };
 
 static BookingPlan refill_inventory_plan = {
-	"INSERT INTO booking.inventory"
-	" (event_id, stripe, available, max_per_user, sales_start, sales_end)"
-	" SELECT e.event_id, 0, e.capacity OPERATOR(pg_catalog.-)"
-	" COALESCE(pg_catalog.sum(taken.places), 0)::pg_catalog.int4,"
-	" e.max_per_user, e.sales_start, e.sales_end"
-	" FROM booking.event e LEFT JOIN"
-	" (SELECT event_id, pg_catalog.count(*) AS places FROM booking.ticket"
-	" WHERE cancelled_at IS NULL GROUP BY event_id"
-	" UNION ALL SELECT event_id, pg_catalog.sum(quantity) FROM booking.hold"
-	" WHERE ended_at IS NULL GROUP BY event_id) AS taken"
-	" ON taken.event_id OPERATOR(pg_catalog.=) e.event_id"
-	" GROUP BY e.event_id"
-	" ON CONFLICT (event_id, stripe) DO NOTHING",
-	0,
-	{ InvalidOid },
-	NULL,
-	InvalidOid
+	.sql = "INSERT INTO booking.inventory"
+		   " (event_id, stripe, available, max_per_user, sales_start, sales_end)"
+		   " SELECT e.event_id, 0, e.capacity OPERATOR(pg_catalog.-)"
+		   " COALESCE(pg_catalog.sum(taken.places), 0)::pg_catalog.int4,"
+		   " e.max_per_user, e.sales_start, e.sales_end"
+		   " FROM booking.event e LEFT JOIN"
+		   " (SELECT event_id, pg_catalog.count(*) AS places FROM booking.ticket"
+		   " WHERE cancelled_at IS NULL GROUP BY event_id"
+		   " UNION ALL SELECT event_id, pg_catalog.sum(quantity) FROM booking.hold"
+		   " WHERE ended_at IS NULL GROUP BY event_id) AS taken"
+		   " ON taken.event_id OPERATOR(pg_catalog.=) e.event_id"
+		   " GROUP BY e.event_id"
+		   " ON CONFLICT (event_id, stripe) DO NOTHING",
+	.nargs = 0,
+	.argtypes = { InvalidOid },
 };
 
 /* Runs a query that asks whether something is there, by the newest snapshot. */

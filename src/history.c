@@ -27,13 +27,12 @@
 PG_FUNCTION_INFO_V1(booking_record_history);
 
 static BookingPlan record_plan = {
-	"INSERT INTO booking.history"
-	" (done_by, row_of, action, event_id, user_id, ticket_id, hold_id, quantity)"
-	" VALUES (SESSION_USER, $1, $2, $3, $4, $5, $6, $7)",
-	7,
-	{ TEXTOID, TEXTOID, INT8OID, BOOKING_USER_ID, INT8OID, INT8OID, INT4OID },
-	NULL,
-	InvalidOid
+	.sql = "INSERT INTO booking.history"
+		   " (done_by, row_of, action, event_id, user_id, ticket_id, hold_id, quantity)"
+		   " VALUES (SESSION_USER, $1, $2, $3, $4, $5, $6, $7)",
+	.nargs = 7,
+	.argtypes = { TEXTOID, TEXTOID, INT8OID, BOOKING_USER_ID, INT8OID, INT8OID,
+				  INT4OID },
 };
 
 /* A column that is null in one row and not in the other. */

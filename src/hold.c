@@ -31,70 +31,58 @@
 	"hold_id, event_id, user_id, quantity, expires_at, created_at, ended_at"
 
 static BookingPlan insert_plan = {
-	"INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)"
-	" VALUES ($1, $2, $3, $4)"
-	" RETURNING event_id OPERATOR(pg_catalog.=) $1"
-	" AND user_id OPERATOR(pg_catalog.=) $2"
-	" AND quantity OPERATOR(pg_catalog.=) $3 AND ended_at IS NULL, hold_id",
-	4,
-	{ INT8OID, BOOKING_USER_ID, INT4OID, TIMESTAMPTZOID },
-	NULL,
-	InvalidOid
+	.sql = "INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)"
+		   " VALUES ($1, $2, $3, $4)"
+		   " RETURNING event_id OPERATOR(pg_catalog.=) $1"
+		   " AND user_id OPERATOR(pg_catalog.=) $2"
+		   " AND quantity OPERATOR(pg_catalog.=) $3 AND ended_at IS NULL, hold_id",
+	.nargs = 4,
+	.argtypes = { INT8OID, BOOKING_USER_ID, INT4OID, TIMESTAMPTZOID },
 };
 
 static BookingPlan read_plan = {
-	"SELECT " HOLD_COLUMNS " FROM booking.hold"
-	" WHERE hold_id OPERATOR(pg_catalog.=) $1",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT " HOLD_COLUMNS " FROM booking.hold"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan lock_plan = {
-	"SELECT " HOLD_COLUMNS " FROM booking.hold"
-	" WHERE hold_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT " HOLD_COLUMNS " FROM booking.hold"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan end_plan = {
-	"UPDATE booking.hold SET ended_at = pg_catalog.clock_timestamp()"
-	" WHERE hold_id OPERATOR(pg_catalog.=) ANY ($1)"
-	" RETURNING ended_at IS NOT NULL",
-	1,
-	{ INT8ARRAYOID },
-	NULL,
-	InvalidOid
+	.sql = "UPDATE booking.hold SET ended_at = pg_catalog.clock_timestamp()"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) ANY ($1)"
+		   " RETURNING ended_at IS NOT NULL",
+	.nargs = 1,
+	.argtypes = { INT8ARRAYOID },
 };
 
 static BookingPlan extend_plan = {
-	"UPDATE booking.hold SET expires_at = $2"
-	" WHERE hold_id OPERATOR(pg_catalog.=) $1"
-	" RETURNING expires_at OPERATOR(pg_catalog.=) $2 AND ended_at IS NULL",
-	2,
-	{ INT8OID, TIMESTAMPTZOID },
-	NULL,
-	InvalidOid
+	.sql = "UPDATE booking.hold SET expires_at = $2"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING expires_at OPERATOR(pg_catalog.=) $2 AND ended_at IS NULL",
+	.nargs = 2,
+	.argtypes = { INT8OID, TIMESTAMPTZOID },
 };
 
 /* The places in expired holds, as far as asked for, and the next to expire. */
 static BookingPlan expired_places_plan = {
-	"SELECT (SELECT pg_catalog.sum(h.quantity) FROM"
-	" (SELECT quantity FROM booking.hold"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
-	" AND expires_at OPERATOR(pg_catalog.<=) $2"
-	" ORDER BY expires_at LIMIT $3) h),"
-	" (SELECT expires_at FROM booking.hold"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
-	" AND expires_at OPERATOR(pg_catalog.>) $2"
-	" ORDER BY expires_at LIMIT 1)",
-	3,
-	{ INT8OID, TIMESTAMPTZOID, INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT (SELECT pg_catalog.sum(h.quantity) FROM"
+		   " (SELECT quantity FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
+		   " AND expires_at OPERATOR(pg_catalog.<=) $2"
+		   " ORDER BY expires_at LIMIT $3) h),"
+		   " (SELECT expires_at FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
+		   " AND expires_at OPERATOR(pg_catalog.>) $2"
+		   " ORDER BY expires_at LIMIT 1)",
+	.nargs = 3,
+	.argtypes = { INT8OID, TIMESTAMPTZOID, INT8OID },
 };
 
 /* The clock is an argument: an index can't be asked for a volatile value. */
@@ -105,22 +93,26 @@ static BookingPlan expired_places_plan = {
 	" ORDER BY expires_at, hold_id LIMIT $2 FOR NO KEY UPDATE"
 
 static BookingPlan lock_free_plan = {
-	EXPIRED_HOLDS " SKIP LOCKED", 3, { INT8OID, INT8OID, TIMESTAMPTZOID }, NULL, InvalidOid
+	.sql = EXPIRED_HOLDS " SKIP LOCKED",
+	.nargs = 3,
+	.argtypes = { INT8OID, INT8OID,
+				  TIMESTAMPTZOID },
 };
 
 static BookingPlan lock_expired_plan = {
-	EXPIRED_HOLDS, 3, { INT8OID, INT8OID, TIMESTAMPTZOID }, NULL, InvalidOid
+	.sql = EXPIRED_HOLDS,
+	.nargs = 3,
+	.argtypes = { INT8OID, INT8OID,
+				  TIMESTAMPTZOID },
 };
 
 static BookingPlan sweep_plan = {
-	"SELECT " HOLD_COLUMNS " FROM booking.hold"
-	" WHERE ended_at IS NULL"
-	" AND expires_at OPERATOR(pg_catalog.<=) $2"
-	" ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED",
-	2,
-	{ INT8OID, TIMESTAMPTZOID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT " HOLD_COLUMNS " FROM booking.hold"
+		   " WHERE ended_at IS NULL"
+		   " AND expires_at OPERATOR(pg_catalog.<=) $2"
+		   " ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED",
+	.nargs = 2,
+	.argtypes = { INT8OID, TIMESTAMPTZOID },
 };
 
 /* The hold that is being confirmed, or 0. */

@@ -136,6 +136,7 @@ typedef struct BookingPlan
 	Oid			argtypes[BOOKING_PLAN_ARGS];
 	SPIPlanPtr	plan;			/* NULL until first used */
 	Oid			user_id_type;	/* for which it was made */
+	uint64		calls;
 } BookingPlan;
 
 extern uint64 booking_execute(BookingPlan *plan, Datum *values, bool read_only);

@@ -9,10 +9,11 @@
  * a table or the user changes.
  *
  * All of them look rows up by an index.  A table that was vacuumed while it was
- * empty would let the planner prefer to read all of it, and the session keep
- * that plan for as long as nobody analyzes the table, however much it grows.
- * So they have one plan for all arguments, and that is made with sequential
- * scans disabled.
+ * empty would let the planner read all of it, or take any index, and the
+ * session keep that plan until somebody analyzes the table, however much it
+ * grows.  So they have one plan for all arguments, which is made with
+ * sequential scans disabled, and made anew when the number of calls has
+ * doubled.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -101,6 +102,17 @@ analyze(BookingPlan *plan)
 	plan->user_id_type = user_id_type;
 }
 
+/* Has the number of calls doubled since the plan was made?  Then it is old. */
+static void
+let_plan_age(BookingPlan *plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan->plan));
+
+	plan->calls++;
+	if ((plan->calls & (plan->calls - 1)) == 0 && source->gplan != NULL)
+		source->gplan->is_valid = false;
+}
+
 /*
  * Makes sure that the statement has a plan, by an index; the caller is
  * connected.  What runs afterwards, the user's triggers too, is planned as the
@@ -113,6 +125,7 @@ prepare(BookingPlan *plan)
 	CachedPlan *cached;
 
 	analyze(plan);
+	let_plan_age(plan);
 	enable_seqscan = false;
 	PG_TRY();
 	{

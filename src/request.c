@@ -31,46 +31,40 @@
 
 /* The answer, and whether each argument is the same. */
 static BookingPlan find_plan = {
-	"SELECT ids, expires_at,"
-	" user_id OPERATOR(pg_catalog.=) $3, quantity OPERATOR(pg_catalog.=) $4,"
-	" is_hold OPERATOR(pg_catalog.=) $5, ttl IS NOT DISTINCT FROM $6"
-	" FROM booking.request"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1"
-	" AND idempotency_key OPERATOR(pg_catalog.=) $2",
-	6,
-	{ INT8OID, TEXTOID, BOOKING_USER_ID, INT4OID, BOOLOID, INTERVALOID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT ids, expires_at,"
+		   " user_id OPERATOR(pg_catalog.=) $3, quantity OPERATOR(pg_catalog.=) $4,"
+		   " is_hold OPERATOR(pg_catalog.=) $5, ttl IS NOT DISTINCT FROM $6"
+		   " FROM booking.request"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	.nargs = 6,
+	.argtypes = { INT8OID, TEXTOID, BOOKING_USER_ID, INT4OID, BOOLOID,
+				  INTERVALOID },
 };
 
 static BookingPlan insert_plan = {
-	"INSERT INTO booking.request"
-	" (event_id, idempotency_key, user_id, quantity, is_hold, ttl)"
-	" VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-	6,
-	{ INT8OID, TEXTOID, BOOKING_USER_ID, INT4OID, BOOLOID, INTERVALOID },
-	NULL,
-	InvalidOid
+	.sql = "INSERT INTO booking.request"
+		   " (event_id, idempotency_key, user_id, quantity, is_hold, ttl)"
+		   " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+	.nargs = 6,
+	.argtypes = { INT8OID, TEXTOID, BOOKING_USER_ID, INT4OID, BOOLOID,
+				  INTERVALOID },
 };
 
 static BookingPlan answer_plan = {
-	"UPDATE booking.request SET ids = $3, expires_at = $4"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1"
-	" AND idempotency_key OPERATOR(pg_catalog.=) $2",
-	4,
-	{ INT8OID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZOID },
-	NULL,
-	InvalidOid
+	.sql = "UPDATE booking.request SET ids = $3, expires_at = $4"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	.nargs = 4,
+	.argtypes = { INT8OID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZOID },
 };
 
 static BookingPlan withdraw_plan = {
-	"DELETE FROM booking.request"
-	" WHERE event_id OPERATOR(pg_catalog.=) $1"
-	" AND idempotency_key OPERATOR(pg_catalog.=) $2",
-	2,
-	{ INT8OID, TEXTOID },
-	NULL,
-	InvalidOid
+	.sql = "DELETE FROM booking.request"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	.nargs = 2,
+	.argtypes = { INT8OID, TEXTOID },
 };
 
 /*

@@ -43,63 +43,51 @@ typedef struct PlacesAhead
 static PlacesAhead *ahead = NULL;
 
 static BookingPlan insert_plan = {
-	"INSERT INTO booking.ticket (event_id, user_id, hold_id)"
-	" SELECT $1, $2, $4 FROM pg_catalog.generate_series(1, $3)"
-	" RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1"
-	" AND user_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NULL"
-	" AND hold_id IS NOT DISTINCT FROM $4",
-	4,
-	{ INT8OID, BOOKING_USER_ID, INT4OID, INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "INSERT INTO booking.ticket (event_id, user_id, hold_id)"
+		   " SELECT $1, $2, $4 FROM pg_catalog.generate_series(1, $3)"
+		   " RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1"
+		   " AND user_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NULL"
+		   " AND hold_id IS NOT DISTINCT FROM $4",
+	.nargs = 4,
+	.argtypes = { INT8OID, BOOKING_USER_ID, INT4OID, INT8OID },
 };
 
 static BookingPlan of_hold_plan = {
-	"SELECT ticket_id FROM booking.ticket"
-	" WHERE hold_id OPERATOR(pg_catalog.=) $1 ORDER BY ticket_id",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT ticket_id FROM booking.ticket"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) $1 ORDER BY ticket_id",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan lock_plan = {
-	"SELECT event_id, cancelled_at, redeemed_at FROM booking.ticket"
-	" WHERE ticket_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "SELECT event_id, cancelled_at, redeemed_at FROM booking.ticket"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan cancel_plan = {
-	"UPDATE booking.ticket SET cancelled_at = pg_catalog.clock_timestamp()"
-	" WHERE ticket_id OPERATOR(pg_catalog.=) $1"
-	" RETURNING event_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NOT NULL",
-	2,
-	{ INT8OID, INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "UPDATE booking.ticket SET cancelled_at = pg_catalog.clock_timestamp()"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING event_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NOT NULL",
+	.nargs = 2,
+	.argtypes = { INT8OID, INT8OID },
 };
 
 static BookingPlan redeem_plan = {
-	"UPDATE booking.ticket SET redeemed_at = pg_catalog.clock_timestamp()"
-	" WHERE ticket_id OPERATOR(pg_catalog.=) $1"
-	" RETURNING redeemed_at IS NOT NULL, redeemed_at",
-	1,
-	{ INT8OID },
-	NULL,
-	InvalidOid
+	.sql = "UPDATE booking.ticket SET redeemed_at = pg_catalog.clock_timestamp()"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING redeemed_at IS NOT NULL, redeemed_at",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static BookingPlan transfer_plan = {
-	"UPDATE booking.ticket SET user_id = $2"
-	" WHERE ticket_id OPERATOR(pg_catalog.=) $1"
-	" RETURNING user_id OPERATOR(pg_catalog.=) $2",
-	2,
-	{ INT8OID, BOOKING_USER_ID },
-	NULL,
-	InvalidOid
+	.sql = "UPDATE booking.ticket SET user_id = $2"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING user_id OPERATOR(pg_catalog.=) $2",
+	.nargs = 2,
+	.argtypes = { INT8OID, BOOKING_USER_ID },
 };
 
 /*
