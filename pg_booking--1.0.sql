@@ -513,6 +513,10 @@ BEGIN
         COMMENT ON TABLE booking.history IS
             'Who did what to which ticket or hold, and when. Append-only. action: booked, redeemed, cancelled, reinstated, transferred of a ticket; held, extended, confirmed, released, expired of a hold; changed, deleted, truncated of both.';
         COMMENT ON COLUMN booking.history.done_by IS 'The user of the session (session_user).';
+        -- who writes it is the owner of the tickets, whoever calls this
+        EXECUTE format('ALTER TABLE booking.history OWNER TO %s',
+                       (SELECT relowner::regrole FROM pg_class
+                        WHERE oid = 'booking.ticket'::regclass));
     END IF;
     FOREACH name IN ARRAY ARRAY['ticket', 'hold'] LOOP
         IF NOT EXISTS (SELECT FROM pg_trigger
@@ -563,7 +567,10 @@ BEGIN
     before := clock_timestamp() - older_than;
     DELETE FROM booking.request WHERE created_at < before;
     GET DIAGNOSTICS total = ROW_COUNT;
-    DELETE FROM booking.hold WHERE ended_at < before;
+    DELETE FROM booking.hold h
+    WHERE ended_at < before
+       OR (ended_at IS NOT NULL
+           AND NOT EXISTS (SELECT FROM booking.event e WHERE e.event_id = h.event_id));
     GET DIAGNOSTICS purged = ROW_COUNT;
     total := total + purged;
     -- who needs such a row makes it anew
@@ -575,7 +582,7 @@ END
 $$;
 
 COMMENT ON FUNCTION booking.purge(interval) IS
-'Forgets idempotency keys and ended holds that are older than that, and returns how many. A retry with a forgotten key books anew; a forgotten hold can''t be confirmed again. Raises 22004 for null, 22023 for a negative interval. Runs with the rights of the caller.';
+'Forgets idempotency keys and ended holds that are older than that, or of no event any more, and returns how many. A retry with a forgotten key books anew; a forgotten hold can''t be confirmed again. Raises 22004 for null, 22023 for a negative interval. Runs with the rights of the caller.';
 
 CREATE FUNCTION booking.verify(for_event_id bigint DEFAULT NULL)
 RETURNS TABLE (event_id bigint, problem text, expected bigint, found bigint)
@@ -613,7 +620,7 @@ BEGIN
         GROUP BY event_id
     ), h AS (
         SELECT event_id, sum(quantity) FILTER (WHERE ended_at IS NULL) AS held,
-               count(*) AS holds
+               count(*) FILTER (WHERE ended_at IS NULL) AS holds
         FROM booking.hold
         WHERE for_event_id IS NULL OR event_id = for_event_id
         GROUP BY event_id
@@ -670,9 +677,9 @@ BEGIN
     FROM t LEFT JOIN e USING (event_id)
     WHERE e.event_id IS NULL
   UNION ALL
-    SELECT event_id, 'the holds are of no event', 0::bigint, h.holds
+    SELECT event_id, 'live holds are of no event', 0::bigint, h.holds
     FROM h LEFT JOIN e USING (event_id)
-    WHERE e.event_id IS NULL
+    WHERE e.event_id IS NULL AND h.holds > 0
     ORDER BY 1, 2;
 END
 $$;
@@ -713,10 +720,12 @@ BEGIN
     END LOOP;
 
     -- nobody has a place of the event in flight now
-    SELECT count(*) INTO live FROM booking.ticket
-    WHERE event_id = wanted AND cancelled_at IS NULL;
-    SELECT coalesce(sum(quantity), 0) INTO held FROM booking.hold
-    WHERE event_id = wanted AND ended_at IS NULL;
+    -- nor between hold and ticket: one statement, so that both are of one snapshot
+    SELECT (SELECT count(*) FROM booking.ticket
+            WHERE event_id = wanted AND cancelled_at IS NULL),
+           (SELECT coalesce(sum(quantity), 0) FROM booking.hold
+            WHERE event_id = wanted AND ended_at IS NULL)
+    INTO live, held;
     IF live + held > places THEN
         RAISE SQLSTATE 'TK008' USING
             MESSAGE = format('event %s has more tickets and holds than places', wanted),

@@ -264,7 +264,7 @@ insert_by_sql(BookingCall *call, Batch *batch, Datum *user_ids, int count,
 	values[1] = PointerGetDatum(claim_user_array(call, user_ids, count));
 	booking_connect(call);
 	rows = booking_execute_ahead(&insert_plan, values, NULL, batch->event_id,
-								 count);
+								 NULL, count);
 	booking_check_rows("ticket", rows, count, 2);
 	get_typlenbyval(call->tables.user_id_type, &length, &by_value);
 	for (int i = 0; i < count; i++)

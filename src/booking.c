@@ -43,14 +43,10 @@ static TakeResult
 book(BookingCall *call, Request *request, Claim *claim)
 {
 	NewTickets	new = {request->event_id, request->user_id, 0};
-	bool		sold_out = false;
 	TakeResult	result;
 
-	if (request->key != NULL &&
-		request_begin(call, request, claim, &sold_out))
+	if (request->key != NULL && request_begin(call, request))
 		return TAKE_DONE;
-	if (sold_out)
-		return TAKE_SOLD_OUT;
 
 	result = booking_take(call, request->event_id, request->quantity, claim);
 	if (result == TAKE_DONE)

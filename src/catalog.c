@@ -567,13 +567,20 @@ open_tables(BookingCall *call, LOCKMODE lockmode)
 	call->inventory = table_open(call->tables.inventory, NoLock);
 }
 
+/* The security context of a call; it has no part in an outer call's. */
+int
+booking_context(const BookingCall *call)
+{
+	return (call->caller_context & ~SECURITY_NOFORCE_RLS) |
+		SECURITY_LOCAL_USERID_CHANGE;
+}
+
 /* Becomes the tables' owner; an error restores the user as any error does. */
 static void
 become_owner(BookingCall *call)
 {
 	GetUserIdAndSecContext(&call->caller, &call->caller_context);
-	SetUserIdAndSecContext(call->tables.owner,
-						   call->caller_context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(call->tables.owner, booking_context(call));
 	call->guc_level = 0;
 }
 

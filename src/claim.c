@@ -126,7 +126,7 @@ static bool
 lock_expired(BookingCall *call, void *arg)
 {
 	booking_connect_for_all_rows(call);
-	(void) booking_execute(&lock_expired_plan, (Datum *) arg, false);
+	(void) booking_execute_latest(&lock_expired_plan, (Datum *) arg, 0);
 	booking_finish(call);
 	return false;
 }

@@ -106,9 +106,6 @@ booking_error_refused(int64 event_id, int32 quantity, TakeResult refusal,
 		case TAKE_NOT_ON_SALE:
 			error_not_on_sale(event_id, &claim->rules);
 			break;
-		case TAKE_NO_EVENT:
-			booking_error_no_event(event_id);
-			break;
 		default:
 			elog(ERROR, "unexpected refusal %d", refusal);
 	}

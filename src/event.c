@@ -45,36 +45,21 @@ static BookingPlan has_live_hold_plan = {
 	.argtypes = { INT8OID },
 };
 
-/* What an event that is deleted leaves behind. */
-static BookingPlan forget_plan[] = {
-	{
-		.sql = "DELETE FROM booking.hold WHERE event_id OPERATOR(pg_catalog.=) $1",
-		.nargs = 1,
-		.argtypes = { INT8OID },
-	},
-	{
-		.sql = "DELETE FROM booking.request WHERE event_id OPERATOR(pg_catalog.=) $1",
-		.nargs = 1,
-		.argtypes = { INT8OID },
-	},
-	{
-		.sql = "DELETE FROM booking.user_limit WHERE event_id OPERATOR(pg_catalog.=) $1",
-		.nargs = 1,
-		.argtypes = { INT8OID },
-	}
+/*
+ * An event that has gone leaves no keys behind.  Its ended holds and the rows
+ * of its users stay until purge(): others may have them locked, and wait for a
+ * stripe that is locked by now.
+ */
+static BookingPlan forget_plan = {
+	.sql = "DELETE FROM booking.request WHERE event_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
-static BookingPlan forget_all_plan[] = {
-	{
-		.sql = "DELETE FROM booking.request",
-		.nargs = 0,
-		.argtypes = { InvalidOid },
-	},
-	{
-		.sql = "DELETE FROM booking.user_limit",
-		.nargs = 0,
-		.argtypes = { InvalidOid },
-	}
+static BookingPlan forget_all_plan = {
+	.sql = "DELETE FROM booking.request",
+	.nargs = 0,
+	.argtypes = { InvalidOid },
 };
 
 static BookingPlan hold_ttl_plan = {
@@ -192,25 +177,30 @@ booking_read_hold_ttl(BookingCall *call, int64 event_id, Interval *ttl,
 					  Interval *max_ttl)
 {
 	Datum		value = Int64GetDatum(event_id);
+	Datum		values[2];
 	bool		isnull[2];
 
 	booking_connect_for_all_rows(call);
 	if (booking_execute(&hold_ttl_plan, &value, false) == 0)
 		booking_error_no_event(event_id);
-	*ttl = *DatumGetIntervalP(booking_result(0, 1, &isnull[0]));
-	*max_ttl = *DatumGetIntervalP(booking_result(0, 2, &isnull[1]));
+	values[0] = booking_result(0, 1, &isnull[0]);
+	values[1] = booking_result(0, 2, &isnull[1]);
+	if (isnull[0] || isnull[1])
+		booking_error_shape("booking.event holds a null in hold_ttl or max_hold_ttl.",
+							"Give these columns their NOT NULL back.");
+	*ttl = *DatumGetIntervalP(values[0]);
+	*max_ttl = *DatumGetIntervalP(values[1]);
 	booking_finish(call);
 }
 
-/* Deletes what only means something while the event is there. */
+/* Forgets the keys of an event that has gone. */
 void
 booking_forget_event(BookingCall *call, int64 event_id)
 {
 	Datum		value = Int64GetDatum(event_id);
 
 	booking_connect_for_all_rows(call);
-	for (int i = 0; i < (int) lengthof(forget_plan); i++)
-		(void) booking_execute_latest(&forget_plan[i], &value, 0);
+	(void) booking_execute_latest(&forget_plan, &value, 0);
 	booking_finish(call);
 }
 
@@ -311,7 +301,6 @@ booking_forget_all_events(BookingCall *call)
 	reserve_give_back(call);
 	booking_connect_for_all_rows(call);
 	delete_all_stripes();
-	for (int i = 0; i < (int) lengthof(forget_all_plan); i++)
-		(void) booking_execute_latest(&forget_all_plan[i], NULL, 0);
+	(void) booking_execute_latest(&forget_all_plan, NULL, 0);
 	booking_finish(call);
 }

@@ -52,12 +52,15 @@ was_set(Relation rel, TupleTableSlot *old, TupleTableSlot *new,
 static bool
 user_changed(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
 {
-	bool		isnull;
-	Datum		before = trigger_row_value(rel, old, "user_id", &isnull);
-	Datum		after = trigger_row_value(rel, new, "user_id", &isnull);
+	bool		was_null;
+	bool		is_null;
+	Datum		before = trigger_row_value(rel, old, "user_id", &was_null);
+	Datum		after = trigger_row_value(rel, new, "user_id", &is_null);
 	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), "user_id");
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
 
+	if (was_null || is_null)
+		return was_null != is_null;
 	return !datum_image_eq(before, after, att->attbyval, att->attlen);
 }
 

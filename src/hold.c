@@ -128,6 +128,13 @@ read_hold(uint64 row, Oid user_id_type, MemoryContext context, Hold *hold)
 	bool		by_value;
 
 	get_typlenbyval(user_id_type, &length, &by_value);
+	for (int column = 1; column <= 6; column++)
+	{
+		(void) booking_result(row, column, &isnull);
+		if (isnull)
+			booking_error_shape("booking.hold holds a null where none may be.",
+								"Give its columns their NOT NULL back.");
+	}
 	hold->hold_id = DatumGetInt64(booking_result(row, 1, &isnull));
 	hold->event_id = DatumGetInt64(booking_result(row, 2, &isnull));
 	hold->user_id =
@@ -158,8 +165,8 @@ hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
 	values[2] = Int32GetDatum(quantity);
 	values[3] = TimestampTzGetDatum(expires_at);
 	booking_connect_for_all_rows(call);
-	rows =
-		booking_execute_ahead(&insert_plan, values, NULL, event_id, quantity);
+	rows = booking_execute_ahead(&insert_plan, values, NULL, event_id, &user_id,
+								 quantity);
 	booking_check_rows("hold", rows, 1, 1);
 	hold_id = DatumGetInt64(booking_result(0, 2, &isnull));
 	booking_finish(call);
@@ -212,8 +219,8 @@ end_rows(BookingCall *call, const Hold *hold, int count, int64 places)
 	uint64		rows;
 
 	booking_connect_for_all_rows(call);
-	rows =
-		booking_execute_ahead(&end_plan, &ids, NULL, hold->event_id, -places);
+	rows = booking_execute_ahead(&end_plan, &ids, NULL, hold->event_id, NULL,
+								 -places);
 	booking_check_rows("hold", rows, count, 1);
 	booking_finish(call);
 }
@@ -232,6 +239,8 @@ hold_end(BookingCall *call, const Hold *hold)
 void
 hold_confirm(BookingCall *call, const Hold *hold)
 {
+	int64		outer = being_confirmed;
+
 	being_confirmed = hold->hold_id;
 	PG_TRY();
 	{
@@ -239,7 +248,7 @@ hold_confirm(BookingCall *call, const Hold *hold)
 	}
 	PG_FINALLY();
 	{
-		being_confirmed = 0;
+		being_confirmed = outer;
 	}
 	PG_END_TRY();
 }

@@ -113,7 +113,6 @@ hold_tickets(FunctionCallInfo fcinfo, UserForm form)
 	Datum		hold_id;
 	Request		request = {.is_hold = true, .ids = &hold_id, .count = 1};
 	Claim		claim = {.in_window = true, .within_limit = true};
-	bool		sold_out = false;
 	Datum		values[2];
 	bool		isnull[2] = {false, false};
 
@@ -131,11 +130,8 @@ hold_tickets(FunctionCallInfo fcinfo, UserForm form)
 	claim.user_id = request.user_id;
 	if (request.key == NULL)
 		hold_places(&call, &request, &claim);
-	else if (!request_begin(&call, &request, &claim, &sold_out))
+	else if (!request_begin(&call, &request))
 	{
-		if (sold_out)
-			booking_error_refused(request.event_id, request.quantity,
-								  TAKE_SOLD_OUT, &claim);
 		hold_places(&call, &request, &claim);
 		request_answer(&call, &request);
 	}

@@ -621,35 +621,28 @@ booking_give_now(BookingCall *call, int64 event_id, int32 quantity)
 	return true;
 }
 
-/* Has this transaction written, and so locked, the remembered stripe? */
+/*
+ * May places that come back be put into reserve?  If this transaction has
+ * written, and so locked, the remembered stripe; and only where nothing has to
+ * be judged when they are taken again.
+ */
 static bool
-holds_stripe(int64 event_id)
+may_reserve(int64 event_id)
 {
 	Remembered *place = remembered_recall(event_id);
 
-	return place != NULL && TransactionIdIsCurrentTransactionId(place->xmin);
+	return place != NULL && TransactionIdIsCurrentTransactionId(place->xmin) &&
+		!stripe_has_rules(&place->rules);
 }
 
 /* The same, in a transaction that gives many back: when it commits. */
 bool
 booking_give(BookingCall *call, int64 event_id, int32 quantity)
 {
-	if (quantity > 0 && holds_stripe(event_id) &&
+	if (quantity > 0 && may_reserve(event_id) &&
 		reserve_keep(call, event_id, quantity))
 		return true;
 	return booking_give_now(call, event_id, quantity);
-}
-
-/*
- * Does this session know, without a look at the index, that fewer places are
- * left, *left of them?
- */
-bool
-booking_is_known_sold_out(BookingCall *call, int64 event_id, int32 quantity,
-						  int64 *left)
-{
-	return change_remembered(call, event_id, -(int64) quantity, STRIPE_LOOK,
-							 left) == STRIPE_SHORT;
 }
 
 /*
@@ -703,6 +696,17 @@ booking_take(BookingCall *call, int64 event_id, int32 quantity, Claim *claim)
 	if (result == TAKE_DONE && (waited || booking_split_always))
 		split(call, event_id);
 	return result;
+}
+
+/* Ends all expired holds of the event, and puts their places into stripe 0. */
+void
+booking_end_expired(BookingCall *call, int64 event_id)
+{
+	int64		found = hold_end_expired(call, event_id, PG_INT32_MAX, true);
+	SaleRules	rules;
+
+	if (found > 0 && !lock_first_stripe(call, event_id, found, &rules))
+		booking_error_no_inventory(event_id);
 }
 
 /*

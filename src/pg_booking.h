@@ -114,6 +114,7 @@ extern void booking_guard_search_path(BookingCall *call);
 extern void booking_begin_read(BookingCall *call);
 extern void booking_check_tables(void);
 extern void booking_end(BookingCall *call);
+extern int	booking_context(const BookingCall *call);
 extern bool booking_ticket_is_plain(const BookingCall *call);
 extern bool booking_is_our_table(Relation rel, Oid table);
 
@@ -204,6 +205,7 @@ typedef enum StripeMode
 	STRIPE_WAIT					/* change it, after a wait if need be */
 } StripeMode;
 
+extern bool stripe_has_rules(const SaleRules *rules);
 extern bool stripe_same_rules(const SaleRules *a, const SaleRules *b);
 extern void stripe_read_all(BookingCall *call, int64 event_id,
 							Snapshot snapshot, StripeSet *set);
@@ -247,13 +249,12 @@ typedef struct Claim
 
 extern TakeResult booking_take(BookingCall *call, int64 event_id,
 							   int32 quantity, Claim *claim);
-extern bool booking_is_known_sold_out(BookingCall *call, int64 event_id,
-									  int32 quantity, int64 *left);
 extern void booking_set_rules(BookingCall *call, int64 event_id,
 							  const SaleRules *rules);
 extern bool booking_give(BookingCall *call, int64 event_id, int32 quantity);
 extern bool booking_give_now(BookingCall *call, int64 event_id,
 							 int32 quantity);
+extern void booking_end_expired(BookingCall *call, int64 event_id);
 extern bool booking_nothing_left(BookingCall *call, int64 event_id);
 extern void booking_touch_stripe(BookingCall *call, int64 event_id);
 extern void booking_drop_stripes(BookingCall *call, int64 event_id);

@@ -63,8 +63,7 @@ booking_connect_for_all_rows(BookingCall *call)
 void
 booking_finish(BookingCall *call)
 {
-	SetUserIdAndSecContext(call->tables.owner,
-						   call->caller_context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(call->tables.owner, booking_context(call));
 	SPI_finish();
 }
 

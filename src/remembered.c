@@ -11,8 +11,10 @@
  * It also makes the refusals cheap.  When stripe 0 was the only one of its
  * event, with too few places, and no hold had expired, then that stays so for
  * as long as that version (its TID and who wrote it) is the newest: whatever
- * brings a place into the inventory, or takes one out for a hold, would write
- * it.  And no hold expires before the first of those that were live then does.
+ * another transaction does to bring a place into the inventory, or to take one
+ * out for a hold, writes it.  And no hold expires before the first of those
+ * that were live then does.  (Our own transaction may do without writing it, by
+ * its reserve, and may be rolled back; so what it has done is asked for.)
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -29,10 +31,10 @@
 static Remembered remembered[REMEMBERED_EVENTS];
 
 /*
- * Has this transaction deleted a stripe?  Then what it sees as the only one may
- * not be so any more after a roll-back, or to others.
+ * Has this transaction deleted a stripe, or changed a hold?  Then what it sees
+ * may not be so any more after a roll-back, or to others.
  */
-static bool stripe_was_deleted = false;
+static bool seen_by_us_only = false;
 
 /* The place for what is remembered of the event, whosever it is now. */
 static Remembered *
@@ -66,7 +68,7 @@ remembered_note_all(int64 event_id, const Stripe *stripe, TimestampTz until)
 	place->seen_in = stripe->seen_in;
 	place->xmin = stripe->xmin;
 	place->rules = stripe->rules;
-	place->all_until = stripe_was_deleted ? DT_NOBEGIN : until;
+	place->all_until = seen_by_us_only ? DT_NOBEGIN : until;
 }
 
 /* Remembers a stripe of the event; an invalid TID forgets it. */
@@ -80,7 +82,18 @@ remembered_note(int64 event_id, const Stripe *stripe)
 void
 remembered_stripe_deleted(void)
 {
-	stripe_was_deleted = true;
+	seen_by_us_only = true;
+}
+
+/* This transaction has changed a hold of the event. */
+void
+remembered_hold_changed(int64 event_id)
+{
+	Remembered *place = remembered_recall(event_id);
+
+	if (place != NULL)
+		place->all_until = DT_NOBEGIN;
+	seen_by_us_only = true;
 }
 
 /* Forgets all stripes: the inventory may have been rewritten. */
@@ -96,7 +109,7 @@ at_transaction_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
 		event == XACT_EVENT_PREPARE)
-		stripe_was_deleted = false;
+		seen_by_us_only = false;
 }
 
 /* Registers the callback; once a session. */

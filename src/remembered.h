@@ -33,6 +33,7 @@ extern void remembered_note(int64 event_id, const Stripe *stripe);
 extern void remembered_note_all(int64 event_id, const Stripe *stripe,
 								TimestampTz until);
 extern void remembered_stripe_deleted(void);
+extern void remembered_hold_changed(int64 event_id);
 extern void remembered_forget_all(void);
 
 #endif							/* BOOKING_REMEMBERED_H */

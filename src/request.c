@@ -8,10 +8,7 @@
  * at once the second waits at the primary key for the first: if that commits,
  * the second finds its answer; if it rolls back, the second's row goes in.
  *
- * Refusals leave no row, so that a retry may succeed.  Where this session knows
- * the event to be sold out it does not even try to insert one: a first request
- * that is under way has taken places which the committed state still shows, so
- * that the event is not known to be sold out then.
+ * Refusals leave no row, so that a retry may succeed.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -141,6 +138,9 @@ find_answer(Request *request, Datum *values, const char *nulls,
 					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &request->ids, NULL,
 					  &request->count);
 	MemoryContextSwitchTo(old);
+	if (request->count != (request->is_hold ? 1 : request->quantity))
+		booking_error_shape("booking.request holds an answer that pg_booking did not write.",
+							"Delete that row.");
 	request->expires_at = DatumGetTimestampTz(booking_result(0, 2, &isnull));
 	return true;
 }
@@ -148,15 +148,13 @@ find_answer(Request *request, Datum *values, const char *nulls,
 /*
  * Begins a request that has a key.  True: it was answered before, and its
  * answer is in it; the caller does nothing more.  False: the caller does what
- * was asked, and ends with request_answer() or request_withdraw(); or
- * *sold_out: there is nothing left to be had, and nothing was written.
+ * was asked, and ends with request_answer() or request_withdraw().
  *
  * Locks the key, waiting for who has it.  TK006 where it was used with other
  * arguments; 40001 as the isolation level demands.
  */
 bool
-request_begin(BookingCall *call, Request *request, Claim *claim,
-			  bool *sold_out)
+request_begin(BookingCall *call, Request *request)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Datum		values[6];
@@ -164,18 +162,9 @@ request_begin(BookingCall *call, Request *request, Claim *claim,
 	bool		answered;
 
 	request_values(request, values, nulls);
-	*sold_out = false;
 	booking_connect_for_all_rows(call);
 	answered = find_answer(request, values, nulls, context);
-	if (!answered &&
-		booking_is_known_sold_out(call, request->event_id, request->quantity,
-								  &claim->left))
-	{
-		/* it may have been answered before it was sold out */
-		answered = find_answer(request, values, nulls, context);
-		*sold_out = !answered;
-	}
-	while (!answered && !*sold_out &&
+	while (!answered &&
 		   booking_execute_nulls(&insert_plan, values, nulls) == 0)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -28,8 +28,7 @@ typedef struct Request
 } Request;
 
 extern text *request_key_argument(FunctionCallInfo fcinfo, int argno);
-extern bool request_begin(BookingCall *call, Request *request, Claim *claim,
-						  bool *sold_out);
+extern bool request_begin(BookingCall *call, Request *request);
 extern void request_answer(BookingCall *call, const Request *request);
 extern void request_withdraw(BookingCall *call, const Request *request);
 

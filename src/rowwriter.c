@@ -36,12 +36,16 @@ static RowWriter kept;
 static Oid kept_table = InvalidOid;
 static bool kept_is_valid = false;
 
+/* Counts the messages about relations. */
+static uint64 messages = 0;
+
 /* Notes that what is kept is no longer true when a message says so. */
 static void
 forget_kept(Datum arg, Oid relid)
 {
 	ResultRelInfo *result_rel = kept.result_rel;
 
+	messages++;
 	if (!kept_is_valid)
 		return;
 	if (!OidIsValid(relid) || relid == kept_table)
@@ -162,8 +166,12 @@ row_writer_open(RowWriter *writer, Relation rel, bool may_keep)
 		reopen_kept(writer, rel);
 	else
 	{
+		uint64		before = messages;
+
 		make_writer(writer, rel);
-		if (may_keep && can_be_kept(writer->result_rel))
+
+		/* what a message says that comes meanwhile would be missed */
+		if (may_keep && before == messages && can_be_kept(writer->result_rel))
 			keep(writer, rel);
 	}
 	writer->rel = rel;

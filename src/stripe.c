@@ -213,6 +213,15 @@ rules_to_values(const SaleRules *rules, Datum *values, bool *isnull)
 	isnull[2] = rules->max_per_user == 0;
 }
 
+/* Are there any conditions? */
+bool
+stripe_has_rules(const SaleRules *rules)
+{
+	return rules->max_per_user != 0 ||
+		!TIMESTAMP_IS_NOBEGIN(rules->sales_start) ||
+		!TIMESTAMP_IS_NOEND(rules->sales_end);
+}
+
 /* Are the conditions the same? */
 bool
 stripe_same_rules(const SaleRules *a, const SaleRules *b)
@@ -397,9 +406,7 @@ stripe_set_rules(BookingCall *call, int64 event_id, Stripe *stripe,
 static int32
 places_ahead(const PinnedRow *row, int32 wish, int64 available)
 {
-	if (row->rules.max_per_user != 0 ||
-		!TIMESTAMP_IS_NOBEGIN(row->rules.sales_start) ||
-		!TIMESTAMP_IS_NOEND(row->rules.sales_end))
+	if (stripe_has_rules(&row->rules))
 		return 0;
 	return (int32) Max(Min(wish, available - 1), 0);
 }

@@ -26,6 +26,8 @@
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -35,6 +37,7 @@
 typedef struct PlacesAhead
 {
 	int64		event_id;
+	const Datum *user_id;		/* for whom, or NULL: for several */
 	int64		places;
 	int			nest_level;
 	struct PlacesAhead *outer;
@@ -90,16 +93,32 @@ static BookingPlan transfer_plan = {
 	.argtypes = { INT8OID, BOOKING_USER_ID },
 };
 
+/* Were places taken ahead for that user? */
+static bool
+is_ahead_for(const BookingCall *call, const Datum *user_id)
+{
+	int16		length;
+	bool		by_value;
+
+	if (ahead->user_id == NULL || user_id == NULL)
+		return true;
+	get_typlenbyval(call->tables.user_id_type, &length, &by_value);
+	return datum_image_eq(*ahead->user_id, *user_id, by_value, length);
+}
+
 /*
- * Our trigger is about to take places of the event (give, if negative): how
- * many remain to be taken or given after those that a function took ahead?
+ * Our trigger is about to take places of the event for a user (give, if
+ * negative): how many remain to be taken or given after those that a function
+ * took ahead?
  */
 int64
-booking_settle_ahead(int64 event_id, int64 places)
+booking_settle_ahead(const BookingCall *call, int64 event_id,
+					 const Datum *user_id, int64 places)
 {
 	if (ahead == NULL || ahead->event_id != event_id ||
 		ahead->nest_level != GetCurrentTransactionNestLevel() ||
-		(places > 0) != (ahead->places > 0) || ahead->places == 0)
+		(places > 0) != (ahead->places > 0) || ahead->places == 0 ||
+		!is_ahead_for(call, user_id))
 		return places;
 
 	/* the trigger works row by row, so it never asks for more than is ahead */
@@ -109,14 +128,15 @@ booking_settle_ahead(int64 event_id, int64 places)
 
 /*
  * Runs a statement that changes rows for which places are ahead: taken, or
- * given if negative.  nulls as for booking_execute_nulls(), or NULL.
+ * given if negative, for a user (NULL: several).  nulls as for
+ * booking_execute_nulls(), or NULL.
  */
 uint64
 booking_execute_ahead(BookingPlan *plan, Datum *values, const char *nulls,
-					  int64 event_id, int64 places)
+					  int64 event_id, const Datum *user_id, int64 places)
 {
-	PlacesAhead mine = { event_id, places, GetCurrentTransactionNestLevel(),
-						 ahead };
+	PlacesAhead mine = { event_id, user_id, places,
+						 GetCurrentTransactionNestLevel(), ahead };
 	uint64		rows = 0;
 
 	ahead = &mine;
@@ -169,7 +189,7 @@ insert_by_sql(BookingCall *call, const NewTickets *new, int32 quantity,
 	booking_connect(call);
 	rows = booking_execute_ahead(&insert_plan, values,
 								 new->hold_id == 0 ? "   n" : NULL,
-								 new->event_id, quantity);
+								 new->event_id, &new->user_id, quantity);
 	booking_check_rows("ticket", rows, quantity, 2);
 	for (uint64 i = 0; i < rows; i++)
 	{
@@ -253,7 +273,10 @@ booking_insert_tickets(BookingCall *call, const NewTickets *new,
 		insert_by_sql(call, new, quantity, ticket_ids);
 }
 
-/* The ids of a hold's tickets, cancelled ones too; their number in *count. */
+/*
+ * The ids of a hold's tickets, cancelled ones too; their number in *count.  All
+ * that are there now, for a hold must not be confirmed twice.
+ */
 Datum *
 booking_tickets_of_hold(BookingCall *call, int64 hold_id, int *count)
 {
@@ -262,8 +285,8 @@ booking_tickets_of_hold(BookingCall *call, int64 hold_id, int *count)
 	Datum	   *ticket_ids;
 	bool		isnull;
 
-	booking_connect(call);
-	*count = (int) booking_execute(&of_hold_plan, &value, false);
+	booking_connect_for_all_rows(call);
+	*count = (int) booking_execute_latest(&of_hold_plan, &value, 0);
 	ticket_ids = MemoryContextAllocHuge(context,
 										Max(*count, 1) * sizeof(Datum));
 	for (int i = 0; i < *count; i++)
@@ -308,7 +331,7 @@ booking_cancel_row(int64 event_id, int64 ticket_id)
 	values[1] = Int64GetDatum(event_id);
 	booking_check_rows("ticket",
 					   booking_execute_ahead(&cancel_plan, values, NULL,
-											 event_id, -1),
+											 event_id, NULL, -1),
 					   1, 1);
 }
 

@@ -42,10 +42,11 @@ extern bool booking_lock_ticket(int64 ticket_id, TicketState *state);
 extern void booking_cancel_row(int64 event_id, int64 ticket_id);
 extern TimestampTz booking_redeem_row(int64 ticket_id);
 extern void booking_transfer_row(int64 ticket_id, Datum user_id);
-extern int64 booking_settle_ahead(int64 event_id, int64 places);
+extern int64 booking_settle_ahead(const BookingCall *call, int64 event_id,
+								  const Datum *user_id, int64 places);
 extern uint64 booking_execute_ahead(BookingPlan *plan, Datum *values,
 									const char *nulls, int64 event_id,
-									int64 places);
+									const Datum *user_id, int64 places);
 extern void booking_check_rows(const char *table, uint64 rows,
 							   uint64 expected, int column);
 

@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "event.h"
+#include "remembered.h"
 #include "ticket.h"
 #include "trigger.h"
 
@@ -171,7 +172,8 @@ places_added(BookingCall *call, const PlacesRow *row, int32 places)
 		if (!booking_give(call, row->event_id, 0))
 			booking_raise_no_stripes(call, row->event_id);
 	}
-	else if (booking_settle_ahead(row->event_id, places) > 0)
+	else if (booking_settle_ahead(call, row->event_id, &row->user_id,
+								  places) > 0)
 		booking_take_or_raise(call, row->event_id, places, &claim);
 }
 
@@ -183,7 +185,8 @@ places_added(BookingCall *call, const PlacesRow *row, int32 places)
 static void
 places_removed(BookingCall *call, const PlacesRow *row, int32 places)
 {
-	if (places > 0 && booking_settle_ahead(row->event_id, -places) < 0 &&
+	if (places > 0 &&
+		booking_settle_ahead(call, row->event_id, NULL, -places) < 0 &&
 		!booking_give(call, row->event_id, places) &&
 		booking_event_exists(call, row->event_id))
 		booking_error_no_inventory(row->event_id);
@@ -270,6 +273,14 @@ places_changed(BookingCall *call, PlacesRow old, PlacesRow new)
 	}
 }
 
+/* What was remembered of an event may not be so with this change of a hold. */
+static void
+note_hold(const PlacesRow *row)
+{
+	if (row->hold_id != 0)
+		remembered_hold_changed(row->event_id);
+}
+
 /* What the triggers of the ticket and the hold table do. */
 static void
 serve_places(BookingCall *call, TriggerData *data,
@@ -284,10 +295,16 @@ serve_places(BookingCall *call, TriggerData *data,
 		return;
 	}
 	row = read_row(rel, data->tg_trigslot);
+	note_hold(&row);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 		places_added(call, &row, row.places);
 	else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
-		places_changed(call, row, read_row(rel, data->tg_newslot));
+	{
+		PlacesRow	new = read_row(rel, data->tg_newslot);
+
+		note_hold(&new);
+		places_changed(call, row, new);
+	}
 	else
 		places_removed(call, &row, row.places);
 }
@@ -322,9 +339,11 @@ booking_hold_changed(PG_FUNCTION_ARGS)
 static void
 refuse_if_in_use(BookingCall *call, int64 event_id)
 {
+	/* in this order, for a place goes from a hold to a ticket, never back */
+	bool		holds = booking_event_has_holds(call, event_id);
 	bool		tickets = booking_event_has_tickets(call, event_id);
 
-	if (tickets || booking_event_has_holds(call, event_id))
+	if (tickets || holds)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("event " INT64_FORMAT " still has %s", event_id,
@@ -441,7 +460,9 @@ event_updated(BookingCall *call, TriggerData *data)
 		stripe_insert(call, new_id, 0, new_capacity, &new_rules);
 		return;
 	}
-	/* this locks all stripes, and stripe 0 first */
+	/* in the lock order: holds, stripe 0, all stripes */
+	if (new_capacity < old_capacity)
+		booking_end_expired(call, new_id);
 	if (!stripe_same_rules(&old_rules, &new_rules))
 		booking_set_rules(call, new_id, &new_rules);
 	capacity_changed(call, new_id, new_capacity,
