@@ -198,5 +198,53 @@ FROM booking.sales WHERE event_id > 2 ORDER BY event_id;
 -- it says what availability() says
 SELECT s.event_id, s.available = a.available AND s.held = a.held AND s.booked = a.booked AS same
 FROM booking.sales s, booking.availability(s.event_id) a ORDER BY s.event_id;
+SELECT * FROM booking.verify();
+
+-- ---- made by a superuser on another's tables, it is theirs ----
+
+CREATE ROLE regress_booking_owner;
+DROP TABLE booking.history;
+CALL give_tables('regress_booking_owner');
+GRANT USAGE ON SCHEMA booking TO regress_booking_owner;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA booking TO regress_booking_owner;
+SELECT booking.keep_history();
+SELECT relname, relkind, pg_get_userbyid(relowner) AS owner
+FROM pg_class
+WHERE relnamespace = 'booking'::regnamespace AND relname IN ('history', 'history_history_id_seq', 'ticket')
+ORDER BY relname;
+SET SESSION AUTHORIZATION regress_booking_owner;
+SELECT booking.book_ticket(1, 90) > 0 AS booked;
+SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(1, 91);
+SELECT done_by, row_of, action, user_id FROM booking.history ORDER BY history_id;
+SELECT code FROM outcome('DELETE FROM booking.history');
+RESET SESSION AUTHORIZATION;
+SELECT * FROM booking.verify();
+CALL give_tables(current_user);
+DROP OWNED BY regress_booking_owner;
+DROP ROLE regress_booking_owner;
+
+-- ---- a user id that becomes null where it may not: 23502 ----
+
+SET client_min_messages = warning;
+DROP SCHEMA booking CASCADE;
+RESET client_min_messages;
+CREATE EXTENSION pg_booking;
+SELECT booking.create_tables('uuid');
+SELECT booking.keep_history();
+INSERT INTO booking.event (event_id, capacity) VALUES (1, 10);
+SELECT booking.book_ticket(1, '9f4b2a10-0000-4000-8000-000000000001') > 0 AS booked;
+SELECT count(hold_id) FROM booking.hold_tickets(1, '9f4b2a10-0000-4000-8000-000000000001');
+ALTER TABLE booking.ticket ALTER user_id DROP NOT NULL;
+ALTER TABLE booking.hold ALTER user_id DROP NOT NULL;
+SELECT statement, o.code
+FROM (VALUES (1, 'UPDATE booking.ticket SET user_id = NULL'),
+             (2, 'UPDATE booking.hold SET user_id = NULL'),
+             (3, 'INSERT INTO booking.ticket (event_id) VALUES (1)')) AS t (n, statement),
+  outcome(statement) o
+ORDER BY n;
+ALTER TABLE booking.ticket ALTER user_id SET NOT NULL;
+ALTER TABLE booking.hold ALTER user_id SET NOT NULL;
+SELECT booking.book_ticket(1, '9f4b2a10-0000-4000-8000-000000000001') > 0 AS booked;
+SELECT row_of, action, user_id FROM booking.history ORDER BY history_id;
 SELECT * FROM damage();
 SELECT * FROM booking.verify();

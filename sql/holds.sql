@@ -581,6 +581,45 @@ SELECT count(*) FILTER (WHERE ended_at IS NULL) AS live, count(*) FILTER (WHERE 
 FROM booking.hold;
 SELECT * FROM held_places();
 
+-- ---- what a session remembers of "sold out" ends with a roll-back ----
+
+INSERT INTO booking.event (event_id, capacity) VALUES (60, 1), (61, 12);
+SELECT hold_id AS hold FROM booking.hold_tickets(60, 1, 1, '300 ms') \gset
+BEGIN;
+SELECT cardinality(booking.confirm_hold(:hold)) AS tickets;
+SELECT status FROM booking.try_book_ticket(60, 2);
+ROLLBACK;
+SELECT pg_sleep(0.35);
+SELECT status FROM booking.try_book_ticket(60, 2);
+SELECT * FROM booking.availability(60);
+-- and where places came back after it was told
+SELECT count(booking.book_ticket(61, u)) FROM generate_series(1, 12) u;
+BEGIN;
+SELECT count(booking.cancel_ticket(ticket_id)) FROM booking.ticket
+WHERE event_id = 61 AND user_id <= 9;
+SELECT count(booking.book_ticket(61, u)) FROM generate_series(21, 29) u;
+SELECT status FROM booking.try_book_ticket(61, 30);
+SELECT booking.cancel_ticket(ticket_id) FROM booking.ticket WHERE event_id = 61 AND user_id = 29;
+SELECT count(hold_id) FROM booking.hold_tickets(61, 30, 1, '50 ms');
+COMMIT;
+SELECT pg_sleep(0.1);
+SELECT status FROM booking.try_book_ticket(61, 31);
+SELECT * FROM booking.availability(61);
+SELECT * FROM booking.verify();
+
+-- ---- an event that has lost its hold_ttl: 55000 ----
+
+BEGIN;
+ALTER TABLE booking.event ALTER hold_ttl DROP NOT NULL;
+UPDATE booking.event SET hold_ttl = NULL WHERE event_id = 1;
+SELECT statement, o.code, o.message
+FROM (VALUES (1, 'SELECT booking.hold_tickets(1, 1)'),
+             (2, 'SELECT booking.hold_tickets(1, 1, 1, ''1 minute'')')) AS t (n, statement),
+  outcome(statement) o
+ORDER BY n;
+ROLLBACK;
+SELECT count(hold_id) FROM booking.hold_tickets(1, 1);
+
 DROP PROCEDURE let_expire;
 DROP FUNCTION held_places;
 SELECT * FROM damage();

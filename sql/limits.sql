@@ -259,6 +259,31 @@ DROP TRIGGER companion ON booking.ticket;
 DROP FUNCTION companion;
 SELECT * FROM booking.verify();
 
+-- and one that books for another user, who is full, is refused with all it was in
+CREATE FUNCTION companion() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.user_id = 31 THEN
+    INSERT INTO booking.ticket (event_id, user_id) VALUES (NEW.event_id, 32);
+  END IF;
+  RETURN NEW;
+END
+$$;
+CREATE TRIGGER companion BEFORE INSERT ON booking.ticket
+  FOR EACH ROW EXECUTE FUNCTION companion();
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 32);
+SELECT n, s, o.code, owned(1, 31), owned(1, 32)
+FROM (VALUES (1, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 31)'),
+             (2, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 31)'),
+             (3, 'SELECT booking.book_ticket(1, 31)'),
+             (4, 'SELECT booking.book_tickets(1, 31, 1)'),
+             (5, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 33), (1, 31)')) AS t (n, s),
+  outcome(s) o
+ORDER BY n;
+SELECT owned(1, 31), owned(1, 32), owned(1, 33);
+DROP TRIGGER companion ON booking.ticket;
+DROP FUNCTION companion;
+SELECT * FROM booking.verify();
+
 -- ---- the sales window ----
 
 SET datestyle = 'ISO';
@@ -411,6 +436,37 @@ SELECT problem FROM booking.verify(18);
 SELECT booking.rebuild_inventory(18);
 SELECT * FROM booking.verify();
 SELECT n, status FROM generate_series(1, 6) n, booking.try_book_ticket(18, 1 + 0 * n) ORDER BY n;
+
+-- ---- places that come back in a transaction are sold by the rules as well ----
+
+INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (21, 20, 2), (22, 20, NULL);
+BEGIN;
+SELECT count(booking.book_ticket(21, u)) FROM generate_series(1, 20) u;
+SELECT count(booking.cancel_ticket(ticket_id)) FROM booking.ticket
+WHERE event_id = 21 AND user_id > 5;
+SELECT booking.book_ticket(21, 7) > 0 AS booked;
+SELECT booking.book_ticket(21, 7) > 0 AS booked;
+SAVEPOINT a;
+SELECT booking.book_ticket(21, 7);
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK TO a;
+SELECT n, status FROM generate_series(1, 3) n, booking.try_book_ticket(21, 8 + 0 * n) ORDER BY n;
+COMMIT;
+SELECT status FROM booking.try_book_ticket(21, 7);
+SELECT u, owned(21, u) FROM generate_series(5, 9) u;
+SELECT * FROM booking.availability(21);
+SELECT count(booking.book_ticket(22, u)) FROM generate_series(1, 20) u;
+UPDATE booking.event SET sales_end = '2000-01-01' WHERE event_id = 22;
+BEGIN;
+SELECT count(booking.cancel_ticket(ticket_id)) FROM booking.ticket
+WHERE event_id = 22 AND user_id > 5;
+SELECT status FROM booking.try_book_ticket(22, 30);
+SELECT code FROM outcome('SELECT booking.book_tickets(22, 30, 2)');
+SELECT code FROM outcome('SELECT booking.hold_tickets(22, 30)');
+SELECT code FROM outcome('INSERT INTO booking.ticket (event_id, user_id) VALUES (22, 30)');
+COMMIT;
+SELECT * FROM booking.availability(22);
+SELECT * FROM booking.verify();
 
 DROP PROCEDURE sell;
 DROP FUNCTION owned;
