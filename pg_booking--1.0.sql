@@ -466,6 +466,15 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- a history that lost its triggers with the extension goes on; one that was
+    -- stopped still has the trigger that keeps it append-only, and stays as it is
+    IF to_regclass('booking.history') IS NOT NULL
+       AND NOT EXISTS (SELECT FROM pg_trigger
+                       WHERE tgrelid = to_regclass('booking.history')
+                         AND tgfoid = 'booking.refuse_history_change()'::regprocedure) THEN
+        PERFORM booking.keep_history();
+    END IF;
+
     -- the tables may have been written meanwhile
     IF was_incomplete THEN
         SELECT count(*) INTO problems FROM booking.verify();

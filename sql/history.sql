@@ -248,3 +248,18 @@ SELECT booking.book_ticket(1, '9f4b2a10-0000-4000-8000-000000000001') > 0 AS boo
 SELECT row_of, action, user_id FROM booking.history ORDER BY history_id;
 SELECT * FROM damage();
 SELECT * FROM booking.verify();
+
+-- ---- a history that lost its triggers with the extension goes on ----
+
+SET client_min_messages = warning;
+DROP EXTENSION pg_booking CASCADE;
+CREATE EXTENSION pg_booking;
+SELECT booking.create_tables();
+RESET client_min_messages;
+SELECT tgrelid::regclass AS on_table, tgname FROM pg_trigger
+WHERE tgname LIKE 'booking_history%' ORDER BY 1, 2;
+SELECT code FROM outcome('DELETE FROM booking.history');
+-- one that was stopped stays as it is
+DROP TRIGGER booking_history ON booking.ticket;
+SELECT booking.create_tables();
+SELECT count(*) FROM pg_trigger WHERE tgname = 'booking_history';
