@@ -107,6 +107,13 @@ changes('the table of holds renamed', 'ALTER TABLE booking.hold RENAME TO basket
 changes('history is kept', 'SELECT booking.keep_history()',
 	'DROP TRIGGER booking_history ON booking.ticket; DROP TRIGGER booking_history ON booking.hold', 'sql');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM booking.history'), '2', 'history is kept: of each');
+
+# A history that is there would be taken up again when the extension has gone and come.
+$node->safe_psql('postgres', <<~'SQL');
+	DROP TRIGGER booking_history_truncated ON booking.ticket;
+	DROP TRIGGER booking_history_truncated ON booking.hold;
+	DROP TABLE booking.history;
+	SQL
 changes('an index', 'CREATE INDEX i ON booking.ticket ((user_id % 10)) WHERE seat IS NULL',
 	"SELECT bt_index_check('booking.i', true); DROP INDEX booking.i", 'direct');
 changes('a unique index', 'CREATE UNIQUE INDEX i ON booking.ticket (user_id, booked_at)',
