@@ -19,6 +19,7 @@ OBJS = \
 	src/pg_booking.o \
 	src/catalog.o \
 	src/plan.o \
+	src/user.o \
 	src/rowwriter.o \
 	src/stripe.o \
 	src/remembered.o \

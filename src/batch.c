@@ -24,8 +24,6 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -34,6 +32,7 @@
 #include "result.h"
 #include "subtransaction.h"
 #include "ticket.h"
+#include "user.h"
 
 PG_FUNCTION_INFO_V1(booking_book_batch);
 PG_FUNCTION_INFO_V1(booking_book_batch_text);
@@ -101,51 +100,11 @@ static BookingPlan insert_plan = {
 	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
 };
 
-/*
- * Reads the argument user_ids in either form; 22004 where one of them is null,
- * 22P02 where one is no user's id.
- */
-static void
-read_users(BookingCall *call, FunctionCallInfo fcinfo, UserForm form,
-		   Batch *batch)
-{
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
-	bool		as_they_are;
-	Oid			input;
-	Oid			io_param;
-
-	if (array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"user_ids\" must not contain nulls")));
-	if (form == USER_TEXT)
-		deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
-						  &batch->user_ids, NULL, &batch->count);
-	else
-		deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-						  TYPALIGN_DOUBLE, &batch->user_ids, NULL,
-						  &batch->count);
-	as_they_are = call->tables.user_id_type ==
-		(form == USER_TEXT ? TEXTOID : INT8OID);
-	getTypeInputInfo(call->tables.user_id_type, &input, &io_param);
-	for (int i = 0; i < batch->count && !as_they_are; i++)
-	{
-		char	   *written = form == USER_TEXT ?
-			TextDatumGetCString(batch->user_ids[i]) :
-			psprintf(INT64_FORMAT, DatumGetInt64(batch->user_ids[i]));
-
-		CHECK_FOR_INTERRUPTS();
-		batch->user_ids[i] =
-			OidInputFunctionCall(input, written, io_param, -1);
-		pfree(written);
-	}
-}
-
 /* Locks all users at the event, and marks those who would be over its limit. */
 static int32
 refuse_over_limit(BookingCall *call, Batch *batch)
 {
-	ArrayType  *users = claim_user_array(call, batch->user_ids, batch->count);
+	ArrayType  *users = user_id_array(call, batch->user_ids, batch->count);
 	TimestampTz now;
 	Datum		values[3];
 	uint64		rows;
@@ -257,22 +216,19 @@ insert_by_sql(BookingCall *call, Batch *batch, Datum *user_ids, int count,
 {
 	Datum		values[2];
 	uint64		rows;
-	int16		length;
-	bool		by_value;
 
 	values[0] = Int64GetDatum(batch->event_id);
-	values[1] = PointerGetDatum(claim_user_array(call, user_ids, count));
+	values[1] = PointerGetDatum(user_id_array(call, user_ids, count));
 	booking_connect(call);
 	rows = booking_execute_ahead(&insert_plan, values, NULL, batch->event_id,
 								 NULL, count);
 	booking_check_rows("ticket", rows, count, 2);
-	get_typlenbyval(call->tables.user_id_type, &length, &by_value);
 	for (int i = 0; i < count; i++)
 	{
 		bool		isnull;
 		Datum		user_id = booking_result(i, 3, &isnull);
 
-		if (isnull || !datum_image_eq(user_id, user_ids[i], by_value, length))
+		if (isnull || !user_id_equal(call, user_id, user_ids[i]))
 			booking_error_row_changed("ticket");
 		ticket_ids[i] = booking_result(i, 1, &isnull);
 	}
@@ -392,7 +348,7 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 	LockRelationOid(call.tables.hold, AccessShareLock);
 	if (!booking_event_exists(&call, batch.event_id))
 		booking_error_no_event(batch.event_id);
-	read_users(&call, fcinfo, form, &batch);
+	batch.user_ids = user_ids_argument(&call, fcinfo, 1, form, &batch.count);
 	batch.status = palloc_extended(Max(batch.count, 1) * sizeof(char *),
 								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	batch.ticket_ids = palloc_extended(Max(batch.count, 1) * sizeof(Datum),

@@ -22,6 +22,7 @@
 #include "request.h"
 #include "result.h"
 #include "ticket.h"
+#include "user.h"
 
 PG_FUNCTION_INFO_V1(booking_book_ticket);
 PG_FUNCTION_INFO_V1(booking_book_ticket_text);

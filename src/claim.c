@@ -25,10 +25,10 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "subtransaction.h"
+#include "user.h"
 
 static BookingPlan lock_user_plan = {
 	.sql = "SELECT 1 FROM booking.user_limit"
@@ -148,19 +148,6 @@ claim_wait_for_expired(BookingCall *call, int64 event_id, ArrayType *user_ids,
 	(void) booking_run_subtransaction(call, lock_expired, values);
 }
 
-/* An array of users' ids. */
-ArrayType *
-claim_user_array(const BookingCall *call, Datum *user_ids, int count)
-{
-	int16		length;
-	bool		by_value;
-	char		align;
-
-	get_typlenbyvalalign(call->tables.user_id_type, &length, &by_value, &align);
-	return construct_array(user_ids, count, call->tables.user_id_type, length,
-						   by_value, align);
-}
-
 /*
  * Counts the places that the user has at the event by the newest snapshot,
  * without holds that had expired by now; returns whether there are such.
@@ -195,7 +182,7 @@ claim_count(BookingCall *call, int64 event_id, Claim *claim)
 	if (count_places(call, event_id, claim, now))
 	{
 		claim_wait_for_expired(call, event_id,
-							   claim_user_array(call, &claim->user_id, 1),
+							   user_id_array(call, &claim->user_id, 1),
 							   now);
 		(void) count_places(call, event_id, claim, now);
 	}

@@ -20,8 +20,6 @@ extern bool claim_on_sale(const Claim *claim, const SaleRules *rules);
 extern void claim_lock_user(BookingCall *call, int64 event_id, Datum user_id);
 extern void claim_wait_for_expired(BookingCall *call, int64 event_id,
 								   ArrayType *user_ids, TimestampTz now);
-extern ArrayType *claim_user_array(const BookingCall *call, Datum *user_ids,
-								   int count);
 extern void claim_count(BookingCall *call, int64 event_id, Claim *claim);
 
 #endif							/* BOOKING_CLAIM_H */

@@ -17,12 +17,11 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "hold.h"
 #include "trigger.h"
+#include "user.h"
 
 PG_FUNCTION_INFO_V1(booking_record_history);
 
@@ -50,23 +49,23 @@ was_set(Relation rel, TupleTableSlot *old, TupleTableSlot *new,
 
 /* Is it another user's now? */
 static bool
-user_changed(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
+user_changed(const BookingCall *call, Relation rel, TupleTableSlot *old,
+			 TupleTableSlot *new)
 {
 	bool		was_null;
 	bool		is_null;
 	Datum		before = trigger_row_value(rel, old, "user_id", &was_null);
 	Datum		after = trigger_row_value(rel, new, "user_id", &is_null);
-	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), "user_id");
-	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
 
 	if (was_null || is_null)
 		return was_null != is_null;
-	return !datum_image_eq(before, after, att->attbyval, att->attlen);
+	return !user_id_equal(call, before, after);
 }
 
 /* What an UPDATE has done to a ticket. */
 static const char *
-ticket_action(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
+ticket_action(const BookingCall *call, Relation rel, TupleTableSlot *old,
+			  TupleTableSlot *new)
 {
 	if (was_set(rel, old, new, "cancelled_at"))
 		return "cancelled";
@@ -74,7 +73,7 @@ ticket_action(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
 		return "reinstated";
 	if (was_set(rel, old, new, "redeemed_at"))
 		return "redeemed";
-	if (user_changed(rel, old, new))
+	if (user_changed(call, rel, old, new))
 		return "transferred";
 	return "changed";
 }
@@ -107,7 +106,7 @@ hold_action(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
 
 /* What the statement has done to the row. */
 static const char *
-action_of(TriggerData *data, bool is_hold)
+action_of(const BookingCall *call, TriggerData *data, bool is_hold)
 {
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 		return is_hold ? "held" : "booked";
@@ -117,7 +116,8 @@ action_of(TriggerData *data, bool is_hold)
 		return "truncated";
 	return is_hold ?
 		hold_action(data->tg_relation, data->tg_trigslot, data->tg_newslot) :
-		ticket_action(data->tg_relation, data->tg_trigslot, data->tg_newslot);
+		ticket_action(call, data->tg_relation, data->tg_trigslot,
+					  data->tg_newslot);
 }
 
 /* Puts a column of the row into the arguments of the statement. */
@@ -146,7 +146,7 @@ booking_record_history(PG_FUNCTION_ARGS)
 	trigger_check_table(&call, data, "record_history",
 						is_hold ? call.tables.hold : call.tables.ticket);
 	values[0] = CStringGetTextDatum(is_hold ? "hold" : "ticket");
-	values[1] = CStringGetTextDatum(action_of(data, is_hold));
+	values[1] = CStringGetTextDatum(action_of(&call, data, is_hold));
 	if (!TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
 		TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?

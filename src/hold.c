@@ -21,11 +21,10 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/array.h"
-#include "utils/datum.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "ticket.h"
+#include "user.h"
 
 #define HOLD_COLUMNS \
 	"hold_id, event_id, user_id, quantity, expires_at, created_at, ended_at"
@@ -120,14 +119,12 @@ static int64 being_confirmed = 0;
 
 /* Reads a row of the last result; the user's id is copied to the context. */
 static void
-read_hold(uint64 row, Oid user_id_type, MemoryContext context, Hold *hold)
+read_hold(const BookingCall *call, uint64 row, MemoryContext context,
+		  Hold *hold)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	bool		isnull;
-	int16		length;
-	bool		by_value;
 
-	get_typlenbyval(user_id_type, &length, &by_value);
 	for (int column = 1; column <= 6; column++)
 	{
 		(void) booking_result(row, column, &isnull);
@@ -137,8 +134,7 @@ read_hold(uint64 row, Oid user_id_type, MemoryContext context, Hold *hold)
 	}
 	hold->hold_id = DatumGetInt64(booking_result(row, 1, &isnull));
 	hold->event_id = DatumGetInt64(booking_result(row, 2, &isnull));
-	hold->user_id =
-		datumCopy(booking_result(row, 3, &isnull), by_value, length);
+	hold->user_id = user_id_copy(call, booking_result(row, 3, &isnull));
 	hold->quantity = DatumGetInt32(booking_result(row, 4, &isnull));
 	hold->expires_at = DatumGetTimestampTz(booking_result(row, 5, &isnull));
 	hold->created_at = DatumGetTimestampTz(booking_result(row, 6, &isnull));
@@ -187,7 +183,7 @@ hold_read(BookingCall *call, int64 hold_id, bool lock, Hold *hold)
 	booking_connect_for_all_rows(call);
 	found = booking_execute(lock ? &lock_plan : &read_plan, &value, false) > 0;
 	if (found)
-		read_hold(0, call->tables.user_id_type, context, hold);
+		read_hold(call, 0, context, hold);
 	booking_finish(call);
 	return found;
 }
@@ -313,7 +309,7 @@ lock_holds(BookingCall *call, BookingPlan *plan, Datum *values)
 	set.hold = MemoryContextAllocHuge(context,
 									  Max(set.count, 1) * sizeof(Hold));
 	for (int i = 0; i < set.count; i++)
-		read_hold(i, call->tables.user_id_type, context, &set.hold[i]);
+		read_hold(call, i, context, &set.hold[i]);
 	booking_finish(call);
 	return set;
 }

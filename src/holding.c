@@ -24,6 +24,7 @@
 #include "request.h"
 #include "result.h"
 #include "ticket.h"
+#include "user.h"
 
 PG_FUNCTION_INFO_V1(booking_hold_tickets);
 PG_FUNCTION_INFO_V1(booking_hold_tickets_text);

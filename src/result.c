@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * result.c
- *	  Arguments and results that several SQL functions have.
+ *	  Results that several SQL functions have.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -13,32 +13,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-
-/*
- * The id of a user as the tables have it.  What is of another type is read by
- * the column's own input function, which raises what it raises for a bad one
- * (22P02).
- */
-Datum
-user_id_argument(BookingCall *call, FunctionCallInfo fcinfo, int argno,
-				 UserForm form)
-{
-	Oid			type = call->tables.user_id_type;
-	Oid			input;
-	Oid			io_param;
-	char	   *written;
-
-	if (type == (form == USER_TEXT ? TEXTOID : INT8OID))
-		return PG_GETARG_DATUM(argno);
-	written = form == USER_TEXT ?
-		text_to_cstring(PG_GETARG_TEXT_PP(argno)) :
-		psprintf(INT64_FORMAT, PG_GETARG_INT64(argno));
-	getTypeInputInfo(type, &input, &io_param);
-	return OidInputFunctionCall(input, written, io_param, -1);
-}
 
 /*
  * The row type of the function's result.  It is looked up once a session, for

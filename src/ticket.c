@@ -26,12 +26,11 @@
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
-#include "utils/datum.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "ticket.h"
+#include "user.h"
 
 /* Places that the function now running has taken (given, if negative). */
 typedef struct PlacesAhead
@@ -97,13 +96,8 @@ static BookingPlan transfer_plan = {
 static bool
 is_ahead_for(const BookingCall *call, const Datum *user_id)
 {
-	int16		length;
-	bool		by_value;
-
-	if (ahead->user_id == NULL || user_id == NULL)
-		return true;
-	get_typlenbyval(call->tables.user_id_type, &length, &by_value);
-	return datum_image_eq(*ahead->user_id, *user_id, by_value, length);
+	return ahead->user_id == NULL || user_id == NULL ||
+		user_id_equal(call, *ahead->user_id, *user_id);
 }
 
 /*

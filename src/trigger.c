@@ -20,7 +20,6 @@
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
 #include "storage/lmgr.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -29,6 +28,7 @@
 #include "remembered.h"
 #include "ticket.h"
 #include "trigger.h"
+#include "user.h"
 
 PG_FUNCTION_INFO_V1(booking_ticket_changed);
 PG_FUNCTION_INFO_V1(booking_hold_changed);
@@ -192,17 +192,6 @@ places_removed(BookingCall *call, const PlacesRow *row, int32 places)
 		booking_error_no_inventory(row->event_id);
 }
 
-/* Are the two rows of the same user? */
-static bool
-same_user(const BookingCall *call, const PlacesRow *a, const PlacesRow *b)
-{
-	int16		length;
-	bool		by_value;
-
-	get_typlenbyval(call->tables.user_id_type, &length, &by_value);
-	return datum_image_eq(a->user_id, b->user_id, by_value, length);
-}
-
 /*
  * Does the user's limit have to be asked for, though no place is taken: because
  * the row has become another user's, or is a hold that had expired?
@@ -212,7 +201,7 @@ limit_matters(const BookingCall *call, const PlacesRow *old,
 			  const PlacesRow *new)
 {
 	return new->places > 0 && new->places <= old->places &&
-		(!same_user(call, old, new) ||
+		(!user_id_equal(call, old->user_id, new->user_id) ||
 		 (new->expires_at > old->expires_at &&
 		  old->expires_at <= GetCurrentTimestamp()));
 }
