@@ -78,16 +78,29 @@ changed(int64 event_id, Stripe *stripe)
 }
 
 /*
- * Reads the stripes with a snapshot as new as the isolation level allows.
- * Returns it registered: while it is, the TIDs in the set stay what they are.
+ * Reads the stripes with the snapshot.  Returns it registered: while it is, the
+ * TIDs in the set stay what they are.
  */
+static Snapshot
+read_with(BookingCall *call, int64 event_id, Snapshot snapshot, StripeSet *set)
+{
+	snapshot = RegisterSnapshot(snapshot);
+	stripe_read_all(call, event_id, snapshot, set);
+	return snapshot;
+}
+
+/* The same with one as new as the isolation level allows. */
 static Snapshot
 read_stripes(BookingCall *call, int64 event_id, StripeSet *set)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	return read_with(call, event_id, GetTransactionSnapshot(), set);
+}
 
-	stripe_read_all(call, event_id, snapshot, set);
-	return snapshot;
+/* The same with the newest, whatever the isolation level. */
+static Snapshot
+read_newest_stripes(BookingCall *call, int64 event_id, StripeSet *set)
+{
+	return read_with(call, event_id, GetLatestSnapshot(), set);
 }
 
 /*
@@ -299,8 +312,7 @@ check_refusal(BookingCall *call, int64 event_id, int32 quantity,
 
 	if (!IsolationUsesXactSnapshot())
 		return;
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	stripe_read_all(call, event_id, snapshot, &newest);
+	snapshot = read_newest_stripes(call, event_id, &newest);
 	places = newest.total;
 	if (newest.count > 0 && places < quantity)
 		places += hold_expired_places(call, event_id, snapshot,
@@ -323,8 +335,7 @@ check_rules(BookingCall *call, int64 event_id, const SaleRules *rules)
 
 	if (!IsolationUsesXactSnapshot())
 		return;
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	stripe_read_all(call, event_id, snapshot, &newest);
+	snapshot = read_newest_stripes(call, event_id, &newest);
 	UnregisterSnapshot(snapshot);
 	if (newest.count == 0 ||
 		!stripe_same_rules(&newest.stripe[0].rules, rules))
