@@ -200,7 +200,7 @@ book_tickets(FunctionCallInfo fcinfo, UserForm form)
 	if (result != TAKE_DONE)
 		booking_error_refused(request.event_id, request.quantity, result,
 							  &claim);
-	return ids_result(request.ids, request.count);
+	return id_array(request.ids, request.count);
 }
 
 Datum
@@ -242,8 +242,7 @@ booking_cancel_ticket(PG_FUNCTION_ARGS)
 		if (state.redeemed)
 			booking_error_wrong_state("ticket", ticket_id, "cancelled",
 									  "redeemed");
-		if (!booking_give(&call, state.event_id, 1))
-			booking_raise_no_stripes(&call, state.event_id);
+		booking_give_or_raise(&call, state.event_id, 1);
 		booking_cancel_row(state.event_id, ticket_id);
 	}
 	booking_finish(&call);

@@ -216,6 +216,14 @@ booking_raise_no_stripes(BookingCall *call, int64 event_id)
 	booking_error_no_event(event_id);
 }
 
+/* Gives places back, or raises P0002 or 55000. */
+void
+booking_give_or_raise(BookingCall *call, int64 event_id, int32 quantity)
+{
+	if (!booking_give(call, event_id, quantity))
+		booking_raise_no_stripes(call, event_id);
+}
+
 /* Takes places for the claim, or raises TK001, TK002, TK003, P0002 or 55000. */
 void
 booking_take_or_raise(BookingCall *call, int64 event_id, int32 quantity,

@@ -30,6 +30,8 @@ extern void booking_read_hold_ttl(BookingCall *call, int64 event_id,
 extern void booking_forget_event(BookingCall *call, int64 event_id);
 pg_noreturn extern void booking_raise_no_stripes(BookingCall *call,
 												 int64 event_id);
+extern void booking_give_or_raise(BookingCall *call, int64 event_id,
+								  int32 quantity);
 extern void booking_take_or_raise(BookingCall *call, int64 event_id,
 								  int32 quantity, Claim *claim);
 extern bool booking_read_event(BookingCall *call, int64 event_id,

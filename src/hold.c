@@ -20,11 +20,18 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/timestamp.h"
 
+#include "result.h"
 #include "ticket.h"
 #include "user.h"
+
+/* Holds that have been locked in order to end them. */
+typedef struct HoldSet
+{
+	int			count;
+	Hold	   *hold;
+} HoldSet;
 
 #define HOLD_COLUMNS \
 	"hold_id, event_id, user_id, quantity, expires_at, created_at, ended_at"
@@ -203,8 +210,7 @@ ids_of(const Hold *hold, int count)
 
 	for (int i = 0; i < count; i++)
 		ids[i] = Int64GetDatum(hold[i].hold_id);
-	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return id_array(ids, count);
 }
 
 /* Ends locked holds of one event, whose places the caller accounts for. */

@@ -25,13 +25,6 @@ typedef struct Hold
 	TimestampTz ended_at;		/* where it has */
 } Hold;
 
-/* Holds that have been locked in order to end them. */
-typedef struct HoldSet
-{
-	int			count;
-	Hold	   *hold;
-} HoldSet;
-
 extern int64 hold_insert(BookingCall *call, int64 event_id, Datum user_id,
 						 int32 quantity, TimestampTz expires_at);
 extern bool hold_read(BookingCall *call, int64 hold_id, bool lock, Hold *hold);

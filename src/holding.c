@@ -162,6 +162,14 @@ was_released(const Hold *hold)
 	return hold->ended_at < hold->expires_at;
 }
 
+/* Gives the places of a locked hold back, and ends it.  Locks a stripe. */
+static void
+end_and_give_back(BookingCall *call, const Hold *hold)
+{
+	booking_give_or_raise(call, hold->event_id, hold->quantity);
+	hold_end(call, hold);
+}
+
 /*
  * Takes the places of a locked hold that has expired anew.  Where nobody has
  * ended it they go back first, and then to whoever may have them.
@@ -174,11 +182,7 @@ rebook(BookingCall *call, const Hold *hold)
 					.within_limit = true };
 
 	if (!hold->ended)
-	{
-		if (!booking_give(call, hold->event_id, hold->quantity))
-			booking_raise_no_stripes(call, hold->event_id);
-		hold_end(call, hold);
-	}
+		end_and_give_back(call, hold);
 	booking_take_or_raise(call, hold->event_id, hold->quantity, &claim);
 }
 
@@ -263,7 +267,7 @@ booking_confirm_hold(PG_FUNCTION_ARGS)
 		booking_insert_tickets(&call, &new, count, ticket_ids);
 	}
 	booking_end(&call);
-	return ids_result(ticket_ids, count);
+	return id_array(ticket_ids, count);
 }
 
 /*
@@ -339,11 +343,7 @@ booking_release_hold(PG_FUNCTION_ARGS)
 	booking_begin(&call, "booking.release_hold()");
 	live = hold_read(&call, hold_id, true, &hold) && !hold.ended;
 	if (live)
-	{
-		if (!booking_give(&call, hold.event_id, hold.quantity))
-			booking_raise_no_stripes(&call, hold.event_id);
-		hold_end(&call, &hold);
-	}
+		end_and_give_back(&call, &hold);
 	booking_end(&call);
 	PG_RETURN_BOOL(live);
 }

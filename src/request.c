@@ -23,6 +23,8 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "result.h"
+
 /* The longest key, in bytes: it has to fit into an index, and a log line. */
 #define LONGEST_KEY 200
 
@@ -182,10 +184,7 @@ request_answer(BookingCall *call, const Request *request)
 
 	values[0] = Int64GetDatum(request->event_id);
 	values[1] = PointerGetDatum(request->key);
-	values[2] = PointerGetDatum(construct_array(request->ids, request->count,
-												INT8OID, sizeof(int64),
-												FLOAT8PASSBYVAL,
-												TYPALIGN_DOUBLE));
+	values[2] = id_array(request->ids, request->count);
 	values[3] = TimestampTzGetDatum(request->expires_at);
 	booking_connect_for_all_rows(call);
 	(void) booking_execute_nulls(&answer_plan, values,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * result.c
- *	  Results that several SQL functions have.
+ *	  Arrays of ids, and the rows that SQL functions return.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -60,9 +60,9 @@ composite_result(FunctionCallInfo fcinfo, Datum *values, bool *isnull)
 											 isnull));
 }
 
-/* An array of ids (bigint). */
+/* Ids (bigint) as an array. */
 Datum
-ids_result(Datum *ids, int count)
+id_array(Datum *ids, int count)
 {
 	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64),
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * result.h
- *	  Results that several SQL functions have (result.c).
+ *	  Arrays of ids, and the rows that SQL functions return (result.c).
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -14,6 +14,6 @@
 
 extern Datum composite_result(FunctionCallInfo fcinfo, Datum *values,
 							  bool *isnull);
-extern Datum ids_result(Datum *ids, int count);
+extern Datum id_array(Datum *ids, int count);
 
 #endif							/* BOOKING_RESULT_H */

@@ -168,10 +168,7 @@ places_added(BookingCall *call, const PlacesRow *row, int32 places)
 
 	claim.in_window = true;
 	if (places == 0)
-	{
-		if (!booking_give(call, row->event_id, 0))
-			booking_raise_no_stripes(call, row->event_id);
-	}
+		booking_give_or_raise(call, row->event_id, 0);
 	else if (booking_settle_ahead(call, row->event_id, &row->user_id,
 								  places) > 0)
 		booking_take_or_raise(call, row->event_id, places, &claim);
