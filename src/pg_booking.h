@@ -16,7 +16,7 @@
  *	reserve.c				places that a long transaction has taken ahead
  *	stripe.c				one inventory row: read its newest version, write it
  *	rowwriter.c				insert a row and its index entries
- *	user.c, result.c		users' ids, of whichever type; ids and rows to return
+ *	user.c, result.c		users' ids, of whichever type; ids and rows
  *	catalog.c, plan.c		cached OIDs and shapes; kept SPI plans
  *	errors.c				every refusal that a user can meet
  *
