@@ -8,7 +8,7 @@
  * time, as COPY does it.  First come, first served, in the order of the array.
  *
  * Where the event has a limit per user, all users are locked at the event
- * first, in the order of their ids, and counted in one go.
+ * first, and counted in one go (claim.c).
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -16,16 +16,10 @@
  */
 #include "pg_booking.h"
 
-#include "access/heapam.h"
-#include "access/tableam.h"
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/rel.h"
-#include "utils/timestamp.h"
 
 #include "claim.h"
 #include "event.h"
@@ -37,9 +31,6 @@
 PG_FUNCTION_INFO_V1(booking_book_batch);
 PG_FUNCTION_INFO_V1(booking_book_batch_text);
 
-/* So many tickets are put into the table at once. */
-#define TICKETS_AT_ONCE 1000
-
 /* Those who ask for a place each, and what they get. */
 typedef struct Batch
 {
@@ -50,88 +41,22 @@ typedef struct Batch
 	Datum	   *ticket_ids;
 } Batch;
 
-static BookingPlan add_users_plan = {
-	.sql = "INSERT INTO booking.user_limit (event_id, user_id)"
-		   " SELECT DISTINCT $1, u FROM pg_catalog.unnest($2) AS u ORDER BY u"
-		   " ON CONFLICT DO NOTHING",
-	.nargs = 2,
-	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
-};
-
-static BookingPlan lock_users_plan = {
-	.sql = "SELECT 1 FROM booking.user_limit"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
-		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2)"
-		   " ORDER BY user_id FOR NO KEY UPDATE",
-	.nargs = 2,
-	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
-};
-
-/* For each in the array's order: within the limit, if all before it are? */
-static BookingPlan judge_plan = {
-	.sql = "WITH asking AS (SELECT u, ord, pg_catalog.row_number()"
-		   " OVER (PARTITION BY u ORDER BY ord) AS nth"
-		   " FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (u, ord)),"
-		   " owning AS (SELECT user_id, pg_catalog.sum(places) AS places FROM"
-		   " (SELECT user_id, pg_catalog.count(*) AS places FROM booking.ticket"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND cancelled_at IS NULL"
-		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id"
-		   " UNION ALL SELECT user_id, pg_catalog.sum(quantity) FROM booking.hold"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
-		   " AND expires_at OPERATOR(pg_catalog.>) $3"
-		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id) AS p"
-		   " GROUP BY user_id)"
-		   " SELECT COALESCE(o.places, 0) OPERATOR(pg_catalog.+) a.nth"
-		   " OPERATOR(pg_catalog.<=) e.max_per_user, e.max_per_user"
-		   " FROM booking.event e, asking a LEFT JOIN owning o"
-		   " ON o.user_id OPERATOR(pg_catalog.=) a.u"
-		   " WHERE e.event_id OPERATOR(pg_catalog.=) $1 ORDER BY a.ord",
-	.nargs = 3,
-	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY, TIMESTAMPTZOID },
-};
-
-static BookingPlan insert_plan = {
-	.sql = "INSERT INTO booking.ticket (event_id, user_id)"
-		   " SELECT $1, u FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (u, ord)"
-		   " ORDER BY ord"
-		   " RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1"
-		   " AND cancelled_at IS NULL, user_id",
-	.nargs = 2,
-	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
-};
-
 /* Locks all users at the event, and marks those who would be over its limit. */
 static int32
 refuse_over_limit(BookingCall *call, Batch *batch)
 {
-	ArrayType  *users = user_id_array(call, batch->user_ids, batch->count);
-	TimestampTz now;
-	Datum		values[3];
-	uint64		rows;
-	int32		limit = 0;
-	bool		isnull = false;
+	bool	   *over_limit = palloc_extended(batch->count * sizeof(bool),
+											 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int32		limit = claim_judge_users(call, batch->event_id,
+										  batch->user_ids, batch->count,
+										  over_limit);
 
-	values[0] = Int64GetDatum(batch->event_id);
-	values[1] = PointerGetDatum(users);
-	booking_connect_for_all_rows(call);
-	(void) booking_execute(&add_users_plan, values, false);
-	(void) booking_execute(&lock_users_plan, values, false);
-	booking_finish(call);
-
-	now = GetCurrentTimestamp();
-	claim_wait_for_expired(call, batch->event_id, users, now);
-	values[2] = TimestampTzGetDatum(now);
-	booking_connect_for_all_rows(call);
-	rows = booking_execute_latest(&judge_plan, values, 0);
-	for (uint64 i = 0; i < rows; i++)
+	for (int i = 0; i < batch->count; i++)
 	{
-		/* null: the limit has been lifted meanwhile */
-		if (!DatumGetBool(booking_result(i, 1, &isnull)) && !isnull)
+		if (over_limit[i])
 			batch->status[i] = "user_limit";
-		limit = DatumGetInt32(booking_result(i, 2, &isnull));
 	}
-	booking_finish(call);
-	return isnull ? 0 : limit;
+	return limit;
 }
 
 /* Gives the status to those who have none yet, but for the first so many. */
@@ -209,68 +134,6 @@ take_places(BookingCall *call, Batch *batch, int32 limit)
 	return attempt.places;
 }
 
-/* Inserts tickets for users by INSERT, which fires all triggers. */
-static void
-insert_by_sql(BookingCall *call, Batch *batch, Datum *user_ids, int count,
-			  Datum *ticket_ids)
-{
-	Datum		values[2];
-	uint64		rows;
-
-	values[0] = Int64GetDatum(batch->event_id);
-	values[1] = PointerGetDatum(user_id_array(call, user_ids, count));
-	booking_connect(call);
-	rows = booking_execute_ahead(&insert_plan, values, NULL, batch->event_id,
-								 NULL, count);
-	booking_check_rows("ticket", rows, count, 2);
-	for (int i = 0; i < count; i++)
-	{
-		bool		isnull;
-		Datum		user_id = booking_result(i, 3, &isnull);
-
-		if (isnull || !user_id_equal(call, user_id, user_ids[i]))
-			booking_error_row_changed("ticket");
-		ticket_ids[i] = booking_result(i, 1, &isnull);
-	}
-	booking_finish(call);
-}
-
-/* The same by the table access method. */
-static void
-insert_directly(BookingCall *call, Batch *batch, Datum *user_ids, int count,
-				Datum *ticket_ids)
-{
-	NewTickets	new = {.event_id = batch->event_id};
-	TupleTableSlot *slots[TICKETS_AT_ONCE];
-	BulkInsertState bulk = GetBulkInsertState();
-	int			width = Min(count, TICKETS_AT_ONCE);
-	RowWriter	writer;
-
-	if (!row_writer_is_kept(call->ticket))
-		booking_guard_search_path(call);
-	row_writer_open(&writer, call->ticket, true);
-	for (int i = 0; i < width; i++)
-		slots[i] = table_slot_create(call->ticket, NULL);
-	for (int done = 0; done < count; done += width)
-	{
-		int			some = Min(width, count - done);
-
-		for (int i = 0; i < some; i++)
-		{
-			new.user_id = user_ids[done + i];
-			ticket_ids[done + i] = booking_fill_ticket(call, slots[i], &new);
-		}
-		row_writer_insert_many(&writer, slots, some, bulk);
-		CHECK_FOR_INTERRUPTS();
-	}
-	for (int i = 0; i < width; i++)
-		ExecDropSingleTupleTableSlot(slots[i]);
-	row_writer_close(&writer);
-	FreeBulkInsertState(bulk);
-	table_finish_bulk_insert(call->ticket, 0);
-	CommandCounterIncrement();
-}
-
 /* Inserts the tickets of those who have been given a place. */
 static void
 insert_tickets(BookingCall *call, Batch *batch, int64 taken)
@@ -279,6 +142,7 @@ insert_tickets(BookingCall *call, Batch *batch, int64 taken)
 												  taken * sizeof(Datum));
 	Datum	   *ticket_ids = MemoryContextAllocHuge(CurrentMemoryContext,
 													taken * sizeof(Datum));
+	NewTickets	new = {.event_id = batch->event_id, .user_ids = user_ids};
 	int			next = 0;
 
 	for (int i = 0; i < batch->count; i++)
@@ -286,10 +150,7 @@ insert_tickets(BookingCall *call, Batch *batch, int64 taken)
 		if (batch->status[i] == NULL)
 			user_ids[next++] = batch->user_ids[i];
 	}
-	if (booking_inserts_directly(call))
-		insert_directly(call, batch, user_ids, next, ticket_ids);
-	else
-		insert_by_sql(call, batch, user_ids, next, ticket_ids);
+	booking_insert_tickets(call, &new, next, ticket_ids);
 	next = 0;
 	for (int i = 0; i < batch->count; i++)
 	{

@@ -43,7 +43,8 @@ PG_FUNCTION_INFO_V1(booking_availability);
 static TakeResult
 book(BookingCall *call, Request *request, Claim *claim)
 {
-	NewTickets	new = {request->event_id, request->user_id, 0};
+	NewTickets new = { .event_id = request->event_id,
+					   .user_id = request->user_id };
 	TakeResult	result;
 
 	if (request->key != NULL && request_begin(call, request))

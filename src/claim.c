@@ -10,7 +10,8 @@
  * locks the user's row in booking.user_limit, inserting it where it is not
  * there, and then counts what the user has with the newest snapshot.  So of
  * two sessions that book for one user the second sees what the first booked.
- * An event without a limit has no such rows.
+ * Many users are locked in the order of their ids.  An event without a limit
+ * has no such rows.
  *
  * A hold that has expired no longer counts, swept or not.  Who has it locked
  * may have confirmed it before it expired, and is waited for; nobody can
@@ -65,6 +66,46 @@ static BookingPlan lock_expired_plan = {
 		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2)"
 		   " AND ended_at IS NULL AND expires_at OPERATOR(pg_catalog.<=) $3"
 		   " ORDER BY expires_at, hold_id FOR NO KEY UPDATE",
+	.nargs = 3,
+	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY, TIMESTAMPTZOID },
+};
+
+static BookingPlan add_users_plan = {
+	.sql = "INSERT INTO booking.user_limit (event_id, user_id)"
+		   " SELECT DISTINCT $1, u FROM pg_catalog.unnest($2) AS u ORDER BY u"
+		   " ON CONFLICT DO NOTHING",
+	.nargs = 2,
+	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
+};
+
+static BookingPlan lock_users_plan = {
+	.sql = "SELECT 1 FROM booking.user_limit"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2)"
+		   " ORDER BY user_id FOR NO KEY UPDATE",
+	.nargs = 2,
+	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
+};
+
+/* For each in the array's order: within the limit, if all before it are? */
+static BookingPlan judge_plan = {
+	.sql = "WITH asking AS (SELECT u, ord, pg_catalog.row_number()"
+		   " OVER (PARTITION BY u ORDER BY ord) AS nth"
+		   " FROM pg_catalog.unnest($2) WITH ORDINALITY AS a (u, ord)),"
+		   " owning AS (SELECT user_id, pg_catalog.sum(places) AS places FROM"
+		   " (SELECT user_id, pg_catalog.count(*) AS places FROM booking.ticket"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND cancelled_at IS NULL"
+		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id"
+		   " UNION ALL SELECT user_id, pg_catalog.sum(quantity) FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
+		   " AND expires_at OPERATOR(pg_catalog.>) $3"
+		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id) AS p"
+		   " GROUP BY user_id)"
+		   " SELECT COALESCE(o.places, 0) OPERATOR(pg_catalog.+) a.nth"
+		   " OPERATOR(pg_catalog.<=) e.max_per_user, e.max_per_user"
+		   " FROM booking.event e, asking a LEFT JOIN owning o"
+		   " ON o.user_id OPERATOR(pg_catalog.=) a.u"
+		   " WHERE e.event_id OPERATOR(pg_catalog.=) $1 ORDER BY a.ord",
 	.nargs = 3,
 	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY, TIMESTAMPTZOID },
 };
@@ -136,9 +177,9 @@ lock_expired(BookingCall *call, void *arg)
  * user_ids is an array.  The locks are given up again: they are no longer
  * needed, and would be out of order.
  */
-void
-claim_wait_for_expired(BookingCall *call, int64 event_id, ArrayType *user_ids,
-					   TimestampTz now)
+static void
+wait_for_expired(BookingCall *call, int64 event_id, ArrayType *user_ids,
+				 TimestampTz now)
 {
 	Datum		values[3];
 
@@ -181,10 +222,62 @@ claim_count(BookingCall *call, int64 event_id, Claim *claim)
 	now = GetCurrentTimestamp();
 	if (count_places(call, event_id, claim, now))
 	{
-		claim_wait_for_expired(call, event_id,
-							   user_id_array(call, &claim->user_id, 1),
-							   now);
+		wait_for_expired(call, event_id,
+						 user_id_array(call, &claim->user_id, 1),
+						 now);
 		(void) count_places(call, event_id, claim, now);
 	}
 	claim->counted = true;
+}
+
+/* Locks many users at the event, in the order of their ids. */
+static void
+lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)
+{
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = PointerGetDatum(user_ids);
+	booking_connect_for_all_rows(call);
+	(void) booking_execute(&add_users_plan, values, false);
+	(void) booking_execute(&lock_users_plan, values, false);
+	booking_finish(call);
+}
+
+/*
+ * Locks many users at the event, each of whom asks for a place, and says which
+ * of them would be over its limit, if those before them get theirs: over_limit
+ * is false throughout at first.  Returns the limit, 0 where it has been lifted
+ * meanwhile.
+ */
+int32
+claim_judge_users(BookingCall *call, int64 event_id, Datum *user_ids, int count,
+				  bool *over_limit)
+{
+	ArrayType  *users = user_id_array(call, user_ids, count);
+	TimestampTz now;
+	Datum		values[3];
+	uint64		rows;
+	int32		limit = 0;
+	bool		isnull = false;
+
+	lock_users(call, event_id, users);
+	now = GetCurrentTimestamp();
+	wait_for_expired(call, event_id, users, now);
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = PointerGetDatum(users);
+	values[2] = TimestampTzGetDatum(now);
+	booking_connect_for_all_rows(call);
+	rows = booking_execute_latest(&judge_plan, values, 0);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		within = DatumGetBool(booking_result(i, 1, &isnull));
+
+		/* null: the limit has been lifted */
+		over_limit[i] = !within && !isnull;
+		limit = DatumGetInt32(booking_result(i, 2, &isnull));
+	}
+	booking_finish(call);
+	return isnull ? 0 : limit;
 }

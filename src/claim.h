@@ -12,14 +12,12 @@
 
 #include "pg_booking.h"
 
-#include "utils/array.h"
-
 extern TakeResult claim_judge(Claim *claim, const SaleRules *rules,
 							  int32 quantity);
 extern bool claim_on_sale(const Claim *claim, const SaleRules *rules);
 extern void claim_lock_user(BookingCall *call, int64 event_id, Datum user_id);
-extern void claim_wait_for_expired(BookingCall *call, int64 event_id,
-								   ArrayType *user_ids, TimestampTz now);
 extern void claim_count(BookingCall *call, int64 event_id, Claim *claim);
+extern int32 claim_judge_users(BookingCall *call, int64 event_id,
+							   Datum *user_ids, int count, bool *over_limit);
 
 #endif							/* BOOKING_CLAIM_H */

@@ -259,7 +259,9 @@ booking_confirm_hold(PG_FUNCTION_ARGS)
 		ticket_ids = booking_tickets_of_hold(&call, hold_id, &count);
 	if (count == 0)
 	{
-		NewTickets	new = {hold.event_id, hold.user_id, hold_id};
+		NewTickets new = { .event_id = hold.event_id,
+						   .hold_id = hold_id,
+						   .user_id = hold.user_id };
 
 		settle_hold(&call, &hold, may_rebook);
 		count = hold.quantity;

@@ -22,6 +22,8 @@
  */
 #include "pg_booking.h"
 
+#include "access/heapam.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
@@ -31,6 +33,9 @@
 
 #include "ticket.h"
 #include "user.h"
+
+/* So many tickets are put into the table at once. */
+#define TICKETS_AT_ONCE 1000
 
 /* Places that the function now running has taken (given, if negative). */
 typedef struct PlacesAhead
@@ -46,12 +51,12 @@ static PlacesAhead *ahead = NULL;
 
 static BookingPlan insert_plan = {
 	.sql = "INSERT INTO booking.ticket (event_id, user_id, hold_id)"
-		   " SELECT $1, $2, $4 FROM pg_catalog.generate_series(1, $3)"
+		   " SELECT $1, u, $3 FROM pg_catalog.unnest($2) AS u"
 		   " RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1"
-		   " AND user_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NULL"
-		   " AND hold_id IS NOT DISTINCT FROM $4",
-	.nargs = 4,
-	.argtypes = { INT8OID, BOOKING_USER_ID, INT4OID, INT8OID },
+		   " AND cancelled_at IS NULL AND hold_id IS NOT DISTINCT FROM $3,"
+		   " user_id",
+	.nargs = 3,
+	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY, INT8OID },
 };
 
 static BookingPlan of_hold_plan = {
@@ -167,40 +172,70 @@ booking_check_rows(const char *table, uint64 rows, uint64 expected, int column)
 		booking_error_row_changed(table);
 }
 
-/* Inserts by a kept INSERT statement, which fires all triggers. */
+/* For whom is ticket number i? */
+static Datum
+user_of(const NewTickets *new, int32 i)
+{
+	return new->user_ids == NULL ? new->user_id : new->user_ids[i];
+}
+
+/* For whom are the tickets, as an array? */
+static ArrayType *
+users_of(const BookingCall *call, const NewTickets *new, int32 quantity)
+{
+	Datum	   *user_ids = new->user_ids;
+
+	if (user_ids == NULL)
+	{
+		user_ids = palloc_extended(quantity * sizeof(Datum), MCXT_ALLOC_HUGE);
+		for (int32 i = 0; i < quantity; i++)
+			user_ids[i] = new->user_id;
+	}
+	return user_id_array(call, user_ids, quantity);
+}
+
+/*
+ * Inserts by a kept INSERT statement, which fires all triggers.  unnest() gives
+ * the users in the array's order, and the rows come back in it: 55000 where one
+ * is another user's than it was asked for.
+ */
 static void
 insert_by_sql(BookingCall *call, const NewTickets *new, int32 quantity,
 			  Datum *ticket_ids)
 {
-	Datum		values[4];
+	Datum		values[3];
 	uint64		rows;
 
 	values[0] = Int64GetDatum(new->event_id);
-	values[1] = new->user_id;
-	values[2] = Int32GetDatum(quantity);
-	values[3] = Int64GetDatum(new->hold_id);
+	values[1] = PointerGetDatum(users_of(call, new, quantity));
+	values[2] = Int64GetDatum(new->hold_id);
 
 	booking_connect(call);
 	rows = booking_execute_ahead(&insert_plan, values,
-								 new->hold_id == 0 ? "   n" : NULL,
-								 new->event_id, &new->user_id, quantity);
+								 new->hold_id == 0 ? "  n" : NULL,
+								 new->event_id,
+								 new->user_ids == NULL ? &new->user_id : NULL,
+								 quantity);
 	booking_check_rows("ticket", rows, quantity, 2);
-	for (uint64 i = 0; i < rows; i++)
+	for (int32 i = 0; i < quantity; i++)
 	{
 		bool		isnull;
+		Datum		user_id = booking_result(i, 3, &isnull);
 
+		if (isnull || !user_id_equal(call, user_id, user_of(new, i)))
+			booking_error_row_changed("ticket");
 		ticket_ids[i] = booking_result(i, 1, &isnull);
 	}
 	booking_finish(call);
 }
 
 /*
- * Stores a new ticket in the slot, as INSERT and the table's defaults would
- * make it, and returns its id.
+ * Stores a new ticket for the user in the slot, as INSERT and the table's
+ * defaults would make it, and returns its id.
  */
-Datum
-booking_fill_ticket(BookingCall *call, TupleTableSlot *slot,
-					const NewTickets *new)
+static Datum
+fill_ticket(BookingCall *call, TupleTableSlot *slot, const NewTickets *new,
+			Datum user_id)
 {
 	BookingTables *tables = &call->tables;
 	Datum		ticket_id;
@@ -215,7 +250,7 @@ booking_fill_ticket(BookingCall *call, TupleTableSlot *slot,
 	slot->tts_values[tables->ticket_event_id - 1] =
 		Int64GetDatum(new->event_id);
 	slot->tts_isnull[tables->ticket_event_id - 1] = false;
-	slot->tts_values[tables->ticket_user_id - 1] = new->user_id;
+	slot->tts_values[tables->ticket_user_id - 1] = user_id;
 	slot->tts_isnull[tables->ticket_user_id - 1] = false;
 	slot->tts_values[tables->ticket_hold_id - 1] = Int64GetDatum(new->hold_id);
 	slot->tts_isnull[tables->ticket_hold_id - 1] = new->hold_id == 0;
@@ -224,6 +259,33 @@ booking_fill_ticket(BookingCall *call, TupleTableSlot *slot,
 	slot->tts_isnull[tables->ticket_booked_at - 1] = false;
 	ExecStoreVirtualTuple(slot);
 	return ticket_id;
+}
+
+/* Inserts many tickets, a thousand at a time, as COPY does it. */
+static void
+insert_many(BookingCall *call, RowWriter *writer, const NewTickets *new,
+			int32 quantity, Datum *ticket_ids)
+{
+	TupleTableSlot *slots[TICKETS_AT_ONCE];
+	BulkInsertState bulk = GetBulkInsertState();
+	int32		width = Min(quantity, TICKETS_AT_ONCE);
+
+	for (int32 i = 0; i < width; i++)
+		slots[i] = table_slot_create(call->ticket, NULL);
+	for (int32 done = 0; done < quantity; done += width)
+	{
+		int32		some = Min(width, quantity - done);
+
+		for (int32 i = 0; i < some; i++)
+			ticket_ids[done + i] =
+				fill_ticket(call, slots[i], new, user_of(new, done + i));
+		row_writer_insert_many(writer, slots, some, bulk);
+		CHECK_FOR_INTERRUPTS();
+	}
+	for (int32 i = 0; i < width; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
+	FreeBulkInsertState(bulk);
+	table_finish_bulk_insert(call->ticket, 0);
 }
 
 /* Inserts by the table access method and the executor's index insertion. */
@@ -236,21 +298,15 @@ insert_directly(BookingCall *call, const NewTickets *new, int32 quantity,
 	if (!row_writer_is_kept(call->ticket))
 		booking_guard_search_path(call);
 	row_writer_open(&writer, call->ticket, true);
-	for (int32 i = 0; i < quantity; i++)
+	if (quantity == 1)
 	{
-		CHECK_FOR_INTERRUPTS();
-		ticket_ids[i] = booking_fill_ticket(call, writer.slot, new);
+		ticket_ids[0] = fill_ticket(call, writer.slot, new, user_of(new, 0));
 		row_writer_insert(&writer);
 	}
+	else
+		insert_many(call, &writer, new, quantity, ticket_ids);
 	row_writer_close(&writer);
 	CommandCounterIncrement();
-}
-
-/* May tickets be inserted by the direct path now? */
-bool
-booking_inserts_directly(const BookingCall *call)
-{
-	return booking_direct_path && booking_ticket_is_plain(call);
 }
 
 /*
@@ -261,7 +317,7 @@ void
 booking_insert_tickets(BookingCall *call, const NewTickets *new,
 					   int32 quantity, Datum *ticket_ids)
 {
-	if (booking_inserts_directly(call))
+	if (booking_direct_path && booking_ticket_is_plain(call))
 		insert_directly(call, new, quantity, ticket_ids);
 	else
 		insert_by_sql(call, new, quantity, ticket_ids);

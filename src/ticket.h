@@ -27,15 +27,13 @@ typedef struct TicketState
 typedef struct NewTickets
 {
 	int64		event_id;
-	Datum		user_id;
 	int64		hold_id;		/* the hold that they come from, or 0 */
+	Datum		user_id;		/* for whom all of them are */
+	Datum	   *user_ids;		/* or each of them; else NULL */
 } NewTickets;
 
 extern void booking_insert_tickets(BookingCall *call, const NewTickets *new,
 								   int32 quantity, Datum *ticket_ids);
-extern bool booking_inserts_directly(const BookingCall *call);
-extern Datum booking_fill_ticket(BookingCall *call, TupleTableSlot *slot,
-								 const NewTickets *new);
 extern Datum *booking_tickets_of_hold(BookingCall *call, int64 hold_id,
 									  int *count);
 extern bool booking_lock_ticket(int64 ticket_id, TicketState *state);
