@@ -1,0 +1,234 @@
+# What the tests under faults share: a seeded run of many rounds, each of them a
+# mixed load (Faults::Load), a fault, a recovery, and the checks (Faults::Check)
+# that the promises hold; and the line of the table that it ends with.
+#
+#	my $run = Faults->new('a backend is killed', 500, 20);
+#	my $node = $run->node('main');
+#	while (my $round = $run->next_round($node)) {
+#		$round->load;
+#		... the fault ...
+#		$round->stop;
+#		$round->check;
+#	}
+#	$run->done;
+
+package Faults;
+
+use strict;
+use warnings;
+
+use BookingTest;
+use Faults::Check qw(judge_journals check_events);
+use Faults::Load;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+# A run of so many rounds, or in the quick form so many.  The seed is that of the
+# environment or a new one.
+sub new
+{
+	my ($class, $name, $full, $quick) = @_;
+	my $seed = $ENV{BOOKING_FAULTS_SEED} || 1 + int rand 1_000_000;
+	my $self = bless {
+		name => $name, seed => $seed, round => 0, started => time(),
+		rounds => $ENV{BOOKING_FAULTS_QUICK} ? $quick : $full,
+		dir => PostgreSQL::Test::Utils::tempdir(),
+		wrong => 0, injected => 0, count => { map { $_ => 0 } qw(calls acknowledged unknown) },
+	}, $class;
+
+	srand($seed);
+	note("seed $seed");
+	return $self;
+}
+
+# The first argument in the full run, the second in the quick one.
+sub full_or_quick
+{
+	my ($self, $full, $quick) = @_;
+
+	return $ENV{BOOKING_FAULTS_QUICK} ? $quick : $full;
+}
+
+# A server with the extension and its tables, started.  Options as booking_node's.
+sub node
+{
+	my ($self, $name, %options) = @_;
+	my $node = booking_node($name, %options);
+
+	create_booking($node);
+	return $node;
+}
+
+# The next round, or undef after the last.  Options: rows of events (a hash of
+# kind => capacities) and those of Faults::Load.
+sub next_round
+{
+	my ($self, $node, %options) = @_;
+
+	return if $self->{round} >= $self->{rounds};
+	$self->{round}++;
+	my $round = bless {
+		run => $self, node => $node, number => $self->{round},
+		seed => $self->{seed} * 1000 + $self->{round}, options => \%options
+	}, 'Faults::Round';
+
+	srand($round->{seed});
+	$round->create_events(%{ $options{rows} // {} });
+	return $round;
+}
+
+# So many faults were injected.
+sub injected
+{
+	my ($self, $count) = @_;
+
+	$self->{injected} += $count // 1;
+	return;
+}
+
+# Something is wrong: the seed and the round that show it are told.
+sub wrong
+{
+	my ($self, @what) = @_;
+
+	$self->{wrong} += @what;
+	diag("$self->{name}, seed $self->{seed}, round $self->{round}: $_") foreach @what;
+	return;
+}
+
+# The run's assertions, and its line in the table.
+sub done
+{
+	my ($self) = @_;
+	my $count = $self->{count};
+
+	is($self->{round}, $self->{rounds}, "$self->{name}: all $self->{rounds} rounds were run");
+	cmp_ok($self->{injected}, '>=', $self->{rounds}, "$self->{name}: a fault was injected in each");
+	cmp_ok($count->{acknowledged}, '>', $self->{rounds}, "$self->{name}: clients were at work");
+	is($self->{wrong}, 0, "$self->{name}: no promise was broken (seed $self->{seed})");
+	if (my $file = $ENV{BOOKING_FAULTS_TABLE})
+	{
+		append_to_file($file, join("\t",
+			$self->{name}, $self->{injected}, @{$count}{qw(calls acknowledged unknown)},
+			$self->{wrong}, int(time() - $self->{started})) . "\n");
+	}
+	return;
+}
+
+package Faults::Round;
+
+use BookingTest;
+use Faults::Check qw(judge_journals check_events);
+use Time::HiRes qw(sleep time);
+
+# Capacities of the events of a round, unless it says others.
+my %ROWS = (hot => [300], small => [ 5, 9 ], limited => [60], expiring => [25]);
+
+# How the event table tells the kinds apart.
+my %SETTINGS = (
+	hot => q{NULL, '1 hour'}, small => q{NULL, '1 hour'},
+	limited => q{3, '1 hour'}, expiring => q{NULL, '50 ms'});
+
+# New events for this round.
+sub create_events
+{
+	my ($self, %rows) = @_;
+
+	%rows = %ROWS if !%rows;
+	foreach my $kind (sort keys %rows)
+	{
+		my $list = join ', ', @{ $rows{$kind} };
+		my $ids = $self->{node}->safe_psql('postgres', <<~SQL);
+			INSERT INTO booking.event (capacity, max_per_user, hold_ttl)
+			SELECT c, $SETTINGS{$kind} FROM unnest(ARRAY[$list]) AS c RETURNING event_id
+			SQL
+
+		foreach my $id (split /\n/, $ids)
+		{
+			push @{ $self->{events}{$kind} }, $id;
+			$self->{kind}{$id} = $kind;
+		}
+	}
+	return;
+}
+
+# Starts the load; the options are those of the round, and these.
+sub load
+{
+	my ($self, %options) = @_;
+	my $node = $self->{node};
+
+	$self->{load} = Faults::Load->start(
+		connect => sub { connect_to($node) },
+		events => $self->{events},
+		journal => "$self->{run}{dir}/journal-$self->{number}",
+		seed => $self->{seed},
+		first_user => 10_000_000 * $self->{number},
+		%{ $self->{options} }, %options);
+	return;
+}
+
+# Ends the load.
+sub stop
+{
+	my ($self, $seconds) = @_;
+
+	$self->{load}->stop;
+	$self->{run}->wrong($self->{load}->finish($seconds));
+	return;
+}
+
+# Waits until the load has made all its calls.
+sub finish
+{
+	my ($self, $seconds) = @_;
+
+	$self->{run}->wrong($self->{load}->finish($seconds));
+	return;
+}
+
+# Waits until the server accepts connections again; false if it does not.
+sub wait_for_server
+{
+	my ($self, $seconds) = @_;
+	my $until = time() + ($seconds // 60);
+
+	while (time() < $until)
+	{
+		my $dbh = connect_to($self->{node});
+
+		if ($dbh)
+		{
+			my ($recovering) = $dbh->selectrow_array('SELECT pg_is_in_recovery()');
+
+			$dbh->disconnect;
+			return 1 if defined $recovering && !$recovering;
+		}
+		sleep 0.01;
+	}
+	$self->{run}->wrong('the server has not come back');
+	return 0;
+}
+
+# Holds the journal against the database and looks at the events.  Options: node
+# (another than the round's), and allowed and until of judge_journals().
+sub check
+{
+	my ($self, %options) = @_;
+	my $run = $self->{run};
+	my $dbh = connect_to($options{node} // $self->{node})
+	  or return $run->wrong('no connection for the checks');
+	my ($count, @wrong) = judge_journals(
+		$dbh, journals => [ $self->{load}->journals ], events => $self->{kind},
+		allowed => $options{allowed}, until => $options{until});
+
+	push @wrong, check_events($dbh, $self->{kind});
+	$run->{count}{$_} += $count->{$_} foreach keys %$count;
+	$run->wrong(@wrong);
+	$dbh->disconnect;
+	unlink $self->{load}->journals if !@wrong;
+	return;
+}
+
+1;

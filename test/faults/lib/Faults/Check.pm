@@ -1,0 +1,374 @@
+# Holds a journal (Faults::Journal) against the database.
+#
+# For each user at an event the journal gives the states that are possible: how
+# many live tickets, cancelled tickets and held places.  What was acknowledged
+# has changed the state, what was refused or failed has not, and what got no
+# answer has changed it in full or not at all.  The tables must show one of them;
+# and nothing for a user who is in no journal.
+
+package Faults::Check;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use Faults::Journal;
+use Faults::Load;
+use List::Util qw(sum0);
+
+our @EXPORT_OK = qw(judge_journals check_events);
+
+# SQLSTATEs that a client may always be given: refusals, and what is to be tried
+# again.
+my $ALWAYS = 'TK00[1-68]|P0002|40P01|40001';
+
+# Compares.  Options: journals, events (a hash: id => kind), allowed (a pattern of
+# SQLSTATEs beside the ones that are always allowed), until (a position in the
+# WAL: the database is as it was there).  Returns what was counted, and a list of
+# what is wrong.
+sub judge_journals
+{
+	my ($dbh, %options) = @_;
+	my %judge = (
+		%options, wrong => [], subject => {}, given => {}, shared => {}, split => [],
+		count => { calls => 0, acknowledged => 0, refused => 0, failed => 0, unknown => 0 });
+	my $allowed = join '|', $ALWAYS, $options{allowed} // ();
+
+	$judge{allowed} = qr/^(?:$allowed)?$/;
+	foreach my $file (@{ $options{journals} })
+	{
+		follow(\%judge, $_) foreach Faults::Journal::transactions($file);
+	}
+	my $found = read_tables($dbh, $options{events});
+
+	compare_users(\%judge, $found);
+	compare_shared(\%judge, $found);
+	compare_ids(\%judge, $found);
+	return ($judge{count}, @{ $judge{wrong} });
+}
+
+# ---- what the journal says --------------------------------------------------
+
+# Is a transaction there for certain (ok), for certain not (failed), or may it be?
+sub outcome_of
+{
+	my ($judge, $txn) = @_;
+	my $until = $judge->{until};
+
+	if (defined $until)
+	{
+		return 'failed' if $txn->{from} && position($txn->{from}) >= position($until);
+		return 'unknown' if $txn->{outcome} eq 'ok'
+		  && !($txn->{to} && position($txn->{to}) <= position($until));
+	}
+	return $txn->{outcome} =~ /^(?:ok|unknown)$/ ? $txn->{outcome} : 'failed';
+}
+
+# A position in the WAL as a number.
+sub position
+{
+	my ($high, $low) = split m{/}, $_[0];
+
+	return hex($high) * 2**32 + hex($low);
+}
+
+# Takes account of one transaction.
+sub follow
+{
+	my ($judge, $txn) = @_;
+	my $outcome = outcome_of($judge, $txn);
+	my @touched;
+
+	note_state($judge, $_) foreach $txn, @{ $txn->{calls} };
+	foreach my $call (grep { $_->{outcome} =~ /^(?:ok|unknown)$/ } @{ $txn->{calls} })
+	{
+		my $sure = $outcome eq 'ok' && $call->{outcome} eq 'ok';
+
+		next if $outcome eq 'failed';
+		$judge->{count}{ $sure ? 'acknowledged' : 'unknown' }++;
+		push @touched, apply($judge, $call, $sure);
+		note_ids($judge, $call, $sure);
+	}
+	push @{ $judge->{split} }, [@touched] if $outcome eq 'unknown' && @touched > 1;
+	return;
+}
+
+# Counts a call and looks at its SQLSTATE.
+sub note_state
+{
+	my ($judge, $what) = @_;
+
+	if (!$what->{calls})
+	{
+		$judge->{count}{calls}++;
+		$judge->{count}{ $what->{outcome} }++ if $what->{outcome} =~ /^(?:refused|failed)$/;
+	}
+	return if $what->{outcome} =~ /^(?:unknown|undone)$/ || $what->{state} =~ $judge->{allowed};
+	push @{ $judge->{wrong} }, sprintf 'a client got %s (%s)', $what->{state}, $what->{name} // 'commit';
+	return;
+}
+
+# The user whose ticket it was before it was transferred.
+sub subject
+{
+	my ($event, $user) = @_;
+
+	return $event . '/' . $user % Faults::Load::TRANSFERRED;
+}
+
+# Changes the states that are possible for the user of a call; returns the user
+# with the states before and after.
+sub apply
+{
+	my ($judge, $call, $sure) = @_;
+	my @effect = @{$call}{qw(live cancelled held)};
+	my $name = subject($call->{event}, $call->{user});
+	my ($least, $most) = ($call->{units}, $call->{units});
+	my (%before, %after);
+
+	if ($call->{outcome} eq 'unknown')
+	{
+		$least = $call->{name} eq 'batch' ? 0 : $call->{quantity};
+		$most = $call->{quantity};
+	}
+	if ($call->{user} <= Faults::Load::SHARED_USERS)
+	{
+		my $shared = $judge->{shared}{$name} //= { least => 0, most => 0 };
+
+		$shared->{most} += $most * ($effect[0] + $effect[2]);
+		$shared->{least} += $least * ($effect[0] + $effect[2]) if $sure;
+		return;
+	}
+	%before = %{ $judge->{subject}{$name} // { '0 0 0' => 1 } };
+	foreach my $state (keys %before)
+	{
+		my @state = split / /, $state;
+
+		foreach my $units ($least .. $most)
+		{
+			$after{ join ' ', map { $state[$_] + $units * $effect[$_] } 0 .. 2 } = 1;
+		}
+	}
+	$judge->{subject}{$name} = $sure ? \%after : { %before, %after };
+	return [ $name, \%before, \%after ];
+}
+
+# What tickets there must be, for whom.
+sub note_ids
+{
+	my ($judge, $call, $sure) = @_;
+	my $given = $judge->{given};
+
+	delete $given->{ $call->{argument} } if $call->{name} eq 'delete';
+	return if !$sure || $call->{live} <= 0;
+	foreach my $id (split /,/, $call->{ids})
+	{
+		push @{ $judge->{wrong} }, "ticket $id was given twice" if $given->{$id};
+		$given->{$id} = subject($call->{event}, $call->{user});
+	}
+	return;
+}
+
+# ---- what the tables say ----------------------------------------------------
+
+# Tickets and holds, by user and by id.
+sub read_tables
+{
+	my ($dbh, $events) = @_;
+	my @ids = sort { $a <=> $b } keys %$events;
+	my %found = (state => {}, ticket => {});
+	my $tickets = $dbh->selectall_arrayref(<<~'SQL', undef, \@ids) // die $dbh->errstr;
+		SELECT ticket_id, event_id, user_id, cancelled_at IS NULL
+		FROM booking.ticket WHERE event_id = ANY (?)
+		SQL
+	my $holds = $dbh->selectall_arrayref(<<~'SQL', undef, \@ids) // die $dbh->errstr;
+		SELECT event_id, user_id, sum(quantity)
+		FROM booking.hold WHERE event_id = ANY (?) AND ended_at IS NULL
+		GROUP BY event_id, user_id
+		SQL
+
+	foreach my $row (@$tickets)
+	{
+		my ($id, $event, $user, $live) = @$row;
+		my $name = subject($event, $user);
+
+		$found{ticket}{$id} = $name;
+		$found{state}{$name} //= [ 0, 0, 0 ];
+		$found{state}{$name}[ $live ? 0 : 1 ]++;
+	}
+	foreach my $row (@$holds)
+	{
+		$found{state}{ subject(@{$row}[ 0, 1 ]) } //= [ 0, 0, 0 ];
+		$found{state}{ subject(@{$row}[ 0, 1 ]) }[2] += $row->[2];
+	}
+	return \%found;
+}
+
+# ---- the comparison ---------------------------------------------------------
+
+# Is a state of the tables one of those?  Where holds expire they may be gone.
+sub is_one_of
+{
+	my ($judge, $name, $state, $possible) = @_;
+	my ($event) = split m{/}, $name;
+
+	return $possible->{"@$state"} if $judge->{events}{$event} ne 'expiring';
+	return grep { my @p = split / /; "@p[0, 1]" eq "@{$state}[0, 1]" } keys %$possible;
+}
+
+sub compare_users
+{
+	my ($judge, $found) = @_;
+	my $nothing = [ 0, 0, 0 ];
+
+	foreach my $name (sort keys %{ $judge->{subject} })
+	{
+		my $state = $found->{state}{$name} // $nothing;
+		my $possible = $judge->{subject}{$name};
+
+		next if is_one_of($judge, $name, $state, $possible);
+		push @{ $judge->{wrong} },
+		  "event/user $name has (live cancelled held) @$state, and not " . join(' or ', sort keys %$possible);
+	}
+	foreach my $name (sort keys %{ $found->{state} })
+	{
+		next if $judge->{subject}{$name} || $judge->{shared}{$name};
+		push @{ $judge->{wrong} }, "event/user $name has @{ $found->{state}{$name} }, and nobody asked for it";
+	}
+	foreach my $touched (@{ $judge->{split} })
+	{
+		my $done = grep { decided($judge, $found, $_) eq 'done' } @$touched;
+		my $not_done = grep { decided($judge, $found, $_) eq 'not done' } @$touched;
+
+		next if !$done || !$not_done;
+		push @{ $judge->{wrong} }, 'a transaction is half there: ' . join ', ', map { $_->[0] } @$touched;
+	}
+	return;
+}
+
+# Does the state of a user tell whether a call of a transaction without an answer
+# was done?  (Not if it may be either, or if several calls were about the user.)
+sub decided
+{
+	my ($judge, $found, $touched) = @_;
+	my ($name, $before, $after) = @$touched;
+	my $state = $found->{state}{$name} // [ 0, 0, 0 ];
+	my %now = %{ $judge->{subject}{$name} };
+
+	return 'unclear' if keys %now > keys(%$before) + keys(%$after);
+	my ($was, $is) = map { !!is_one_of($judge, $name, $state, $_) } $before, $after;
+
+	return $was == $is ? 'unclear' : $is ? 'done' : 'not done';
+}
+
+# Users whom all clients share: as many as acknowledged, at most as many as asked.
+sub compare_shared
+{
+	my ($judge, $found) = @_;
+
+	foreach my $name (sort keys %{ $judge->{shared} })
+	{
+		my ($least, $most) = @{ $judge->{shared}{$name} }{qw(least most)};
+		my $state = $found->{state}{$name} // [ 0, 0, 0 ];
+		my $has = $state->[0] + $state->[2];
+
+		next if $least <= $has && $has <= $most;
+		push @{ $judge->{wrong} }, "event/user $name has $has places, and not $least to $most";
+	}
+	return;
+}
+
+sub compare_ids
+{
+	my ($judge, $found) = @_;
+
+	foreach my $id (sort { $a <=> $b } keys %{ $judge->{given} })
+	{
+		my $who = $found->{ticket}{$id} // 'nobody';
+
+		next if $who eq $judge->{given}{$id};
+		push @{ $judge->{wrong} }, "ticket $id is of $who, and not of event/user $judge->{given}{$id}";
+	}
+	return;
+}
+
+# ---- the events -------------------------------------------------------------
+
+# What must hold for the events whatever the journal says: no event oversold, no
+# user over the limit, verify() finds nothing, and each place that is left can be
+# sold, one by one, and then none.  Returns a list of what is wrong.
+sub check_events
+{
+	my ($dbh, $events) = @_;
+	my @ids = sort { $a <=> $b } keys %$events;
+	my @wrong;
+
+	push @wrong, map { "event $_->[0] is oversold: @$_[1, 2]" } rows($dbh, <<~'SQL', \@ids);
+		SELECT event_id, capacity, t.live + h.held
+		FROM booking.event e,
+		     LATERAL (SELECT count(*) AS live FROM booking.ticket t
+		              WHERE t.event_id = e.event_id AND cancelled_at IS NULL) t,
+		     LATERAL (SELECT coalesce(sum(quantity), 0) AS held FROM booking.hold h
+		              WHERE h.event_id = e.event_id AND ended_at IS NULL) h
+		WHERE event_id = ANY (?) AND t.live + h.held > capacity
+		SQL
+	push @wrong, map { "event $_->[0], user $_->[1] has $_->[2] places" } rows($dbh, <<~'SQL', \@ids);
+		SELECT event_id, user_id, sum(n)
+		FROM (SELECT event_id, user_id, 1 AS n FROM booking.ticket WHERE cancelled_at IS NULL
+		      UNION ALL
+		      SELECT event_id, user_id, quantity FROM booking.hold WHERE ended_at IS NULL) x
+		     JOIN booking.event USING (event_id)
+		WHERE event_id = ANY (?)
+		GROUP BY event_id, user_id, max_per_user HAVING sum(n) > max_per_user
+		SQL
+	push @wrong, check_verify($dbh, @ids);
+	push @wrong, map { sell_the_rest($dbh, $_) } @ids;
+	push @wrong, check_verify($dbh, @ids);
+	return @wrong;
+}
+
+# Rows of a query; an error is a row, too, so that it is seen.
+sub rows
+{
+	my ($dbh, $sql, @values) = @_;
+	my $rows = $dbh->selectall_arrayref($sql, undef, @values);
+
+	return $rows ? @$rows : [ 'error:', $dbh->errstr, '' ];
+}
+
+sub check_verify
+{
+	my ($dbh, @ids) = @_;
+
+	return map { 'verify(): ' . join ' ', map { $_ // 'null' } @$_ }
+	  rows($dbh, 'SELECT v.* FROM unnest(?::bigint[]) AS id, booking.verify(id) AS v', \@ids);
+}
+
+# Sells the places that are left, each to a user of its own.
+sub sell_the_rest
+{
+	my ($dbh, $event) = @_;
+	my ($row) = rows($dbh, <<~'SQL', $event, $event);
+		WITH RECURSIVE sold (n, status) AS (
+		    SELECT 0, 'booked'
+		    UNION ALL
+		    SELECT n + 1, (booking.try_book_ticket(?::bigint, 500000000000 + n)).status
+		    FROM sold WHERE status = 'booked'
+		)
+		SELECT string_agg(DISTINCT status, ' ' ORDER BY status),
+		       (SELECT capacity FROM booking.event WHERE event_id = ?::bigint)
+		FROM sold
+		SQL
+	my ($taken) = rows($dbh, <<~'SQL', $event, $event, $event);
+		SELECT (SELECT count(*) FROM booking.ticket WHERE event_id = ? AND cancelled_at IS NULL)
+		       + (SELECT coalesce(sum(quantity), 0) FROM booking.hold WHERE event_id = ? AND ended_at IS NULL),
+		       (SELECT count(*) FROM booking.inventory WHERE event_id = ?)
+		SQL
+	my ($statuses, $capacity) = @$row;
+
+	return if $statuses eq 'booked sold_out' && $taken->[0] == $capacity && $taken->[1] == 1;
+	return "event $event: the rest was sold with \"$statuses\", then $taken->[0] of $capacity places"
+	  . " are taken and the inventory has $taken->[1] rows";
+}
+
+1;

@@ -1,0 +1,472 @@
+# A mixed load: clients, each a process of its own, that do what applications do
+# with pg_booking, by its functions and by plain SQL, one call a transaction or
+# several, and keep a journal of it (Faults::Journal).
+#
+# Every booking is for a user of its own, so that the journal can be held against
+# the tables, user by user; only events with a limit per user are booked for a
+# few users that all clients share.
+
+package Faults::Load;
+
+use strict;
+use warnings;
+
+use DBI ();
+use Faults::Journal;
+use List::Util qw(sum0);
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+# Users up to this number are shared by the clients.
+use constant SHARED_USERS => 20;
+
+# A transferred ticket is its first user's, at this distance.
+use constant TRANSFERRED => 1_000_000_000_000;
+
+# What an event is for; the chance of each is in the number.
+our %EVENT_WEIGHT = (hot => 10, small => 4, limited => 3, expiring => 3);
+
+# The calls.  "about": new (a user who has nothing yet), or a ticket or hold of a
+# user.  "most": the largest quantity.  "effect": what one unit of it changes
+# (Faults::Journal).  "sql" is given the event and the user, or the ticket or
+# hold, by name; it returns the ids given.
+my %CALL = (
+	book => {
+		weight => 10, about => 'new', effect => [ 1, 0, 0 ], key => 1,
+		sql => 'SELECT booking.book_ticket(:event, :user, :key)',
+	},
+	try_book => {
+		weight => 10, about => 'new', effect => [ 1, 0, 0 ], key => 1,
+		sql => 'SELECT ticket_id FROM booking.try_book_ticket(:event, :user, :key)',
+	},
+	book_several => {
+		weight => 5, about => 'new', most => 5, effect => [ 1, 0, 0 ], key => 1,
+		sql => 'SELECT unnest(booking.book_tickets(:event, :user, :quantity, :key))',
+	},
+	insert => {
+		weight => 10, about => 'new', effect => [ 1, 0, 0 ],
+		sql => 'INSERT INTO booking.ticket (event_id, user_id) VALUES (:event, :user) RETURNING ticket_id',
+	},
+	insert_several => {
+		weight => 3, about => 'new', most => 4, effect => [ 1, 0, 0 ],
+		sql => 'INSERT INTO booking.ticket (event_id, user_id)'
+		  . ' SELECT :event, :user FROM generate_series(1, :quantity) RETURNING ticket_id',
+	},
+	batch => {
+		weight => 3, about => 'new', most => 6, effect => [ 1, 0, 0 ], partial => 1,
+		sql => 'SELECT ticket_id FROM booking.book_batch(:event,'
+		  . ' array_fill(:user::bigint, ARRAY[:quantity::integer])) WHERE ticket_id IS NOT NULL',
+	},
+	hold => {
+		weight => 10, about => 'new', most => 3, effect => [ 0, 0, 1 ], key => 1,
+		sql => 'SELECT hold_id FROM booking.hold_tickets(:event, :user, :quantity, NULL, :key)',
+	},
+	confirm => { weight => 8, about => 'hold', sql => 'SELECT unnest(booking.confirm_hold(:hold))', effect => [ 1, 0, -1 ] },
+	release => { weight => 3, about => 'hold', sql => 'SELECT 0 WHERE booking.release_hold(:hold)', effect => [ 0, 0, -1 ] },
+	end_hold => {
+		weight => 1, about => 'hold', effect => [ 0, 0, -1 ],
+		sql => 'UPDATE booking.hold SET ended_at = clock_timestamp()'
+		  . ' WHERE hold_id = :hold AND ended_at IS NULL RETURNING 0',
+	},
+	extend => { weight => 1, about => 'hold', sql => q{SELECT 0 FROM booking.extend_hold(:hold, '40 ms')}, effect => [ 0, 0, 0 ] },
+	cancel => { weight => 4, about => 'ticket', sql => 'SELECT 0 WHERE booking.cancel_ticket(:ticket)', effect => [ -1, 1, 0 ] },
+	update => {
+		weight => 2, about => 'ticket', effect => [ -1, 1, 0 ],
+		sql => 'UPDATE booking.ticket SET cancelled_at = clock_timestamp()'
+		  . ' WHERE ticket_id = :ticket AND cancelled_at IS NULL RETURNING 0',
+	},
+	delete => { weight => 2, about => 'ticket', sql => 'DELETE FROM booking.ticket WHERE ticket_id = :ticket RETURNING 0', effect => [ -1, 0, 0 ] },
+	transfer => { weight => 2, about => 'ticket', sql => 'SELECT 0 FROM booking.transfer_ticket(:ticket, :other)', effect => [ 0, 0, 0 ] },
+	redeem => { weight => 1, about => 'ticket', sql => 'SELECT 0 FROM booking.redeem_ticket(:ticket)', effect => [ 0, 0, 0 ] },
+	grow => {
+		weight => 0.3, about => 'event', effect => [ 0, 0, 0 ],
+		sql => 'UPDATE booking.event SET capacity = capacity + 3 WHERE event_id = :event RETURNING 0',
+	},
+	shrink => {
+		weight => 0.3, about => 'event', effect => [ 0, 0, 0 ],
+		sql => 'UPDATE booking.event SET capacity = capacity - 2 WHERE event_id = :event RETURNING 0',
+	},
+	sweep => { weight => 0.5, about => 'event', sql => 'SELECT 0 FROM booking.expire_holds(5)', effect => [ 0, 0, 0 ] },
+	look => { weight => 2, about => 'event', sql => 'SELECT 0 FROM booking.availability(:event)', effect => [ 0, 0, 0 ] },
+	verify => {
+		weight => 0.2, about => 'event', effect => [ 0, 0, 0 ], nothing => 1,
+		sql => 'SELECT problem FROM booking.verify(:event)',
+	},
+);
+
+# Starts clients.  Options:
+#
+#	events      { hot => [ids], small => [...], ... }, see %EVENT_WEIGHT
+#	connect     code that returns a new connection (DBI), or undef: try again
+#	journal     the path of the journal; each client adds ".NUMBER"
+#	clients     how many (default: 6)
+#	calls       how many calls each makes (default: until stop())
+#	seed, first_user
+#	keyed       1: each call that can have a key has one, and what got no answer
+#	            is asked again with it until there is one
+#	positions   1: the journal tells positions in the WAL
+#	single      1: no transactions of several calls
+#	only        a list of names of calls: no others
+sub start
+{
+	my ($class, %options) = @_;
+	my $self = bless { clients => 6, %options, pids => [] }, $class;
+
+	foreach my $number (1 .. $self->{clients})
+	{
+		my $pid = fork() // die "cannot fork: $!";
+
+		if (!$pid)
+		{
+			my $done = eval { $self->client($number); 1 };
+
+			print STDERR "# a client of the load has failed: $@" unless $done;
+			POSIX::_exit($done ? 0 : 1);    # the servers are its parent's to stop
+		}
+		push @{ $self->{pids} }, $pid;
+	}
+	return $self;
+}
+
+# Tells the clients to end after the call that they are in.
+sub stop
+{
+	my ($self) = @_;
+
+	kill 'TERM', @{ $self->{pids} };
+	return;
+}
+
+# Waits until they have ended, at most so many seconds.  Returns what went wrong.
+sub finish
+{
+	my ($self, $seconds) = @_;
+	my $until = time() + ($seconds // 60);
+	my @problems;
+
+	foreach my $pid (@{ $self->{pids} })
+	{
+		my $ended;
+
+		sleep 0.005 until ($ended = waitpid($pid, POSIX::WNOHANG())) || time() > $until;
+		if (!$ended)
+		{
+			kill 'KILL', $pid;
+			waitpid $pid, 0;
+			push @problems, 'a client hangs';
+		}
+		elsif ($? != 0)
+		{
+			push @problems, 'a client of the load has failed';
+		}
+	}
+	$self->{pids} = [];
+	return @problems;
+}
+
+# The files of the journal.
+sub journals
+{
+	my ($self) = @_;
+
+	return map { "$self->{journal}.$_" } 1 .. $self->{clients};
+}
+
+# ---- one client -------------------------------------------------------------
+
+sub client
+{
+	my ($self, $number) = @_;
+
+	local $SIG{TERM} = sub { $self->{stopped} = 1 };
+	srand($self->{seed} * 100 + $number);
+	$self->{book} = Faults::Journal->new("$self->{journal}.$number");
+	$self->{next_user} = $self->{first_user} + 100_000 * $number;
+	$self->{things} = [];                 # tickets and holds that calls can be about
+	until ($self->{stopped} || (defined $self->{calls} && $self->{calls}-- <= 0))
+	{
+		if (!$self->connected)
+		{
+			sleep 0.01;
+		}
+		elsif (!$self->{single} && rand() < 0.15)
+		{
+			$self->several_calls;
+		}
+		else
+		{
+			$self->single_call;
+		}
+	}
+	$self->{dbh}->disconnect if $self->{dbh};
+	return;
+}
+
+# Is there a connection?  Tries once.
+sub connected
+{
+	my ($self) = @_;
+
+	$self->{dbh} //= $self->{connect}->();
+	return defined $self->{dbh};
+}
+
+# The connection is lost, or no longer wanted.
+sub forget_connection
+{
+	my ($self) = @_;
+
+	my $dbh = delete $self->{dbh} or return;
+
+	$dbh->disconnect;
+	return;
+}
+
+# One of a list, or one of a hash by its weights.
+sub one_of { my ($list) = @_; return $list->[ int rand @$list ] }
+
+sub one_by_weight
+{
+	my (%weight) = @_;
+	my $at = rand sum0(values %weight);
+
+	foreach my $name (sort keys %weight)
+	{
+		return $name if ($at -= $weight{$name}) < 0;
+	}
+	return (sort keys %weight)[-1];
+}
+
+# What to do next: a call, with all that it needs.
+sub choose
+{
+	my ($self) = @_;
+	my $thing = @{ $self->{things} } && rand() < 0.6 ? $self->take_thing : undef;
+	my $about = $thing ? $thing->{what} : 'new|event';
+	my %weight = map { $_ => $CALL{$_}{weight} }
+	  grep { $CALL{$_}{about} =~ /^(?:$about)$/ && $self->may_be_called($_) } keys %CALL;
+
+	return $self->choose_new('look') if !%weight;
+	my $name = one_by_weight(%weight);
+
+	return $self->choose_new($name) if !$thing;
+	return {
+		%{ $CALL{$name} }, name => $name, event => $thing->{event}, user => $thing->{user},
+		quantity => $name =~ /^(?:confirm|release|end_hold)$/ ? $thing->{quantity} : 1,
+		argument => $thing->{id}, thing => $thing, $thing->{what} => $thing->{id},
+		other => $thing->{user} % TRANSFERRED + TRANSFERRED * ($thing->{user} < TRANSFERRED)
+	};
+}
+
+sub may_be_called
+{
+	my ($self, $name) = @_;
+
+	return !$self->{only} || grep { $_ eq $name } @{ $self->{only} };
+}
+
+# A call for a user who has nothing yet, or about an event.
+sub choose_new
+{
+	my ($self, $name) = @_;
+	my %weight = map { $_ => $EVENT_WEIGHT{$_} } keys %{ $self->{events} };
+	my $kind = one_by_weight(%weight);
+	my $limited = $kind eq 'limited';
+	my $user = $limited ? 1 + int rand SHARED_USERS : $self->{next_user}++;
+	my %call = (
+		%{ $CALL{$name} }, name => $name, event => one_of($self->{events}{$kind}), user => $user,
+		quantity => $limited ? 1 : 1 + int rand($CALL{$name}{most} // 1), shared => $limited);
+
+	$call{key} = $call{key} && ($self->{keyed} || rand() < 0.3)
+	  ? "$self->{first_user}-$self->{seed}-" . $self->{next_user}++ : undef;
+	return \%call;
+}
+
+# A ticket or hold of somebody; it is put back if it is still one afterwards.
+sub take_thing
+{
+	my ($self) = @_;
+
+	return splice @{ $self->{things} }, int rand @{ $self->{things} }, 1;
+}
+
+# Sends a call.  Returns the outcome, the SQLSTATE and the ids.
+sub send_call
+{
+	my ($self, $call) = @_;
+	my $sql = $call->{sql};
+	my @values;
+
+	$sql =~ s/(?<!:):([a-z]+)/push @values, $call->{$1}; '?'/eg;
+	my $ids = $self->{dbh}->selectcol_arrayref($sql, undef, @values);
+
+	return $self->failure if $self->{dbh}->err;
+	return ('failed', 'VERIFY') if $call->{nothing} && @$ids;
+	return ('refused', '') if $call->{about} ne 'event' && !grep { defined } @$ids;
+	return ('ok', '', $call->{about} eq 'new' || $call->{name} eq 'confirm' ? @$ids : ());
+}
+
+# What the last error means.  A session that the server ended (or said it would)
+# may have committed.
+sub failure
+{
+	my ($self) = @_;
+	my $state = $self->{dbh}->state;
+
+	if ($state =~ /^(?:57P0[123]|08...|S8...|)$/ || !$self->{dbh}->ping)
+	{
+		$self->forget_connection;
+		return ('unknown', $state);
+	}
+	return ('refused', $state) if $state =~ /^(?:TK...|P0002)$/;
+	return ('failed', $state);
+}
+
+# Makes a call within a transaction that is open in the journal.
+sub make_call
+{
+	my ($self, $txn, $call) = @_;
+	my ($outcome, $state, @ids);
+
+	$self->{book}->call($txn, $call);
+	($outcome, $state, @ids) = $self->send_call($call);
+	while ($outcome eq 'unknown' && $self->{keyed} && $call->{key} && !$self->{stopped})
+	{
+		sleep 0.002 until $self->connected || $self->{stopped};
+		($outcome, $state, @ids) = $self->send_call($call) if $self->connected;
+	}
+	my $units = $call->{partial} ? scalar @ids : $call->{quantity};
+
+	if ($outcome eq 'ok' && @ids && $call->{name} ne 'hold' && @ids != $units)
+	{
+		($outcome, $state) = ('failed', 'NUMBER');
+	}
+	$self->{book}->answer($txn, $outcome, $state, $units, @ids);
+	return ($outcome, $state, @ids);
+}
+
+# What a call that is done leaves for later ones.
+sub remember
+{
+	my ($self, $call, @ids) = @_;
+	my $thing = $call->{thing};
+	my %new = (event => $call->{event}, user => $call->{user}, quantity => $call->{quantity});
+
+	return if $call->{shared};
+	if ($call->{about} eq 'new' || $call->{name} eq 'confirm')
+	{
+		my $what = $call->{name} eq 'hold' ? 'hold' : 'ticket';
+
+		push @{ $self->{things} }, map { { %new, what => $what, id => $_ } } @ids;
+	}
+	elsif ($call->{name} eq 'transfer')
+	{
+		push @{ $self->{things} }, { %$thing, user => $call->{other} };
+	}
+	elsif ($call->{name} eq 'extend')
+	{
+		push @{ $self->{things} }, $thing;
+	}
+	return;
+}
+
+# The place in the WAL, if the journal is to tell it.
+sub position
+{
+	my ($self) = @_;
+
+	return '' if !$self->{positions} || !$self->connected;
+	my ($at) = $self->{dbh}->selectrow_array('SELECT pg_current_wal_insert_lsn()');
+
+	return $at // '';
+}
+
+sub single_call
+{
+	my ($self) = @_;
+	my $call = $self->choose;
+	my $txn = $self->{book}->begin;
+	my $from = $self->position;
+
+	return if !$self->connected;
+	my ($outcome, $state, @ids) = $self->make_call($txn, $call);
+
+	$self->{book}->end($txn, $outcome, $state, $from, $outcome eq 'ok' ? $self->position : '');
+	$self->remember($call, @ids) if $outcome eq 'ok';
+	return;
+}
+
+# ---- transactions of several calls ------------------------------------------
+
+# Sends a command of a transaction's.  Returns the outcome and the SQLSTATE.
+sub command
+{
+	my ($self, $sql) = @_;
+
+	return defined $self->{dbh}->do($sql) ? ('ok', '') : $self->failure;
+}
+
+sub several_calls
+{
+	my ($self) = @_;
+	my $txn = $self->{book}->begin;
+	my $from = $self->position;
+	my $commit = rand() < 0.8;
+	my ($outcome, $state, @done) = ('unknown', '');
+
+	return if !$self->connected;
+	($outcome, $state) = $self->command(one_by_weight('BEGIN' => 3, 'BEGIN ISOLATION LEVEL REPEATABLE READ' => 1));
+	($outcome, $state, @done) = $self->calls_of_transaction($txn) if $outcome eq 'ok';
+	if ($outcome eq 'ok')
+	{
+		($outcome, $state) = $self->command($commit ? 'COMMIT' : 'ROLLBACK');
+		$outcome = 'undone' if !$commit;
+	}
+	elsif ($self->{dbh})
+	{
+		$self->command('ROLLBACK');
+	}
+	else
+	{
+		$outcome = 'undone';    # it was never told to commit
+	}
+	$self->{book}->end($txn, $outcome, $state, $from, $outcome eq 'ok' ? $self->position : '');
+	return if $outcome ne 'ok';
+	$self->remember(@$_) foreach @done;
+	return;
+}
+
+# Two to five calls, perhaps some of them in a savepoint, and that perhaps rolled
+# back.  Returns the outcome, the SQLSTATE and the calls that stand.
+sub calls_of_transaction
+{
+	my ($self, $txn) = @_;
+	my ($outcome, $state, @done) = ('ok', '');
+	my ($made, $savepoint, $kept) = (0);
+
+	foreach my $n (1 .. 2 + int rand 4)
+	{
+		if (!defined $savepoint && rand() < 0.2)
+		{
+			($outcome, $state) = $self->command('SAVEPOINT s');
+			return ($outcome, $state) if $outcome ne 'ok';
+			($savepoint, $kept) = ($made, scalar @done);
+		}
+		my $call = $self->choose;
+
+		delete $call->{key};
+		($outcome, $state, my @ids) = $self->make_call($txn, $call);
+		$made++;
+		return ($outcome, $state) if $outcome eq 'unknown' || ($state ne '' && !defined $savepoint);
+		push @done, [ $call, @ids ] if $outcome eq 'ok';
+		next if !defined $savepoint || ($state eq '' && rand() < 0.5);
+		($outcome, $state) = $self->command('ROLLBACK TO s');
+		return ($outcome, $state) if $outcome ne 'ok';
+		$self->{book}->keep($txn, $savepoint);
+		$#done = $kept - 1;
+		undef $savepoint;
+	}
+	return ('ok', '', @done);
+}
+
+1;
