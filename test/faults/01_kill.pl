@@ -27,7 +27,7 @@ while (my $round = $run->next_round($node))
 		ORDER BY state = 'active' DESC, random() LIMIT 1
 		SQL
 
-	$run->injected(kill 'KILL', $pid);
+	$round->crash(sub { $run->injected(kill 'KILL', $pid) });
 	$round->wait_for_server;
 	sleep rand 0.1;
 	$round->stop;

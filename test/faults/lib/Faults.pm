@@ -188,6 +188,20 @@ sub finish
 	return;
 }
 
+# Runs what makes the server crash, and waits until it has ended all sessions:
+# till then it accepts connections as if nothing had happened.
+sub crash
+{
+	my ($self, $code) = @_;
+	my $canary = connect_to($self->{node}) or return $self->{run}->wrong('no connection');
+	my $until = time() + 60;
+
+	$code->();
+	sleep 0.002 while $canary->ping && time() < $until;
+	$self->{run}->wrong('the server has not crashed') if time() >= $until;
+	return;
+}
+
 # Waits until the server accepts connections again; false if it does not.
 sub wait_for_server
 {
