@@ -317,12 +317,15 @@ SELECT count(*) AS rows, bool_and(who = current_user) AS as_owner FROM public.au
 DROP TRIGGER write_audit ON booking.ticket;
 DROP FUNCTION write_audit;
 DROP TABLE public.audit;
--- the same of a function in an index, on the direct path
+-- the same of a function in an index, on the direct path (from 17 on, CREATE
+-- INDEX evaluates it with a search_path of its own, hence the order)
 CREATE FUNCTION label(bigint) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
-  $$BEGIN RETURN lookup($1); END$$;
+  $$BEGIN RETURN 'user ' || $1; END$$;
+CREATE INDEX ticket_label ON booking.ticket (label(user_id));
 CREATE FUNCTION public.lookup(bigint) RETURNS text LANGUAGE sql IMMUTABLE
   RETURN 'user ' || $1;
-CREATE INDEX ticket_label ON booking.ticket (label(user_id));
+CREATE OR REPLACE FUNCTION label(bigint) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+  $$BEGIN RETURN lookup($1); END$$;
 SET ROLE regress_booking_clerk;
 CREATE FUNCTION regress_booking_evil.lookup(bigint) RETURNS text LANGUAGE plpgsql
   AS $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
@@ -334,9 +337,11 @@ DROP FUNCTION label CASCADE;
 DROP FUNCTION public.lookup;
 -- and of one in an index's predicate, which is evaluated when the index is opened
 CREATE FUNCTION floor_of(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
-  $$BEGIN RETURN helper($1); END$$;
-CREATE FUNCTION public.helper(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN $1;
+  $$BEGIN RETURN $1; END$$;
 CREATE INDEX ticket_vip ON booking.ticket (user_id) WHERE user_id > floor_of(5);
+CREATE FUNCTION public.helper(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN $1;
+CREATE OR REPLACE FUNCTION floor_of(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
+  $$BEGIN RETURN helper($1); END$$;
 \c -
 \set SHOW_CONTEXT never
 SET ROLE regress_booking_clerk;
