@@ -446,24 +446,20 @@ BEGIN
     -- by what they do, not by their names: 29 is INSERT, UPDATE, DELETE for each
     -- row, 32 is TRUNCATE
     FOR target IN
-        SELECT name, format('booking.%I', name)::regclass AS rel,
-               format('booking.%I()', name || '_changed')::regprocedure AS func
+        SELECT name, rel, func, suffix, events, level
         FROM unnest(ARRAY['event', 'hold', 'ticket']) AS name
+        CROSS JOIN LATERAL (SELECT format('booking.%I', name)::regclass AS rel,
+                                   format('booking.%I()', name || '_changed')::regprocedure AS func) AS n
+        CROSS JOIN (VALUES ('changed', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
+                           ('truncated', 32, 'TRUNCATE', 'STATEMENT')) AS k (suffix, bits, events, level)
+        WHERE NOT EXISTS (SELECT FROM pg_trigger
+                          WHERE tgrelid = rel AND tgfoid = func AND tgtype & bits = bits)
+        ORDER BY name
     LOOP
-        IF NOT EXISTS (SELECT FROM pg_trigger
-                       WHERE tgrelid = target.rel AND tgfoid = target.func AND tgtype & 29 = 29) THEN
-            EXECUTE format('CREATE TRIGGER booking_%s_changed AFTER INSERT OR UPDATE OR DELETE ON %s '
-                           'FOR EACH ROW EXECUTE FUNCTION %s()',
-                           target.name, target.rel, target.func::regproc);
-            was_incomplete := true;
-        END IF;
-        IF NOT EXISTS (SELECT FROM pg_trigger
-                       WHERE tgrelid = target.rel AND tgfoid = target.func AND tgtype & 32 = 32) THEN
-            EXECUTE format('CREATE TRIGGER booking_%s_truncated AFTER TRUNCATE ON %s '
-                           'FOR EACH STATEMENT EXECUTE FUNCTION %s()',
-                           target.name, target.rel, target.func::regproc);
-            was_incomplete := true;
-        END IF;
+        EXECUTE format('CREATE TRIGGER booking_%s_%s AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION %s()',
+                       target.name, target.suffix, target.events, target.rel, target.level,
+                       target.func::regproc);
+        was_incomplete := true;
     END LOOP;
 
     -- a history that lost its triggers with the extension goes on; one that was
@@ -497,7 +493,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     user_id_type regtype;
-    name text;
+    target record;
 BEGIN
     PERFORM booking.settle_inventory();
     IF to_regclass('booking.history') IS NULL THEN
@@ -527,19 +523,19 @@ BEGIN
                        (SELECT relowner::regrole FROM pg_class
                         WHERE oid = 'booking.ticket'::regclass));
     END IF;
-    FOREACH name IN ARRAY ARRAY['ticket', 'hold'] LOOP
-        IF NOT EXISTS (SELECT FROM pg_trigger
-                       WHERE tgrelid = format('booking.%I', name)::regclass AND tgtype & 29 = 29
-                         AND tgfoid = 'booking.record_history()'::regprocedure) THEN
-            EXECUTE format('CREATE TRIGGER booking_history AFTER INSERT OR UPDATE OR DELETE ON booking.%I '
-                           'FOR EACH ROW EXECUTE FUNCTION booking.record_history()', name);
-        END IF;
-        IF NOT EXISTS (SELECT FROM pg_trigger
-                       WHERE tgrelid = format('booking.%I', name)::regclass AND tgtype & 32 = 32
-                         AND tgfoid = 'booking.record_history()'::regprocedure) THEN
-            EXECUTE format('CREATE TRIGGER booking_history_truncated AFTER TRUNCATE ON booking.%I '
-                           'FOR EACH STATEMENT EXECUTE FUNCTION booking.record_history()', name);
-        END IF;
+    FOR target IN
+        SELECT rel, trigger_name, events, level
+        FROM (VALUES (1, 'booking.ticket'::regclass), (2, 'booking.hold')) AS r (nth, rel)
+        CROSS JOIN (VALUES ('booking_history', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
+                           ('booking_history_truncated', 32, 'TRUNCATE', 'STATEMENT'))
+            AS k (trigger_name, bits, events, level)
+        WHERE NOT EXISTS (SELECT FROM pg_trigger
+                          WHERE tgrelid = rel AND tgtype & bits = bits
+                            AND tgfoid = 'booking.record_history()'::regprocedure)
+        ORDER BY nth
+    LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION booking.record_history()',
+                       target.trigger_name, target.events, target.rel, target.level);
     END LOOP;
     IF NOT EXISTS (SELECT FROM pg_trigger
                    WHERE tgrelid = 'booking.history'::regclass
@@ -759,57 +755,29 @@ COMMENT ON FUNCTION booking.rebuild_inventory(bigint) IS
  * the functions'.  So nobody has it at first but who installs the extension,
  * whose functions may belong to somebody else.  The trigger functions and
  * settle_inventory() stay callable: they can do nothing by themselves.
+ *
+ * The schema may have been there before, with functions and operators of
+ * somebody else's: hence the search_path.
  */
-REVOKE ALL ON FUNCTION
-    booking.book_ticket(bigint, bigint, text),
-    booking.book_ticket(bigint, text, text),
-    booking.try_book_ticket(bigint, bigint, text),
-    booking.try_book_ticket(bigint, text, text),
-    booking.book_tickets(bigint, bigint, integer, text),
-    booking.book_tickets(bigint, text, integer, text),
-    booking.book_batch(bigint, bigint[]),
-    booking.book_batch(bigint, text[]),
-    booking.hold_tickets(bigint, bigint, integer, interval, text),
-    booking.hold_tickets(bigint, text, integer, interval, text),
-    booking.confirm_hold(bigint, text),
-    booking.extend_hold(bigint, interval),
-    booking.release_hold(bigint),
-    booking.expire_holds(integer),
-    booking.cancel_ticket(bigint),
-    booking.transfer_ticket(bigint, bigint),
-    booking.transfer_ticket(bigint, text),
-    booking.redeem_ticket(bigint),
-    booking.availability(bigint),
-    booking.create_tables(regtype),
-    booking.keep_history(),
-    booking.purge(interval),
-    booking.verify(bigint),
-    booking.rebuild_inventory(bigint)
-FROM PUBLIC;
+SET LOCAL search_path = pg_catalog, pg_temp;
 
-GRANT EXECUTE ON FUNCTION
-    booking.book_ticket(bigint, bigint, text),
-    booking.book_ticket(bigint, text, text),
-    booking.try_book_ticket(bigint, bigint, text),
-    booking.try_book_ticket(bigint, text, text),
-    booking.book_tickets(bigint, bigint, integer, text),
-    booking.book_tickets(bigint, text, integer, text),
-    booking.book_batch(bigint, bigint[]),
-    booking.book_batch(bigint, text[]),
-    booking.hold_tickets(bigint, bigint, integer, interval, text),
-    booking.hold_tickets(bigint, text, integer, interval, text),
-    booking.confirm_hold(bigint, text),
-    booking.extend_hold(bigint, interval),
-    booking.release_hold(bigint),
-    booking.expire_holds(integer),
-    booking.cancel_ticket(bigint),
-    booking.transfer_ticket(bigint, bigint),
-    booking.transfer_ticket(bigint, text),
-    booking.redeem_ticket(bigint),
-    booking.availability(bigint),
-    booking.create_tables(regtype),
-    booking.keep_history(),
-    booking.purge(interval),
-    booking.verify(bigint),
-    booking.rebuild_inventory(bigint)
-TO @extowner@ WITH GRANT OPTION;
+DO $$
+DECLARE
+    func regprocedure;
+    installer regrole;
+BEGIN
+    FOR func, installer IN
+        SELECT p.oid, e.extowner
+        FROM pg_extension e
+        JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+                        AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+        JOIN pg_proc p ON p.oid = d.objid
+        WHERE e.extname = 'pg_booking'
+          AND p.prorettype <> 'trigger'::regtype
+          AND p.oid <> 'booking.settle_inventory()'::regprocedure
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', func);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s WITH GRANT OPTION', func, installer);
+    END LOOP;
+END
+$$;
