@@ -133,7 +133,8 @@ check-format:
 # a struct that is filled in part for one that is not filled.)
 lint: check-lists
 	$(CPPCHECK) --quiet --error-exitcode=1 --std=c99 --inline-suppr \
-		--enable=warning,performance,portability --suppress=ctuuninitvar \
+		--enable=warning,style,performance,portability --inconclusive \
+		--suppress=ctuuninitvar \
 		-D'PG_MODULE_MAGIC=' -D'PG_FUNCTION_INFO_V1(f)=' \
 		-D'PGDLLEXPORT=' -DPG_VERSION_NUM=150000 src
 	$(SHELLCHECK) -x $(SHELL_FILES)

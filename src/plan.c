@@ -121,14 +121,14 @@ static void
 prepare(BookingPlan *plan)
 {
 	bool		wanted = enable_seqscan;
-	CachedPlan *cached;
 
 	analyze(plan);
 	let_plan_age(plan);
 	enable_seqscan = false;
 	PG_TRY();
 	{
-		cached = SPI_plan_get_cached_plan(plan->plan);
+		CachedPlan *cached = SPI_plan_get_cached_plan(plan->plan);
+
 		if (cached != NULL)
 			ReleaseCachedPlan(cached, CurrentResourceOwner);
 	}

@@ -87,9 +87,9 @@ request_key_argument(FunctionCallInfo fcinfo, int argno)
 	return PG_GETARG_TEXT_PP(argno);
 }
 
-/* The arguments of the statements; those that may be null in nulls. */
-static void
-request_values(const Request *request, Datum *values, char *nulls)
+/* The arguments of the statements; returns which are null, as SPI wants it. */
+static const char *
+request_values(const Request *request, Datum *values)
 {
 	values[0] = Int64GetDatum(request->event_id);
 	values[1] = PointerGetDatum(request->key);
@@ -97,7 +97,7 @@ request_values(const Request *request, Datum *values, char *nulls)
 	values[3] = Int32GetDatum(request->quantity);
 	values[4] = BoolGetDatum(request->is_hold);
 	values[5] = IntervalPGetDatum(request->ttl);
-	strcpy(nulls, request->ttl == NULL ? "     n" : "      ");
+	return request->ttl == NULL ? "     n" : NULL;
 }
 
 /* Raises TK006 where the row that was found is of other arguments. */
@@ -160,10 +160,9 @@ request_begin(BookingCall *call, Request *request)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Datum		values[6];
-	char		nulls[7];
+	const char *nulls = request_values(request, values);
 	bool		answered;
 
-	request_values(request, values, nulls);
 	booking_connect_for_all_rows(call);
 	answered = find_answer(request, values, nulls, context);
 	while (!answered &&

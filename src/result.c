@@ -48,7 +48,7 @@ result_desc(FunctionCallInfo fcinfo)
 		FreeTupleDesc(known[place].desc);
 	known[place].function = fcinfo->flinfo->fn_oid;
 	known[place].desc = desc;
-	next = (place + 1) % lengthof(known);
+	next = (place + 1) % (int) lengthof(known);
 	return desc;
 }
 

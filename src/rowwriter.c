@@ -98,6 +98,8 @@ make_writer(RowWriter *writer, Relation rel)
 	MemoryContext old;
 	ResultRelInfo *result_rel;
 
+	/* PostgreSQL's sizes are products of int that become Size. */
+	/* NOLINTNEXTLINE(bugprone-implicit-widening-of-multiplication-result) */
 	writer->context = AllocSetContextCreate(CurrentMemoryContext,
 											"pg_booking row writer",
 											ALLOCSET_SMALL_SIZES);

@@ -494,12 +494,11 @@ stripe_insert(BookingCall *call, int64 event_id, int32 number, int32 available,
 			  const SaleRules *rules)
 {
 	BookingTables *tables = &call->tables;
-	AttrNumber	columns[6] = {tables->inventory_event_id,
-							  tables->inventory_stripe,
-							  tables->inventory_available,
-							  tables->inventory_sales_start,
-							  tables->inventory_sales_end,
-							  tables->inventory_max_per_user};
+	const AttrNumber columns[6] = {
+		tables->inventory_event_id, tables->inventory_stripe,
+		tables->inventory_available, tables->inventory_sales_start,
+		tables->inventory_sales_end, tables->inventory_max_per_user
+	};
 	Datum		values[6];
 	bool		isnull[6] = {false, false, false};
 	RowWriter	writer;
@@ -550,10 +549,11 @@ add_to_set(BookingCall *call, HeapTuple tuple, Buffer buffer, StripeSet *set)
 
 /*
  * The last version of the HOT chain that begins at root, or NULL where the
- * chain is not as simple as it mostly is.  The page is locked.
+ * chain is not as simple as it mostly is.  The page is locked.  (PostgreSQL's
+ * macros want a Page that is not const.)
  */
 static HeapTupleHeader
-chain_end(Page page, ItemPointer root)
+chain_end(Page page, ItemPointer root)	/* NOLINT(readability-non-const-*) */
 {
 	OffsetNumber offset = ItemPointerGetOffsetNumber(root);
 	TransactionId expected_xmin = InvalidTransactionId;
