@@ -39,6 +39,7 @@ OBJS = \
 	src/batch.o \
 	src/trigger.o \
 	src/history.o \
+	src/fault.o \
 	src/errors.o
 
 # The order matters: later tests may build upon what earlier ones have shown.

@@ -244,6 +244,7 @@ booking_cancel_ticket(PG_FUNCTION_ARGS)
 			booking_error_wrong_state("ticket", ticket_id, "cancelled",
 									  "redeemed");
 		booking_give_or_raise(&call, state.event_id, 1);
+		fault_point("cancel: given back");
 		booking_cancel_row(state.event_id, ticket_id);
 	}
 	booking_finish(&call);

@@ -342,6 +342,7 @@ hold_end_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
 		found += set.hold[used++].quantity;
 	if (used > 0)
 		end_rows(call, set.hold, used, found);
+	fault_point("expire: not given back");
 	return found;
 }
 

@@ -264,6 +264,7 @@ booking_confirm_hold(PG_FUNCTION_ARGS)
 						   .user_id = hold.user_id };
 
 		settle_hold(&call, &hold, may_rebook);
+		fault_point("confirm: no ticket yet");
 		count = hold.quantity;
 		ticket_ids = palloc_extended(count * sizeof(Datum), MCXT_ALLOC_HUGE);
 		booking_insert_tickets(&call, &new, count, ticket_ids);

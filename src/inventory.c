@@ -292,7 +292,9 @@ split(BookingCall *call, int64 event_id)
 		if (stripe_change(call, event_id, mine, -half, NULL, STRIPE_WAIT) !=
 			STRIPE_CHANGED)
 			elog(ERROR, "inventory row that this transaction has locked was changed");
+		fault_point("split: halved");
 		stripe_insert(call, event_id, number, half, &mine->rules);
+		fault_point("split: done");
 		remembered_note(event_id, mine);
 	}
 }
@@ -397,6 +399,7 @@ take_along(BookingCall *call, int64 event_id, StripeSet *set, int32 missing)
 		{
 			changed(event_id, stripe);
 			missing -= part;
+			fault_point("gather: in part");
 		}
 	}
 	return missing;
@@ -415,6 +418,7 @@ gather(BookingCall *call, int64 event_id, int32 quantity, const Claim *claim)
 	if (!lock_first_stripe(call, event_id, 0, &rules) ||
 		!stripe_same_rules(&rules, &claim->rules))
 		return false;
+	fault_point("gather: stripe 0 locked");
 	while (missing > 0)
 	{
 		StripeSet	set;

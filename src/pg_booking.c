@@ -49,6 +49,7 @@ _PG_init(void)
 							 GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
 							 NULL, NULL, NULL);
 
+	fault_init();
 	MarkGUCPrefixReserved("booking");
 
 	booking_catalog_init();

@@ -19,6 +19,7 @@
  *	user.c, result.c		users' ids, of whichever type; ids and rows
  *	catalog.c, plan.c		cached OIDs and shapes; kept SPI plans
  *	errors.c				every refusal that a user can meet
+ *	fault.c					where tests kill the backend; not in any other build
  *
  * Lock order, the same in every function:
  *
@@ -53,6 +54,7 @@
 #include "utils/snapshot.h"
 
 #include "compat.h"
+#include "fault.h"
 
 /* ---- settings (pg_booking.c) ---- */
 

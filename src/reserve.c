@@ -323,6 +323,7 @@ give_back_before_commit(void)
 	reserve_give_back(&call);
 	PopActiveSnapshot();
 	booking_end(&call);
+	fault_point("commit: reserve given back");
 }
 
 /* At the end of a transaction. */

@@ -349,6 +349,8 @@ update_row(BookingCall *call, PinnedRow *row, int ncolumns, int *columns,
 	ReleaseBuffer(row->buffer);
 	stripe->seen_in = row->buffer;	/* a hint: mostly it is on the same page */
 
+	fault_point("stripe: not in the index");
+
 	/* an update that was not HOT needs entries in every index */
 	if (result == TM_Ok && !HeapTupleIsHeapOnly(tuple))
 	{
@@ -466,13 +468,16 @@ stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
 				 errmsg("inventory of event " INT64_FORMAT " is out of range", event_id)));
 	}
 
+	fault_point("stripe: before the write");
 	if (available == 0 && delta < 0 && row.number != 0)
 	{
 		result = delete_row(call, &row);
 		ItemPointerSetInvalid(&stripe->tid);
+		fault_point("stripe: drained");
 	}
 	else
 		result = update_available(call, &row, (int32) available, stripe);
+	fault_point("stripe: written");
 	stripe->available = (int32) available;
 	return result;
 }

@@ -44,6 +44,7 @@ booking_run_subtransaction(BookingCall *call, SubTransactionWork work,
 	}
 	PG_END_TRY();
 
+	fault_point("subtransaction: before its end");
 	if (done)
 		ReleaseCurrentSubTransaction();
 	else

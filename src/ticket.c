@@ -321,6 +321,7 @@ booking_insert_tickets(BookingCall *call, const NewTickets *new,
 		insert_directly(call, new, quantity, ticket_ids);
 	else
 		insert_by_sql(call, new, quantity, ticket_ids);
+	fault_point("ticket: inserted");
 }
 
 /*

@@ -1,5 +1,6 @@
-# A backend is killed at a random moment (SIGKILL): the server ends all the
-# others and recovers.
+# A backend is killed (SIGKILL), so that the server ends all the others and
+# recovers: at a random moment, and at each point of taking, giving back,
+# splitting and confirming that src/fault.h knows.
 
 use strict;
 use warnings;
@@ -9,29 +10,105 @@ use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
 
 use BookingTest;
 use Faults;
+use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(sleep time);
 
-my $run = Faults->new('backend killed', 500, 20);
+# What the load must be like, where it does not come to the point by itself.
+my %point = (
+	'stripe: before the write' => {},
+	'stripe: written' => {},
+	'stripe: drained' => { split => 1 },
+	'stripe: not in the index' => { split => 1 },
+	'split: halved' => { split => 1 },
+	'split: done' => { split => 1 },
+	'gather: stripe 0 locked' => { split => 1 },
+	'gather: in part' => { split => 1 },
+	'subtransaction: before its end' => { split => 1 },
+	'expire: not given back' => { rows => { expiring => [ 10, 10, 10 ] } },
+	'commit: reserve given back' => { rows => { hot => [2000] }, most_calls => 60 },
+	'ticket: inserted' => {},
+	'cancel: given back' => {},
+	'confirm: no ticket yet' => {},
+);
+
+my $run = Faults->new('backend killed', 500, 2 * keys %point);
 my $node = $run->node('kill', conf => <<~'CONF');
 	restart_after_crash = on
 	CONF
+my $file = PostgreSQL::Test::Utils::tempdir() . '/armed';
+my (@points, %seen);
 
-while (my $round = $run->next_round($node))
+# Kills one that is at work, if there is one.
+sub kill_one
 {
-	$round->load;
-	sleep 0.05 + rand 0.3;
 	my $pid = $node->safe_psql('postgres', <<~'SQL');
 		SELECT pid FROM pg_stat_activity
 		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 		ORDER BY state = 'active' DESC, random() LIMIT 1
 		SQL
 
-	$round->crash(sub { $run->injected(kill 'KILL', $pid) });
+	kill 'KILL', $pid;
+	return;
+}
+
+# Lets one of the sessions that come to a point kill itself there, and waits
+# until that has happened.
+sub arm
+{
+	my ($point) = @_;
+	my $until = time() + 30;
+
+	append_to_file($file, $point);
+	sleep 0.002 while -e $file && time() < $until;
+	return unlink($file) ? 0 : 1;
+}
+
+# A connection of a client in a round for that point.
+sub connect_armed
+{
+	my ($point, $passages) = @_;
+	my $dbh = connect_to($node) or return;
+
+	$dbh->do("SET booking.fault_point = '$point'");
+	$dbh->do("SET booking.fault_file = '$file'");
+	$dbh->do("SET booking.fault_passages = $passages");
+	$dbh->do('SET booking.split_always = on') if $point{$point}{split};
+	return $dbh;
+}
+
+# Every other round is for a point, and the others for none.
+sub next_point
+{
+	@points = map { ($_, undef) } sort keys %point if !@points;
+	return shift @points;
+}
+
+for (;;)
+{
+	my $point = next_point();
+	my $round = $run->next_round($node, defined $point ? %{ $point{$point} } : ()) or last;
+
+	if (defined $point)
+	{
+		$round->load(connect => sub { connect_armed($point, int rand 3) });
+		$round->crash(sub { $seen{$point} += arm($point) });
+	}
+	else
+	{
+		$round->load;
+		sleep 0.05 + rand 0.3;
+		$round->crash(\&kill_one);
+	}
+	$run->injected;
 	$round->wait_for_server;
 	sleep rand 0.1;
 	$round->stop;
 	$round->check(allowed => '57P0[123]');
+}
+foreach my $name (sort keys %point)
+{
+	cmp_ok($seen{$name} // 0, '>', 0, "killed at \"$name\"");
 }
 $run->done;
 check_sound($node, 'killed');

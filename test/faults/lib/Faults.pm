@@ -34,7 +34,7 @@ sub new
 		name => $name, seed => $seed, round => 0, started => time(),
 		rounds => $ENV{BOOKING_FAULTS_QUICK} ? $quick : $full,
 		dir => PostgreSQL::Test::Utils::tempdir(),
-		wrong => 0, injected => 0, count => { map { $_ => 0 } qw(calls acknowledged unknown) },
+		wrong => 0, injected => 0, nodes => [], count => { map { $_ => 0 } qw(calls acknowledged unknown) },
 	}, $class;
 
 	srand($seed);
@@ -57,6 +57,7 @@ sub node
 	my $node = booking_node($name, %options);
 
 	create_booking($node);
+	push @{ $self->{nodes} }, $node;
 	return $node;
 }
 
@@ -97,12 +98,25 @@ sub wrong
 	return;
 }
 
-# The run's assertions, and its line in the table.
+# What a log must not tell, whatever the fault.
+sub look_at_log
+{
+	my ($self, $node, $never) = @_;
+	my @bad = grep { /$never/ } split /\n/, slurp_file($node->logfile);
+
+	$self->wrong(map { 'in the log of ' . $node->name . ": $_" } @bad);
+	return;
+}
+
+# The run's assertions, and its line in the table.  never: what the logs of its
+# servers must not tell (default: of a panic, a failed assertion or an internal
+# error).
 sub done
 {
-	my ($self) = @_;
+	my ($self, %options) = @_;
 	my $count = $self->{count};
 
+	$self->look_at_log($_, $options{never} // qr/PANIC:|TRAP:|\] XX\w{3} /) foreach @{ $self->{nodes} };
 	is($self->{round}, $self->{rounds}, "$self->{name}: all $self->{rounds} rounds were run");
 	cmp_ok($self->{injected}, '>=', $self->{rounds}, "$self->{name}: a fault was injected in each");
 	cmp_ok($count->{acknowledged}, '>', $self->{rounds}, "$self->{name}: clients were at work");

@@ -106,11 +106,12 @@ my %CALL = (
 #	            is asked again with it until there is one
 #	positions   1: the journal tells positions in the WAL
 #	single      1: no transactions of several calls
+#	most_calls  how many calls a transaction has at most (default: 5)
 #	only        a list of names of calls: no others
 sub start
 {
 	my ($class, %options) = @_;
-	my $self = bless { clients => 6, %options, pids => [] }, $class;
+	my $self = bless { clients => 6, most_calls => 5, %options, pids => [] }, $class;
 
 	foreach my $number (1 .. $self->{clients})
 	{
@@ -436,7 +437,7 @@ sub several_calls
 	return;
 }
 
-# Two to five calls, perhaps some of them in a savepoint, and that perhaps rolled
+# Two calls or more, perhaps some of them in a savepoint, and that perhaps rolled
 # back.  Returns the outcome, the SQLSTATE and the calls that stand.
 sub calls_of_transaction
 {
@@ -444,7 +445,7 @@ sub calls_of_transaction
 	my ($outcome, $state, @done) = ('ok', '');
 	my ($made, $savepoint, $kept) = (0);
 
-	foreach my $n (1 .. 2 + int rand 4)
+	foreach my $n (1 .. 2 + int rand($self->{most_calls} - 1))
 	{
 		if (!defined $savepoint && rand() < 0.2)
 		{
