@@ -7,11 +7,12 @@
 #   make test         the whole test suite, on servers of its own
 #   make faults       the promises under faults, on servers of their own (as root,
 #                     under 40 minutes; QUICK=1: under 4)
+#   make coverage     what of the source the test suite reaches
 #   make bench        the benchmark, on a server of its own
 #   make format, check-format, lint          for those who change the source
 #
-# demo, test, faults, bench and the last three do without an installed PostgreSQL:
-# the first four install what is missing.
+# All from make demo on do without an installed PostgreSQL: those that need one
+# install what is missing.
 
 EXTENSION = pg_booking
 DATA = pg_booking--1.0.sql
@@ -81,7 +82,8 @@ PG_CPPFLAGS += -DBOOKING_FAULT_POINTS
 endif
 
 # Left by an interrupted run of the tests, or by an editor's tools.
-EXTRA_CLEAN = log tmp_check tmp_check_iso output_iso compile_commands.json
+EXTRA_CLEAN = log tmp_check tmp_check_iso output_iso coverage \
+	compile_commands.json
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -108,13 +110,15 @@ clean distclean:
 		results regression.diffs regression.out
 endif
 
-.PHONY: demo test faults bench
+.PHONY: demo test faults coverage bench
 demo:
 	@test/demo.sh
 test:
 	@test/run.sh
 faults:
 	@test/faults/run.sh
+coverage:
+	@test/coverage.sh
 bench:
 	@bench/run.sh
 

@@ -258,7 +258,7 @@ pgb_copy_sources()
 	tar -C "$PGB_REPO" --exclude-vcs --exclude='*.o' --exclude='*.bc' \
 		--exclude='*.so' --exclude=./results --exclude='./regression.*' \
 		--exclude=./output_iso --exclude=./tmp_check --exclude=./tmp_check_iso \
-		--exclude=./log --exclude=./bench/results -cf - . |
+		--exclude=./log --exclude=./coverage --exclude=./bench/results -cf - . |
 		pgb_as tar -C "$PGB_SRC" --no-same-permissions -xf -
 }
 
