@@ -59,7 +59,8 @@ REGRESS = \
 	limits \
 	batch \
 	history \
-	user_ids
+	user_ids \
+	tampered
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks
 # whether the variables are empty.)

@@ -189,21 +189,6 @@ SELECT * FROM places();
 
 -- A table that is not as the code needs it: 55000, which names what is wrong.
 -- Each change is made, tried and undone.
-CREATE FUNCTION after_change(change text, statement text)
-RETURNS TABLE (code text, message text, detail text)
-LANGUAGE plpgsql
-AS $$
-BEGIN
-  BEGIN
-    EXECUTE change;
-    SELECT o.code, o.message, o.detail INTO code, message, detail FROM outcome(statement) o;
-    RAISE SQLSTATE 'UNDO0';
-  EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
-    RETURN NEXT;
-  END;
-END
-$$;
-
 -- every column that is needed, dropped, renamed and retyped; without the view, which
 -- needs some of them
 DROP VIEW booking.sales;
@@ -351,7 +336,6 @@ SELECT code FROM outcome('SELECT booking.hold_changed()');
 SELECT code FROM outcome('SELECT booking.record_history()');
 DROP TABLE stranger;
 
-DROP FUNCTION after_change;
 SELECT booking.create_tables();
 SELECT * FROM places();
 SELECT * FROM damage();

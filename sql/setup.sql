@@ -53,6 +53,22 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
+-- How a statement ends after a change, which is undone with it.
+CREATE FUNCTION after_change(change text, statement text)
+RETURNS TABLE (code text, message text, detail text)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+  BEGIN
+    EXECUTE change;
+    SELECT o.code, o.message, o.detail INTO code, message, detail FROM outcome(statement) o;
+    RAISE SQLSTATE 'UNDO0';
+  EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
+    RETURN NEXT;
+  END;
+END
+$$;
+
 -- What amcheck finds wrong with the tables and their indexes, if it is there
 -- to be asked: every heap tuple must be in every index.  No row: nothing.
 CREATE FUNCTION damage()

@@ -176,7 +176,7 @@ list_excluded()
 		}' "$@"
 }
 
-# Show the errors; false: one was never raised.
+# Show the errors; false: one was never raised, or they were not found at all.
 show_errors()
 {
 	local errors="$WORK/errors"
@@ -186,7 +186,7 @@ show_errors()
 		END { printf "==> errors: %d raised, %d never raised, %d excluded\n",
 			n["reached"], n["never"], n["excluded"] }' "$errors"
 	sed -n 's/^never /    NEVER RAISED: /p' "$errors"
-	! grep -q '^never ' "$errors"
+	grep -q '^reached ' "$errors" && ! grep -q '^never ' "$errors"
 }
 
 # Show what is excluded; false: a place has no reason.
