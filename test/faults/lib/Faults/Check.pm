@@ -149,8 +149,9 @@ sub apply
 			$after{ join ' ', map { $state[$_] + $units * $effect[$_] } 0 .. 2 } = 1;
 		}
 	}
-	$judge->{subject}{$name} = $sure ? \%after : { %before, %after };
-	return [ $name, \%before, \%after ];
+	my $possible = $judge->{subject}{$name} = $sure ? \%after : { %before, %after };
+
+	return [ $name, \%before, \%after, $possible ];
 }
 
 # What tickets there must be, for whom.
@@ -247,15 +248,14 @@ sub compare_users
 }
 
 # Does the state of a user tell whether a call of a transaction without an answer
-# was done?  (Not if it may be either, or if several calls were about the user.)
+# was done?  (Not if it may be either, or if a later call was about the user.)
 sub decided
 {
 	my ($judge, $found, $touched) = @_;
-	my ($name, $before, $after) = @$touched;
+	my ($name, $before, $after, $possible) = @$touched;
 	my $state = $found->{state}{$name} // [ 0, 0, 0 ];
-	my %now = %{ $judge->{subject}{$name} };
 
-	return 'unclear' if keys %now > keys(%$before) + keys(%$after);
+	return 'unclear' if $judge->{subject}{$name} != $possible;
 	my ($was, $is) = map { !!is_one_of($judge, $name, $state, $_) } $before, $after;
 
 	return $was == $is ? 'unclear' : $is ? 'done' : 'not done';
