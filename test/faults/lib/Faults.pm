@@ -88,6 +88,15 @@ sub injected
 	return;
 }
 
+# How many there were, over all rounds: calls, acknowledged, refused, failed,
+# unknown, or calls that were answered with that SQLSTATE.
+sub count
+{
+	my ($self, $what) = @_;
+
+	return $self->{count}{$what} // 0;
+}
+
 # Something is wrong: the seed and the round that show it are told.
 sub wrong
 {
@@ -240,7 +249,7 @@ sub wait_for_server
 }
 
 # Holds the journal against the database and looks at the events.  Options: node
-# (another than the round's), and allowed and until of judge_journals().
+# (another than the round's), and allowed, until and decided of judge_journals().
 sub check
 {
 	my ($self, %options) = @_;
@@ -249,7 +258,7 @@ sub check
 	  or return $run->wrong('no connection for the checks');
 	my ($count, @wrong) = judge_journals(
 		$dbh, journals => [ $self->{load}->journals ], events => $self->{kind},
-		allowed => $options{allowed}, until => $options{until});
+		map { $_ => $options{$_} } qw(allowed until decided));
 
 	push @wrong, check_events($dbh, $self->{kind});
 	$run->{count}{$_} += $count->{$_} foreach keys %$count;

@@ -24,7 +24,8 @@ my $ALWAYS = 'TK00[1-68]|P0002|40P01|40001';
 
 # Compares.  Options: journals, events (a hash: id => kind), allowed (a pattern of
 # SQLSTATEs beside the ones that are always allowed), until (a position in the
-# WAL: the database is as it was there).  Returns what was counted, and a list of
+# WAL: the database is as it was there), decided (transactions that were found
+# prepared, a hash: gid => ok or undone, as they were ended).  Returns what was counted, and a list of
 # what is wrong.
 sub judge_journals
 {
@@ -55,6 +56,7 @@ sub outcome_of
 	my ($judge, $txn) = @_;
 	my $until = $judge->{until};
 
+	return outcome_of_prepared($judge, $txn) if defined $txn->{gid};
 	if (defined $until)
 	{
 		return 'failed' if $txn->{from} && position($txn->{from}) >= position($until);
@@ -62,6 +64,23 @@ sub outcome_of
 		  && !($txn->{to} && position($txn->{to}) <= position($until));
 	}
 	return $txn->{outcome} =~ /^(?:ok|unknown)$/ ? $txn->{outcome} : 'failed';
+}
+
+# The same of a transaction that was to be prepared.  There is never a doubt: it
+# stood prepared, and was ended as somebody decided, or it has ended as its
+# client asked.
+sub outcome_of_prepared
+{
+	my ($judge, $txn) = @_;
+	my ($gid, $outcome) = @{$txn}{qw(gid outcome)};
+	my $decided = $judge->{decided}{$gid};
+
+	push @{ $judge->{wrong} }, "transaction $gid was prepared, and is gone"
+	  if $outcome eq 'prepared' && !defined $decided;
+	push @{ $judge->{wrong} }, "transaction $gid was $outcome, and stood prepared"
+	  if defined $decided && $outcome !~ /^(?:prepared|unknown)$/;
+	$outcome = $decided // ($outcome eq 'unknown' ? $txn->{if_gone} : $outcome);
+	return $outcome eq 'ok' ? 'ok' : 'failed';
 }
 
 # A position in the WAL as a number.
@@ -93,7 +112,7 @@ sub follow
 	return;
 }
 
-# Counts a call and looks at its SQLSTATE.
+# Counts a call, also by its SQLSTATE, and looks at that.
 sub note_state
 {
 	my ($judge, $what) = @_;
@@ -101,9 +120,10 @@ sub note_state
 	if (!$what->{calls})
 	{
 		$judge->{count}{calls}++;
+		$judge->{count}{ $what->{state} }++ if $what->{state} ne '';
 		$judge->{count}{ $what->{outcome} }++ if $what->{outcome} =~ /^(?:refused|failed)$/;
 	}
-	return if $what->{outcome} =~ /^(?:unknown|undone)$/ || $what->{state} =~ $judge->{allowed};
+	return if $what->{outcome} =~ /^(?:unknown|undone|prepared)$/ || $what->{state} =~ $judge->{allowed};
 	push @{ $judge->{wrong} }, sprintf 'a client got %s (%s)', $what->{state}, $what->{name} // 'commit';
 	return;
 }

@@ -7,6 +7,7 @@
 #	call    TXN NAME EVENT USER QUANTITY LIVE CANCELLED HELD ARGUMENT
 #	answer  TXN OUTCOME SQLSTATE UNITS IDS
 #	keep    TXN COUNT
+#	prepare TXN GID IF_GONE
 #	end     TXN OUTCOME SQLSTATE FROM TO
 #
 # A transaction is a number of calls and their end; a call by itself is one, too.
@@ -14,12 +15,16 @@
 # and the cancelled tickets and the held places of the user at the event; QUANTITY
 # is how many units were asked for, UNITS how many the answer gave.  ARGUMENT is
 # the ticket or hold that the call was about, IDS those that it gave.  "keep"
-# tells that a savepoint was rolled back: the first COUNT calls stand.  FROM and
+# tells that a savepoint was rolled back: the first COUNT calls stand.  "prepare"
+# tells that the transaction is prepared, or its end asked for: if no transaction
+# GID stands prepared afterwards, the outcome is IF_GONE (ok, undone).  FROM and
 # TO are the places in the server's log (WAL) before and after, or empty.  The
 # outcomes:
 #
 #	ok        done, the client was told so
 #	refused   the answer was no (sold out, ...)
+#	prepared  PREPARE TRANSACTION was acknowledged, and nothing asked since
+#	undone    rolled back, as was asked
 #	failed    an error, the connection still stands: nothing may have happened
 #	unknown   the connection was lost: all of it has happened, or nothing
 
@@ -86,6 +91,15 @@ sub keep
 	return;
 }
 
+# The transaction is about to be prepared, or to be ended then.
+sub prepare
+{
+	my ($self, $txn, $gid, $if_gone) = @_;
+
+	$self->line('prepare', $txn, $gid, $if_gone);
+	return;
+}
+
 # The transaction's end.
 sub end
 {
@@ -96,7 +110,7 @@ sub end
 }
 
 # The transactions in a client's file, in their order: outcome, state, from, to,
-# and calls, each with what was asked and answered.  What has no answer or no
+# gid, if_gone and calls, each with what was asked and answered.  What has no answer or no
 # end (the client was stopped) is unknown.
 sub transactions
 {
@@ -129,6 +143,10 @@ sub transactions
 		elsif ($what eq 'keep')
 		{
 			$_->{outcome} = 'undone' foreach splice @{ [ @{ $txn->{calls} } ] }, $rest[0];
+		}
+		elsif ($what eq 'prepare')
+		{
+			@{$txn}{qw(gid if_gone)} = @rest;
 		}
 		else
 		{

@@ -107,11 +107,15 @@ my %CALL = (
 #	positions   1: the journal tells positions in the WAL
 #	single      1: no transactions of several calls
 #	most_calls  how many calls a transaction has at most (default: 5)
+#	several     the chance that what comes next is a transaction of several calls
+#	            (default: 0.15)
+#	prepare     the chance that such a transaction is prepared; of these some are
+#	            left so, for the caller to decide about
 #	only        a list of names of calls: no others
 sub start
 {
 	my ($class, %options) = @_;
-	my $self = bless { clients => 6, most_calls => 5, %options, pids => [] }, $class;
+	my $self = bless { clients => 6, most_calls => 5, several => 0.15, %options, pids => [] }, $class;
 
 	foreach my $number (1 .. $self->{clients})
 	{
@@ -181,6 +185,7 @@ sub client
 
 	local $SIG{TERM} = sub { $self->{stopped} = 1 };
 	srand($self->{seed} * 100 + $number);
+	$self->{number} = $number;
 	$self->{book} = Faults::Journal->new("$self->{journal}.$number");
 	$self->{next_user} = $self->{first_user} + 100_000 * $number;
 	$self->{things} = [];                 # tickets and holds that calls can be about
@@ -190,7 +195,7 @@ sub client
 		{
 			sleep 0.01;
 		}
-		elsif (!$self->{single} && rand() < 0.15)
+		elsif (!$self->{single} && rand() < $self->{several})
 		{
 			$self->several_calls;
 		}
@@ -409,12 +414,38 @@ sub command
 	return defined $self->{dbh}->do($sql) ? ('ok', '') : $self->failure;
 }
 
+# Commits or rolls back, at once or by way of PREPARE TRANSACTION.
+sub end_transaction
+{
+	my ($self, $txn) = @_;
+	my $commit = rand() < 0.8;
+
+	return $self->end_prepared($txn, $commit) if $self->{prepare} && rand() < $self->{prepare};
+	my ($outcome, $state) = $self->command($commit ? 'COMMIT' : 'ROLLBACK');
+
+	return ($commit ? $outcome : 'undone', $state);
+}
+
+sub end_prepared
+{
+	my ($self, $txn, $commit) = @_;
+	my $gid = "$self->{seed}-$self->{number}-$txn";
+
+	$self->{book}->prepare($txn, $gid, 'undone');
+	my ($outcome, $state) = $self->command("PREPARE TRANSACTION '$gid'");
+
+	return ($outcome, $state) if $outcome ne 'ok';
+	return ('prepared', '') if rand() < 0.3;
+	$self->{book}->prepare($txn, $gid, $commit ? 'ok' : 'undone');
+	($outcome, $state) = $self->command(($commit ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$gid'");
+	return ($outcome eq 'ok' && !$commit ? 'undone' : $outcome, $state);
+}
+
 sub several_calls
 {
 	my ($self) = @_;
 	my $txn = $self->{book}->begin;
 	my $from = $self->position;
-	my $commit = rand() < 0.8;
 	my ($outcome, $state, @done) = ('unknown', '');
 
 	return if !$self->connected;
@@ -422,8 +453,7 @@ sub several_calls
 	($outcome, $state, @done) = $self->calls_of_transaction($txn) if $outcome eq 'ok';
 	if ($outcome eq 'ok')
 	{
-		($outcome, $state) = $self->command($commit ? 'COMMIT' : 'ROLLBACK');
-		$outcome = 'undone' if !$commit;
+		($outcome, $state) = $self->end_transaction($txn);
 	}
 	elsif ($self->{dbh})
 	{

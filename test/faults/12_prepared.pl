@@ -1,0 +1,157 @@
+# Prepared transactions stand across a crash.  They book, hold, confirm and
+# cancel, some of them many places, so that they have had a reserve; while they
+# stand others sell the same events, and wait for them where they must.  After
+# the crash each is committed or rolled back, and nothing of it may be missing,
+# or be there.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
+
+use BookingTest;
+use Faults;
+use List::Util qw(shuffle);
+use Test::More;
+use Time::HiRes qw(sleep);
+
+# The event that is sold by prepared transactions alone has so many places.
+use constant PLACES => 40;
+
+my $run = Faults->new('prepared transaction', 100, 4);
+my $node = $run->node('prepared', conf => <<~'CONF');
+	max_prepared_transactions = 500
+	CONF
+# Several events, so that what stands prepared does not bring the sale to a halt.
+my %rows = (hot => [ (80) x 10 ], small => [ 5, 9, 12 ], limited => [ 60, 40 ], expiring => [ 25, 15 ]);
+my %ended = (ok => 0, undone => 0);
+my $made_wait = 0;
+
+# A connection that waits for no lock for long.
+sub connect_impatient
+{
+	my $dbh = connect_to($node) or return;
+
+	$dbh->do('SET lock_timeout = 20');
+	return $dbh;
+}
+
+# Prepares a transaction that books some places of an event of its own, one by
+# one or a few at once.  Returns what is to be known of it.
+sub prepare_sale
+{
+	my ($round) = @_;
+	my $dbh = connect_to($node);
+	my ($event) = $dbh->selectrow_array(
+		'INSERT INTO booking.event (capacity) VALUES (?) RETURNING event_id', undef, PLACES);
+	my %sale = (event => $event, gid => "sale-$round->{number}", places => 0);
+
+	$dbh->do('BEGIN');
+	while ($sale{places} < PLACES && ($sale{places} < 12 || rand() < 0.95))
+	{
+		my $quantity = rand() < 0.8 || $sale{places} > PLACES - 3 ? 1 : 3;
+
+		$dbh->do(
+			rand() < 0.5
+			? 'SELECT booking.book_tickets(?, ?, ?)'
+			: 'INSERT INTO booking.ticket (event_id, user_id) SELECT ?, ? FROM generate_series(1, ?)',
+			undef, $event, 1, $quantity) or die $dbh->errstr;
+		$sale{places} += $quantity;
+	}
+	$dbh->do("PREPARE TRANSACTION '$sale{gid}'") or die $dbh->errstr;
+	$dbh->disconnect;
+	return \%sale;
+}
+
+# While it stands, nobody else gets one of these places, nor the answer that
+# there is none: whoever asks waits.
+sub expect_to_wait
+{
+	my ($sale, $when) = @_;
+	my $dbh = connect_impatient();
+
+	foreach my $sql ('SELECT booking.try_book_ticket(?, 2)', 'INSERT INTO booking.ticket VALUES (DEFAULT, ?, 2)')
+	{
+		$dbh->do($sql, undef, $sale->{event});
+		$run->wrong("$when, \"$sql\" beside a prepared sale: " . $dbh->state) if $dbh->state ne '55P03';
+		$made_wait++;
+	}
+	$dbh->disconnect;
+	return;
+}
+
+# Once it is ended, the places that it has not taken can be sold, and no more.
+sub expect_the_rest
+{
+	my ($sale, $outcome) = @_;
+	my $rest = PLACES - ($outcome eq 'ok' ? $sale->{places} : 0);
+	my $sold = $node->safe_psql('postgres', <<~SQL);
+		SELECT status, count(*)
+		FROM generate_series(1, ${\PLACES} + 1) AS i, booking.try_book_ticket($sale->{event}, i)
+		GROUP BY status ORDER BY status
+		SQL
+	my $expected = join "\n", $rest ? "booked|$rest" : (), 'sold_out|' . (PLACES + 1 - $rest);
+
+	$run->wrong("after a prepared sale of $sale->{places} ($outcome): $sold") if $sold ne $expected;
+	return;
+}
+
+# Ends prepared transactions, as a coin decides.  Returns what was decided.
+sub decide
+{
+	my (@gids) = @_;
+	my $dbh = connect_to($node);
+	my %decided;
+
+	foreach my $gid (@gids)
+	{
+		my $outcome = rand() < 0.5 ? 'ok' : 'undone';
+
+		$dbh->do(($outcome eq 'ok' ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$gid'")
+		  or $run->wrong("transaction $gid cannot be ended: " . $dbh->errstr);
+		$decided{$gid} = $outcome;
+		$ended{$outcome}++;
+	}
+	$dbh->disconnect;
+	return %decided;
+}
+
+# The transactions that stand prepared, since before a moment.
+sub standing
+{
+	my ($before) = @_;
+
+	return split /\n/, $node->safe_psql('postgres',
+		"SELECT gid FROM pg_prepared_xacts WHERE prepared < $before ORDER BY gid");
+}
+
+while (my $round = $run->next_round($node, rows => \%rows))
+{
+	my $sale = prepare_sale($round);
+
+	expect_to_wait($sale, 'before the crash');
+	$round->load(clients => 8, connect => \&connect_impatient, several => 0.4, most_calls => 8, prepare => 0.7);
+	sleep 0.2 + rand 0.4;
+	$node->stop('immediate');
+	$node->start;
+	expect_to_wait($sale, 'after the crash');
+
+	# Some are ended while others book, and prepare other ones.
+	my @gids = shuffle(grep { !/^sale/ } standing('pg_postmaster_start_time()'));
+	$run->injected if @gids;
+	sleep rand 0.2;
+	my %decided = decide(splice @gids, int rand @gids);
+	sleep rand 0.2;
+	$round->stop;
+	%decided = (%decided, decide(standing('now()')));
+	expect_the_rest($sale, $decided{ $sale->{gid} });
+	$round->check(allowed => '55P03|57P0[123]', decided => \%decided);
+}
+cmp_ok($ended{$_}, '>', $run->{rounds}, "$ended{$_} prepared transactions were ended: $_") foreach sort keys %ended;
+cmp_ok($run->count('55P03'), '>', $run->{rounds}, 'clients met prepared transactions, and gave up waiting');
+cmp_ok($made_wait, '>', 0, 'and always did where there was no other way');
+$run->done;
+check_sound($node, 'prepared');
+$node->stop;
+done_testing();
