@@ -33,6 +33,7 @@
 # Functions (each is described where it is defined):
 #
 #	pgb_prepare [--werror] [package ...]
+#	pgb_prepare_older MAJOR	for pg_upgrade
 #	pgb_start [--cluster NAME] [configuration line ...]
 #	pgb_stop
 #	pgb_as COMMAND ...		short commands, also in $(...)
@@ -297,7 +298,7 @@ pgb_install()
 	local sample share lib destdir="$PGB_DIR/inst"
 	local library_path
 
-	PGB_EXTENSION_CONF="$PGB_DIR/extension.conf"
+	PGB_EXTENSION_CONF="$PGB_DIR/extension-$PGB_MAJOR.conf"
 	share=$("$PG_CONFIG" --sharedir)
 	lib=$("$PG_CONFIG" --pkglibdir)
 	sample="$share/postgresql.conf.sample"
@@ -322,6 +323,16 @@ pgb_install()
 	fi || pgb_step_failed "pg_booking can't be installed" "$log"
 }
 
+# Copy the sources, build and install.
+# pgb_make_extension WERROR
+pgb_make_extension()
+{
+	pgb_say "building pg_booking for PostgreSQL $PGB_MAJOR"
+	pgb_copy_sources
+	pgb_build "$1"
+	pgb_install
+}
+
 # Everything up to a built and installed pg_booking: installs missing packages
 # (and those given), copies the sources, builds.  --werror makes warnings errors.
 pgb_prepare()
@@ -336,12 +347,24 @@ pgb_prepare()
 	"$PGB_REPO/test/setup.sh" "$@"
 	pgb_find_postgresql
 	pgb_make_folder
-	pgb_say "building pg_booking for PostgreSQL $PGB_MAJOR"
-	pgb_copy_sources
-	pgb_build "$werror"
-	pgb_install
+	pgb_make_extension "$werror"
 	# The TAP tests' servers read their settings from here.
 	export TEMP_CONFIG="$PGB_EXTENSION_CONF"
+}
+
+# Then the same for an older PostgreSQL beside it, of which the TAP tests are told
+# where it is and how its servers find pg_booking.
+# pgb_prepare_older MAJOR
+pgb_prepare_older()
+{
+	local PGB_MAJOR=$1 PGB_SRC="$PGB_DIR/src-$1" PGB_EXTENSION_CONF=''
+	local install="/usr/lib/postgresql/$1"
+	local PG_CONFIG="$install/bin/pg_config"
+
+	PG_MAJOR=$1 PG_CONFIG='' "$PGB_REPO/test/setup.sh"
+	pgb_as mkdir "$PGB_SRC"
+	pgb_make_extension 1
+	export BOOKING_OLD_INSTALL="$install" BOOKING_OLD_CONF="$PGB_EXTENSION_CONF"
 }
 
 # ---- the server -------------------------------------------------------------

@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use BookingShop;
 use BookingTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -15,41 +16,7 @@ use Test::More;
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $node = booking_node('dump');
 
-create_booking($node);
-$node->safe_psql('postgres', <<~'SQL');
-	INSERT INTO booking.event (event_id, name, capacity) VALUES (1, 'fair', 10), (2, 'ball', 20);
-	INSERT INTO booking.event (event_id, capacity) VALUES (3, 5);
-	INSERT INTO booking.event (event_id, capacity, max_per_user, sales_start, sales_end, hold_ttl)
-	VALUES (4, 12, 3, '2000-01-01', '2100-01-01', '1 hour');
-
-	ALTER TABLE booking.ticket ADD COLUMN price numeric DEFAULT 9.50 CHECK (price > 0);
-	ALTER TABLE booking.event ADD COLUMN venue text;
-	CREATE INDEX ticket_price ON booking.ticket (price) WHERE cancelled_at IS NULL;
-	CREATE TABLE sold (ticket_id bigint);
-	CREATE FUNCTION note_sale() RETURNS trigger LANGUAGE plpgsql AS $$
-	BEGIN
-	    INSERT INTO public.sold VALUES (NEW.ticket_id);
-	    RETURN NULL;
-	END $$;
-	CREATE TRIGGER note_sale AFTER INSERT ON booking.ticket
-	    FOR EACH ROW EXECUTE FUNCTION note_sale();
-
-	SET booking.split_always = on;
-	SELECT booking.book_ticket(1, 1), booking.book_tickets(2, 2, 3), booking.book_ticket(2, 1);
-	INSERT INTO booking.ticket (event_id, user_id, price) VALUES (2, 3, 12);
-	SELECT booking.cancel_ticket(1);
-	SELECT booking.redeem_ticket(2);
-	SELECT booking.book_tickets(3, 1, 5);
-
-	SELECT booking.keep_history();
-	SELECT booking.hold_tickets(4, 1, 2, idempotency_key => 'live');        -- hold 1
-	SELECT booking.hold_tickets(4, 2, 3);
-	SELECT booking.confirm_hold(2);                                         -- tickets 12, 13, 14
-	SELECT booking.hold_tickets(4, 3, 2);
-	SELECT booking.release_hold(3);
-	SELECT booking.hold_tickets(4, 4, 3, ttl => '1 microsecond');
-	SELECT booking.book_ticket(4, 5, 'one');                                -- ticket 15
-	SQL
+fill_shop($node, 'postgres');
 
 # All rows of all tables, and what the user added, as text.
 sub contents
@@ -83,46 +50,6 @@ sub contents
 		SQL
 }
 
-# Sales go on where they were: new tickets get new ids, and nothing is oversold.
-sub sells_on
-{
-	my ($db, $what) = @_;
-
-	check_sound($node, $what, $db);
-	is($node->safe_psql($db, 'SELECT available FROM booking.availability(1)'),
-		'10', "$what: a cancelled place is free");
-	is($node->safe_psql($db, 'SELECT booking.book_ticket(1, 9)'),
-		'16', "$what: the next ticket gets the next id");
-	is($node->safe_psql($db, 'SELECT status FROM booking.try_book_ticket(3, 9)'),
-		'sold_out', "$what: sold out is sold out");
-	is( $node->safe_psql($db, <<~'SQL'), "15\n{17,18}\n{12,13,14}", "$what: what was asked for is answered");
-		SELECT booking.book_ticket(4, 5, 'one');
-		SELECT booking.confirm_hold(hold_id) FROM booking.hold_tickets(4, 1, 2, idempotency_key => 'live');
-		SELECT booking.confirm_hold(2);
-		SQL
-	like(($node->psql($db, 'SELECT booking.confirm_hold(4)'))[2],
-		qr/hold 4 has expired/, "$what: an expired hold is expired");
-	is( $node->safe_psql($db, <<~'SQL'), "booked\nuser_limit", "$what: a limit is a limit");
-		SELECT status FROM booking.try_book_ticket(4, 1);
-		SELECT status FROM booking.try_book_ticket(4, 1);
-		SQL
-	is( $node->safe_psql($db, 'SELECT hold_id FROM booking.hold_tickets(4, 6, 3)'),
-		'5', "$what: the next hold gets the next id");
-	is( $node->safe_psql($db, "SELECT count(booking.book_ticket(4, u)) FROM generate_series(10, 11) u"),
-		'2', "$what: places of an expired hold are sold");
-	is($node->safe_psql($db, 'SELECT * FROM booking.availability(4)'),
-		'12|0|3|9', "$what: which leaves none");
-	is( $node->safe_psql($db, 'SELECT max(history_id), count(*) FROM booking.history'),
-		'19|19', "$what: the history goes on");
-	sell_the_rest($node, $_, "$what, event $_", $db) foreach 1, 2;
-	is( $node->safe_psql($db, 'SELECT count(*) FROM sold'),
-		$node->safe_psql($db, 'SELECT count(*) FROM booking.ticket'),
-		"$what: the user's trigger fires");
-	$node->safe_psql($db, 'SELECT booking.create_tables()');
-	check_sound($node, "$what, at the end", $db);
-	return;
-}
-
 my $before = contents('postgres');
 
 $node->safe_psql('postgres', "CREATE DATABASE $_") foreach qw(plain custom parallel data_only);
@@ -135,13 +62,13 @@ $node->command_ok(
 	[ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/plain.sql", $node->connstr('plain') ],
 	'plain restore');
 is(contents('plain'), $before, 'plain restore: all is as it was');
-sells_on('plain', 'plain restore');
+sells_on($node, 'plain', 'plain restore');
 
 $node->command_ok(
 	[ 'pg_restore', '--exit-on-error', '-d', $node->connstr('custom'), "$dir/custom.dump" ],
 	'custom restore');
 is(contents('custom'), $before, 'custom restore: all is as it was');
-sells_on('custom', 'custom restore');
+sells_on($node, 'custom', 'custom restore');
 
 $node->command_ok(
 	[ 'pg_restore', '--exit-on-error', '-j2', '-d', $node->connstr('parallel'), "$dir/custom.dump" ],

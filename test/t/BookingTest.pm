@@ -30,10 +30,12 @@ sub long_run
 }
 
 # A new server, started.  Its log says the SQLSTATE of every message.
+# Options: init, a hash for its init(); conf, lines for postgresql.conf; new, a
+# hash for its new().
 sub booking_node
 {
 	my ($name, %options) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, %{ $options{new} // {} });
 
 	$node->init(%{ $options{init} // {} });
 	$node->append_conf('postgresql.conf', <<~CONF . ($options{conf} // ''));
