@@ -8,6 +8,7 @@
 #   make faults       the promises under faults, on servers of their own (as root,
 #                     under 40 minutes; QUICK=1: under 4)
 #   make coverage     what of the source the test suite reaches
+#   make mutants      does the test suite notice wrong code? (about an hour)
 #   make bench        the benchmark, on a server of its own
 #   make format, check-format, lint          for those who change the source
 #
@@ -118,6 +119,8 @@ test:
 	@test/run.sh
 faults:
 	@test/faults/run.sh
+mutants:
+	@test/mutants/run.sh $(MUTANTS)
 coverage:
 	@test/coverage.sh
 bench:
