@@ -9,6 +9,11 @@
 #                     under 40 minutes; QUICK=1: under 4)
 #   make coverage     what of the source the test suite reaches
 #   make mutants      does the test suite notice wrong code? (about an hour)
+#   make sanitize     the test suite under AddressSanitizer and
+#                     UndefinedBehaviorSanitizer
+#   make asserts      the test suite on a PostgreSQL with assertions, and with its
+#                     caches forgotten wherever they might be
+#   make valgrind     the test suite with the server under valgrind (hours)
 #   make bench        the benchmark, on a server of its own
 #   make format, check-format, lint          for those who change the source
 #
@@ -87,11 +92,22 @@ endif
 EXTRA_CLEAN = log tmp_check tmp_check_iso output_iso coverage \
 	compile_commands.json
 
+# SANITIZE=1, for test/sanitize.sh: a report of a sanitizer ends the process, and
+# so does an overflow, though PostgreSQL lets integers wrap around.
+ifdef SANITIZE
+COPT += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -fno-wrapv
+endif
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
+
+ifdef SANITIZE
+override CPPFLAGS += -U_FORTIFY_SOURCE
+endif
 
 # PostgreSQL builds its packages without dependency tracking.  The headers are
 # few: each of them rebuilds all.
@@ -112,7 +128,7 @@ clean distclean:
 		results regression.diffs regression.out
 endif
 
-.PHONY: demo test faults coverage bench
+.PHONY: demo test faults mutants coverage sanitize asserts valgrind bench
 demo:
 	@test/demo.sh
 test:
@@ -123,12 +139,18 @@ mutants:
 	@test/mutants/run.sh $(MUTANTS)
 coverage:
 	@test/coverage.sh
+sanitize:
+	@test/sanitize.sh
+asserts:
+	@test/asserts.sh
+valgrind:
+	@test/valgrind.sh
 bench:
 	@bench/run.sh
 
 CPPCHECK ?= cppcheck
 SHELLCHECK ?= shellcheck
-C_FILES := $(sort $(wildcard src/*.c src/*.h))
+C_FILES := $(sort $(wildcard src/*.c src/*.h test/*.c))
 SHELL_FILES := $(sort $(wildcard test/*.sh test/*/*.sh bench/*.sh bench/*/*.sh) .ci/run)
 
 .PHONY: format check-format lint check-lists

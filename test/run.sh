@@ -25,7 +25,8 @@
 # an internal error (XX000).  The exit status is 0 only if nothing failed and
 # something passed.
 #
-# Environment: PGB_TIMEOUT, the seconds that one run may take (default: 1800),
+# Environment: PGB_TIMEOUT, the seconds that one run may take (default: 1800);
+# PGB_STEP_TIMEOUT, those that a step of a spec may take (default: 60);
 # and what server.sh reads.
 
 set -euo pipefail
@@ -108,7 +109,7 @@ main()
 	[ "$#" -gt 0 ] || suites=(regress isolation tap)
 	pgb_prepare --werror
 	# A spec that hangs is cancelled after this many seconds, and not after 360.
-	export PGISOLATIONTIMEOUT=60
+	export PGISOLATIONTIMEOUT=${PGB_STEP_TIMEOUT:-60}
 	for suite in "${suites[@]}"; do
 		case $suite in
 			regress | isolation) "run_$suite" ;;

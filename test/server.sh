@@ -63,6 +63,7 @@
 #							be mounted noexec, and its path be short.  What fsync
 #							costs is what it costs there.
 #	PGB_MAKE_ARGS			further arguments for make, split at spaces
+#	PGB_CONF				further lines for each server's configuration
 #	PGB_KEEP=1				leave the folder for inspection
 
 PGB_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -312,6 +313,7 @@ pgb_install()
 	else
 		destdir=''
 	fi >"$PGB_EXTENSION_CONF"
+	echo "${PGB_CONF:-}" >>"$PGB_EXTENSION_CONF"
 
 	if [ -n "$destdir" ]; then
 		pgb_make install "DESTDIR=$destdir" >"$log" 2>&1

@@ -54,14 +54,15 @@ show()
 	tail -n "$2" "$1" | sed 's/^/    /'
 }
 
-# What may never be in a server's log.
+# What a server's log says of crashes, internal errors, and reports of sanitizers.
+readonly LOG_ALARM='PANIC:|TRAP: |was terminated by signal|\] XX[0-9A-Z]{3} |: runtime error: '
+
+# Nothing of that may be in a server's log.
 check_server_log()
 {
-	local pattern='PANIC:|TRAP: |was terminated by signal|\] XX[0-9A-Z]{3} '
-
-	if grep -qE "$pattern" "$PGB_LOG"; then
+	if grep -qE "$LOG_ALARM" "$PGB_LOG"; then
 		broke "$1" "the server's log tells of a crash or an internal error"
-		grep -E "$pattern" -A 2 "$PGB_LOG" | head -n 40 | sed 's/^/    /'
+		grep -E "$LOG_ALARM" -A 8 "$PGB_LOG" | head -n 80 | sed 's/^/    /'
 	fi
 }
 
@@ -100,6 +101,9 @@ show_tap_logs()
 	while IFS= read -r file; do
 		show "$PGB_SRC/tmp_check/log/regress_log_$(basename "$file" .pl)" 80
 	done < <(sed -nE 's/^([^ ]+\.pl) +\(Wstat: .*/\1/p' "$1")
+	echo "    --- what the servers' logs tell of crashes (some are meant):"
+	grep -hE "$LOG_ALARM" -A 8 "$PGB_SRC"/tmp_check/log/*.log | head -n 80 |
+		sed 's/^/    /' || true
 }
 
 # Run the TAP tests.

@@ -1,0 +1,53 @@
+#!/bin/bash
+#
+# asserts.sh - the test suite on a PostgreSQL that checks itself (make asserts).
+#
+# usage: test/asserts.sh [regress] [isolation] [tap]	(default: all three)
+#
+# The server is that of debug_postgres.sh, with assertions, and so is pg_booking.
+# It also overwrites memory that is freed.  After the suite the regression tests
+# are run once more with debug_discard_caches = 1: whatever a session knows of
+# the catalogs is forgotten wherever it might be, so that what is still used
+# afterwards is found.  The last line is
+#
+#   N passed, N failed
+#
+# Environment: what run.sh, server.sh and debug_postgres.sh read.
+
+set -euo pipefail
+
+# shellcheck source=test/server.sh
+. "$(dirname "${BASH_SOURCE[0]}")/server.sh"
+# shellcheck source=test/watched.sh
+. "$PGB_REPO/test/watched.sh"
+
+# Does the server have what it was chosen for?
+check_server()
+{
+	pgb_start --cluster checked 'fsync = off' 'debug_discard_caches = 1'
+	[ "$(pgb_psql -c 'SHOW debug_assertions')" = on ] ||
+		pgb_die "the server has no assertions"
+	[ "$(pgb_psql -c 'SHOW debug_discard_caches')" = 1 ] ||
+		pgb_die "the server does not forget its caches"
+	pgb_stop
+}
+
+main()
+{
+	local suites=("$@")
+
+	[ "$#" -gt 0 ] || suites=(regress isolation tap)
+	export PGB_TIMEOUT=${PGB_TIMEOUT:-7200}
+	PG_CONFIG=$("$PGB_REPO/test/debug_postgres.sh")
+	export PG_CONFIG
+	pgb_prepare --werror
+	watched_prepare
+	check_server
+	watched_must_find faulty_assertion 'TRAP: '
+	watched_run "the test suite with assertions" "${suites[@]}"
+	export PGB_CONF='debug_discard_caches = 1'
+	watched_run "the regression tests with caches forgotten" regress
+	watched_end
+}
+
+main "$@"
