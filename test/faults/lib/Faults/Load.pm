@@ -111,6 +111,7 @@ my %CALL = (
 #	            (default: 0.15)
 #	prepare     the chance that such a transaction is prepared; of these some are
 #	            left so, for the caller to decide about
+#	largest     the largest quantity of calls that have one (default: a few)
 #	only        a list of names of calls: no others
 sub start
 {
@@ -283,7 +284,7 @@ sub choose_new
 	my $user = $limited ? 1 + int rand SHARED_USERS : $self->{next_user}++;
 	my %call = (
 		%{ $CALL{$name} }, name => $name, event => one_of($self->{events}{$kind}), user => $user,
-		quantity => $limited ? 1 : 1 + int rand($CALL{$name}{most} // 1), shared => $limited);
+		quantity => $limited ? 1 : $self->quantity_for($name), shared => $limited);
 
 	$call{key} = $call{key} && ($self->{keyed} || rand() < 0.3)
 	  ? "$self->{first_user}-$self->{seed}-" . $self->{next_user}++ : undef;
@@ -296,6 +297,16 @@ sub take_thing
 	my ($self) = @_;
 
 	return splice @{ $self->{things} }, int rand @{ $self->{things} }, 1;
+}
+
+# How many places to ask for.
+sub quantity_for
+{
+	my ($self, $name) = @_;
+	my $most = $CALL{$name}{most} // 1;
+
+	$most = $self->{largest} if $most > 1 && $self->{largest} && rand() < 0.3;
+	return 1 + int rand $most;
 }
 
 # Sends a call.  Returns the outcome, the SQLSTATE and the ids.

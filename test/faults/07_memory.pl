@@ -1,0 +1,61 @@
+# Backends that run out of memory: each session may have little more than it has
+# after it was started (prlimit), and is then asked for small and for very large
+# things.  What can't be had is refused (53200), and the session goes on.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
+
+use BookingTest;
+use Faults;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $run = Faults->new('out of memory', 200, 8);
+my $node = $run->node('memory');
+my $most = 6_000_000;            # bytes more than a session has
+
+# The size of a process, in bytes.
+sub size_of
+{
+	my ($pid) = @_;
+	my ($kilobytes) = slurp_file("/proc/$pid/status") =~ /^VmSize:\s+(\d+) kB$/m;
+
+	return 1024 * $kilobytes;
+}
+
+# A connection whose session may grow by a random number of bytes.  Its stack has
+# its full size before: a stack that can't grow ends the process, whatever the
+# program.  So is the library there, which needs memory to be loaded.
+sub connect_limited
+{
+	my $dbh = connect_to($node) or return;
+
+	$dbh->do(q{LOAD 'pg_booking'});
+	$dbh->do(q{SELECT repeat('[', 1000000)::json});
+	die 'the stack was not filled' if $dbh->state ne '54001';
+	my ($pid) = $dbh->selectrow_array('SELECT pg_backend_pid()');
+	my $limit = size_of($pid) + int rand $most;
+
+	system('prlimit', "--pid=$pid", "--as=$limit:") == 0 or die 'prlimit has failed';
+	return $dbh;
+}
+
+while (my $round = $run->next_round($node, rows => { hot => [3000], small => [9], limited => [100], expiring => [50] }))
+{
+	$round->load(connect => \&connect_limited, clients => 3, calls => 15, largest => 4000);
+	$round->finish(120);
+	$run->injected;
+	$round->check(allowed => '53200');
+}
+
+my $refused = () = slurp_file($node->logfile) =~ /\] 53200 .*ERROR:  out of memory/g;
+
+cmp_ok($refused, '>=', $run->{rounds}, 'memory was refused in as many calls as there were rounds');
+note("memory was refused $refused times");
+$run->done(never => qr/PANIC:|TRAP:|\] XX\w{3} |terminated by signal/);
+check_sound($node, 'out of memory');
+$node->stop;
+done_testing();
