@@ -150,7 +150,7 @@ bench:
 
 CPPCHECK ?= cppcheck
 SHELLCHECK ?= shellcheck
-C_FILES := $(sort $(wildcard src/*.c src/*.h test/*.c))
+C_FILES := $(sort $(wildcard src/*.c src/*.h test/*.c test/faults/*.c))
 SHELL_FILES := $(sort $(wildcard test/*.sh test/*/*.sh bench/*.sh bench/*/*.sh) .ci/run)
 
 .PHONY: format check-format lint check-lists
@@ -167,7 +167,7 @@ lint: check-lists
 		--enable=warning,style,performance,portability --inconclusive \
 		--suppress=ctuuninitvar \
 		-D'PG_MODULE_MAGIC=' -D'PG_FUNCTION_INFO_V1(f)=' \
-		-D'PGDLLEXPORT=' -DPG_VERSION_NUM=150000 src
+		-D'PGDLLEXPORT=' -DPG_VERSION_NUM=150000 src test/faults
 	$(SHELLCHECK) -x $(SHELL_FILES)
 
 # A file that nobody listed above would be forgotten in silence.

@@ -142,7 +142,9 @@ sub done
 package Faults::Round;
 
 use BookingTest;
+use Cwd ();
 use Faults::Check qw(judge_journals check_events);
+use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
 
 # Capacities of the events of a round, unless it says others.
@@ -248,6 +250,41 @@ sub wait_for_server
 	return 0;
 }
 
+# The processes of the server: those that work in its folder.
+sub processes
+{
+	my ($self) = @_;
+	my $folder = Cwd::realpath($self->{node}->data_dir);
+
+	return grep { (readlink "/proc/$_/cwd" // '') eq $folder } map { m{(\d+)$} } glob '/proc/[0-9]*';
+}
+
+# Starts the server again after its postmaster was killed.  The next one refuses
+# to start before all sessions have noticed and ended, and while there is still a
+# process, be it a dead one, with the number that the lock file tells.
+sub start_again
+{
+	my ($self, $seconds) = @_;
+	my $node = $self->{node};
+	my $until = time() + ($seconds // 60);
+	my $lock_file = $node->data_dir . '/postmaster.pid';
+	my ($pid) = -e $lock_file ? slurp_file($lock_file) =~ /^(\d+)/ : ();
+
+	sleep 0.01 while ($self->processes || ($pid && kill 0, $pid)) && time() < $until;
+	return 1 if $node->start(fail_ok => 1);
+	$self->{run}->wrong('the server does not start');
+	return 0;
+}
+
+# Holds the journal against the database, as judge_journals().
+sub judge
+{
+	my ($self, $dbh, %options) = @_;
+
+	return judge_journals($dbh, %options,
+		journals => [ $self->{load}->journals ], events => $self->{kind});
+}
+
 # Holds the journal against the database and looks at the events.  Options: node
 # (another than the round's), and allowed, until and decided of judge_journals().
 sub check
@@ -256,9 +293,7 @@ sub check
 	my $run = $self->{run};
 	my $dbh = connect_to($options{node} // $self->{node})
 	  or return $run->wrong('no connection for the checks');
-	my ($count, @wrong) = judge_journals(
-		$dbh, journals => [ $self->{load}->journals ], events => $self->{kind},
-		map { $_ => $options{$_} } qw(allowed until decided));
+	my ($count, @wrong) = $self->judge($dbh, %options);
 
 	push @wrong, check_events($dbh, $self->{kind});
 	$run->{count}{$_} += $count->{$_} foreach keys %$count;
