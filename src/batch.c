@@ -166,7 +166,6 @@ return_batch(FunctionCallInfo fcinfo, const Batch *batch)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum		booked = CStringGetTextDatum("booked");
 
-	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < batch->count; i++)
 	{
 		Datum		values[3];
@@ -204,6 +203,8 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 	booking_check_argument(fcinfo, 1, "user_ids");
 	batch.event_id = PG_GETARG_INT64(0);
 
+	/* before any table is locked, as composite_result_begin() says */
+	InitMaterializedSRF(fcinfo, 0);
 	booking_begin(&call, "booking.book_batch()");
 	/* as a table is locked before rows */
 	LockRelationOid(call.tables.hold, AccessShareLock);

@@ -157,6 +157,7 @@ try_book_ticket(FunctionCallInfo fcinfo, UserForm form)
 
 	booking_check_argument(fcinfo, 0, "event_id");
 	booking_check_argument(fcinfo, 1, "user_id");
+	composite_result_begin(fcinfo);
 	result = book_by_arguments(fcinfo, &call, form, "booking.try_book_ticket()",
 							   &request, &claim);
 	values[0] = CStringGetTextDatum(status_of(result));
@@ -313,6 +314,7 @@ booking_redeem_ticket(PG_FUNCTION_ARGS)
 	booking_check_argument(fcinfo, 0, "ticket_id");
 	ticket_id = PG_GETARG_INT64(0);
 
+	composite_result_begin(fcinfo);
 	booking_begin(&call, "booking.redeem_ticket()");
 	booking_connect(&call);
 	if (!booking_lock_ticket(ticket_id, &state))
@@ -349,6 +351,7 @@ booking_availability(PG_FUNCTION_ARGS)
 	booking_check_argument(fcinfo, 0, "event_id");
 	event_id = PG_GETARG_INT64(0);
 
+	composite_result_begin(fcinfo);
 	booking_begin_read(&call);
 	if (!booking_read_event(&call, event_id, &state))
 		booking_error_no_event(event_id);

@@ -126,6 +126,7 @@ hold_tickets(FunctionCallInfo fcinfo, UserForm form)
 	request.ttl = interval_argument(fcinfo, 3);
 	request.key = request_key_argument(fcinfo, 4);
 
+	composite_result_begin(fcinfo);
 	booking_begin(&call, "booking.hold_tickets()");
 	request.user_id = user_id_argument(&call, fcinfo, 1, form);
 	claim.user_id = request.user_id;

@@ -52,6 +52,17 @@ result_desc(FunctionCallInfo fcinfo)
 	return desc;
 }
 
+/*
+ * Gets ready to return a row.  To be called before any table is locked: while
+ * a call waits for that, its function may be dropped, and what it returns be
+ * forgotten.
+ */
+void
+composite_result_begin(FunctionCallInfo fcinfo)
+{
+	(void) result_desc(fcinfo);
+}
+
 /* Builds the function's composite result. */
 Datum
 composite_result(FunctionCallInfo fcinfo, Datum *values, bool *isnull)

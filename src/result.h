@@ -12,6 +12,7 @@
 
 #include "pg_booking.h"
 
+extern void composite_result_begin(FunctionCallInfo fcinfo);
 extern Datum composite_result(FunctionCallInfo fcinfo, Datum *values,
 							  bool *isnull);
 extern Datum id_array(Datum *ids, int count);
