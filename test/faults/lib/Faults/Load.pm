@@ -112,6 +112,7 @@ my %CALL = (
 #	prepare     the chance that such a transaction is prepared; of these some are
 #	            left so, for the caller to decide about
 #	largest     the largest quantity of calls that have one (default: a few)
+#	prepared    1: statements are prepared once a connection, and kept
 #	only        a list of names of calls: no others
 sub start
 {
@@ -317,6 +318,7 @@ sub send_call
 	my @values;
 
 	$sql =~ s/(?<!:):([a-z]+)/push @values, $call->{$1}; '?'/eg;
+	$sql = $self->{dbh}->prepare_cached($sql) if $self->{prepared};
 	my $ids = $self->{dbh}->selectcol_arrayref($sql, undef, @values);
 
 	return $self->failure if $self->{dbh}->err;
