@@ -325,6 +325,18 @@ COMMIT;
 SELECT * FROM places();
 SELECT * FROM booking.verify();
 
+-- a stripe that this transaction has written more than once, the last time in
+-- order to set a limit: it is found again, and no conflict with itself
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT status FROM booking.try_book_ticket(1, 7);
+UPDATE booking.event SET max_per_user = 2 WHERE event_id = 1;
+SELECT (booking.try_book_ticket(1, 7)).status FROM generate_series(1, 2);
+UPDATE booking.event SET max_per_user = NULL WHERE event_id = 1;
+SELECT status FROM booking.try_book_ticket(1, 7);
+SELECT * FROM places() WHERE event_id = 1;
+SELECT * FROM booking.verify();
+ROLLBACK;
+
 -- a read-only transaction: 25006 from everything that writes, though there is
 -- nothing to write; what only reads works
 SELECT booking.book_ticket(1, 1) AS ticket \gset
