@@ -134,6 +134,7 @@ status_of(TakeResult result)
 		case TAKE_NOT_ON_SALE:
 			return "not_on_sale";
 		default:
+			/* can't happen: book() has raised the others */
 			elog(ERROR, "unexpected result %d of taking a place", result);
 			return NULL;		/* keep the compiler quiet */
 	}

@@ -107,6 +107,7 @@ booking_error_refused(int64 event_id, int32 quantity, TakeResult refusal,
 			error_not_on_sale(event_id, &claim->rules);
 			break;
 		default:
+			/* can't happen: the callers raise the others */
 			elog(ERROR, "unexpected refusal %d", refusal);
 	}
 }

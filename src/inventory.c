@@ -291,6 +291,7 @@ split(BookingCall *call, int64 event_id)
 
 		if (stripe_change(call, event_id, mine, -half, NULL, STRIPE_WAIT) !=
 			STRIPE_CHANGED)
+			/* can't happen: nobody else can write it */
 			elog(ERROR, "inventory row that this transaction has locked was changed");
 		fault_point("split: halved");
 		stripe_insert(call, event_id, number, half, &mine->rules);

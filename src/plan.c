@@ -93,9 +93,11 @@ analyze(BookingPlan *plan)
 	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, argtypes,
 								  CURSOR_OPT_GENERIC_PLAN);
 	if (prepared == NULL)
+		/* can't happen: the statement is ours */
 		elog(ERROR, "SPI_prepare failed for \"%s\": %s",
 			 plan->sql, SPI_result_code_string(SPI_result));
 	if (SPI_keepplan(prepared) != 0)
+		/* can't happen: the plan is new and not yet kept */
 		elog(ERROR, "SPI_keepplan failed for \"%s\"", plan->sql);
 	plan->plan = prepared;
 	plan->user_id_type = user_id_type;
@@ -144,6 +146,7 @@ static uint64
 rows_of(BookingPlan *plan, int code)
 {
 	if (code < 0)
+		/* can't happen: no statement of ours is a COPY */
 		elog(ERROR, "SPI could not execute \"%s\": %s",
 			 plan->sql, SPI_result_code_string(code));
 	return SPI_processed;

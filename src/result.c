@@ -40,6 +40,7 @@ result_desc(FunctionCallInfo fcinfo)
 	}
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		/* can't happen: the extension's script says so */
 		elog(ERROR, "return type must be a row type");
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	desc = BlessTupleDesc(CreateTupleDescCopy(desc));

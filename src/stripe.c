@@ -310,6 +310,7 @@ written(TM_Result result)
 				booking_error_conflict();
 			return STRIPE_GONE;
 		default:
+			/* can't happen: the row was seen, and is waited for */
 			elog(ERROR, "unexpected result %d of writing an inventory row", result);
 			return STRIPE_GONE; /* keep the compiler quiet */
 	}

@@ -84,6 +84,7 @@ trigger_row_value(Relation rel, TupleTableSlot *slot, const char *column,
 	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), column);
 
 	if (attnum == InvalidAttrNumber)
+		/* can't happen: catalog.c has found all of them */
 		booking_error_shape(psprintf("Column \"%s\" of table \"%s\" is missing.",
 									 column, RelationGetRelationName(rel)),
 							"Rename it back.");
