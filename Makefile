@@ -9,6 +9,7 @@
 #                     under 40 minutes; QUICK=1: under 4)
 #   make coverage     what of the source the test suite reaches
 #   make mutants      does the test suite notice wrong code? (about an hour)
+#   make analyse      static analysis by clang-tidy and scan-build
 #   make sanitize     the test suite under AddressSanitizer and
 #                     UndefinedBehaviorSanitizer
 #   make asserts      the test suite on a PostgreSQL with assertions, and with its
@@ -128,7 +129,7 @@ clean distclean:
 		results regression.diffs regression.out
 endif
 
-.PHONY: demo test faults mutants coverage sanitize asserts valgrind bench
+.PHONY: demo test faults mutants coverage analyse sanitize asserts valgrind bench
 demo:
 	@test/demo.sh
 test:
@@ -139,6 +140,8 @@ mutants:
 	@test/mutants/run.sh $(MUTANTS)
 coverage:
 	@test/coverage.sh
+analyse:
+	@test/analyse.sh
 sanitize:
 	@test/sanitize.sh
 asserts:
