@@ -30,7 +30,8 @@ my %column = (
 # back some statements later (":t" stands for the table, ":c" for its column, ":n"
 # for a number); of a list the statements are sent one by one.  "on": the tables
 # that it is for (default: all).  "alien": pg_booking refuses to work with an
-# inventory that has this.
+# inventory that has this.  "missed": tickets booked since it was done ("?") on
+# which it had no effect.
 my %kind = (
 	'REINDEX' => { do => 'REINDEX TABLE booking.:t' },
 	'REINDEX CONCURRENTLY' => { do => 'REINDEX TABLE CONCURRENTLY booking.:t' },
@@ -59,6 +60,12 @@ my %kind = (
 		do => 'CREATE TRIGGER see BEFORE INSERT OR UPDATE ON booking.:t FOR EACH ROW EXECUTE FUNCTION see()',
 		undo => 'DROP TRIGGER see ON booking.:t', alien => 1,
 	},
+	'TRIGGER that writes' => {
+		on => ['ticket'],
+		do => 'CREATE TRIGGER seat BEFORE INSERT ON booking.ticket FOR EACH ROW EXECUTE FUNCTION seat()',
+		undo => 'DROP TRIGGER seat ON booking.ticket',
+		missed => 'SELECT count(*) FROM booking.ticket WHERE booked_at > ? AND seat IS NULL',
+	},
 	'CHECK' => {
 		do => [
 			'ALTER TABLE booking.:t ADD CONSTRAINT odd CHECK (:c IS NOT NULL) NOT VALID',
@@ -82,6 +89,8 @@ my %kind = (
 	'keep_history()' => {
 		on => ['history'], do => 'SELECT booking.keep_history()',
 		undo => 'DROP TRIGGER booking_history ON booking.ticket; DROP TRIGGER booking_history ON booking.hold',
+		missed => q{SELECT count(*) FROM booking.ticket t WHERE booked_at > ? AND NOT EXISTS
+		            (SELECT FROM booking.history h WHERE h.ticket_id = t.ticket_id AND action = 'booked')},
 	},
 	# (in one transaction, so that no writer passes while there are no triggers;
 	# that makes the history go on if it was stopped)
@@ -94,7 +103,29 @@ my %kind = (
 my $run = Faults->new('DDL', 25, 4);
 my $node = $run->node('ddl');
 my $dbh = connect_to($node);
-my (@deck, %standing, %done);
+my (@deck, %since, %done);    # since when a change stands, by NAME/TABLE
+
+# From now on it stands, if it did not before.
+sub stands
+{
+	my ($change) = @_;
+
+	$since{$change} //= $dbh->selectrow_array('SELECT clock_timestamp()');
+	return;
+}
+
+# It does not stand any more.  While it did, it must have had its effect.
+sub stands_no_more
+{
+	my ($change, $missed) = @_;
+	my $since = delete $since{$change};
+
+	return if !$missed;
+	my ($count) = $dbh->selectrow_array($missed, undef, $since);
+
+	$run->wrong("$change: " . ($count // $dbh->errstr) . " tickets were booked without it") if !defined $count || $count > 0;
+	return;
+}
 
 # Sends a statement until it is no victim of a deadlock.
 sub send_statement
@@ -119,10 +150,12 @@ sub send_statement
 sub change
 {
 	my ($name, $table, $how) = @_;
-	my $statements = $kind{$name}{$how};
+	my $kind = $kind{$name};
+	my $statements = $kind->{$how};
 	my $number = 20 + int rand 70;
 	my $sent = 0;
 
+	stands_no_more("$name/$table", $kind->{missed}) if $how eq 'undo';
 	foreach my $sql (ref $statements ? @$statements : $statements)
 	{
 		(my $text = $sql) =~ s/:([tcn])(?![a-z])/{ t => $table, c => $column{$table}, n => $number }->{$1}/eg;
@@ -130,8 +163,8 @@ sub change
 	}
 	$run->injected if $sent;
 	$done{$name}++ if $sent;
-	$standing{"$name/$table"} = $how eq 'do' if $kind{$name}{undo};
-	$standing{'keep_history()/history'} = 1 if $name eq 'EXTENSION';
+	stands("$name/$table") if $how eq 'do' && $kind->{undo};
+	stands('keep_history()/history') if $name eq 'EXTENSION';
 	return;
 }
 
@@ -150,7 +183,7 @@ sub change_something
 	my $table = $tables[ rand @tables ];
 
 	sleep rand 0.1;
-	change($name, $table, $standing{"$name/$table"} ? 'undo' : 'do');
+	change($name, $table, $since{"$name/$table"} ? 'undo' : 'do');
 	return if !$kind->{alien} || $table ne 'inventory';
 	sleep 0.02;
 	change($name, $table, 'undo');
@@ -160,7 +193,7 @@ sub change_something
 # Takes back all that stands.
 sub change_back
 {
-	change(split(m{/}, $_), 'undo') foreach shuffle grep { $standing{$_} } sort keys %standing;
+	change(split(m{/}, $_), 'undo') foreach shuffle sort keys %since;
 	return;
 }
 
@@ -178,10 +211,11 @@ sub check_indexes
 
 $node->safe_psql('postgres', <<~'SQL');
 	CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+	CREATE FUNCTION seat() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.seat := gen_random_uuid(); RETURN NEW; END';
 	CREATE TABLE payment (id bigint);
 	SELECT booking.keep_history();
 	SQL
-$standing{'keep_history()/history'} = 1;
+stands('keep_history()/history');
 
 while (my $round = $run->next_round($node, rows => { hot => [3000], small => [ 5, 9 ], limited => [60], expiring => [25] }))
 {
