@@ -1,0 +1,125 @@
+# Disks that are full.  With the tables' disk full, what needs another page is
+# refused (53100), and all else goes on.  With the WAL's disk full the server
+# panics; when there is room again it is started and recovers.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
+
+use BookingTest;
+use Faults;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $disks = $ENV{BOOKING_FAULTS_DISKS}
+  or plan skip_all => 'small file systems to fill up can only be mounted by root';
+
+# Fills a disk up to its last byte, with a file that can be removed.
+sub fill
+{
+	my ($disk) = @_;
+
+	open my $file, '>', "$disk/ballast" or die "$disk/ballast: $!";
+	1 while defined syswrite $file, "\0" x 65536;
+	1 while defined syswrite $file, "\0" x 512;
+	close $file;
+	return;
+}
+
+sub make_room
+{
+	my ($disk) = @_;
+
+	unlink "$disk/ballast" or die "$disk/ballast: $!";
+	return;
+}
+
+# How often the log says that.
+sub times_logged
+{
+	my ($node, $what) = @_;
+
+	return scalar(() = slurp_file($node->logfile) =~ /$what/g);
+}
+
+# Waits until it has said so more often than before.
+sub wait_for_log
+{
+	my ($run, $node, $what, $before) = @_;
+	my $until = time() + 60;
+
+	sleep 0.01 while times_logged($node, $what) <= $before && time() < $until;
+	$run->wrong("not in the log: $what") if time() >= $until;
+	return;
+}
+
+# ---- the disk of the tables ----
+
+# The load has to need new pages soon: hence the large quantities.
+my %load = (
+	rows => { hot => [5000], small => [9], limited => [60], expiring => [25] },
+	largest => 300);
+my $full = qr/\] 53100 .*ERROR:  /;
+my $run = Faults->new('disk full, tables', 20, 2);
+my $node = booking_node('tables_full');
+
+mkdir "$disks/data/space" or die "$disks/data/space: $!";
+$node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disks/data/space'");
+$node->safe_psql('template1', 'ALTER DATABASE postgres SET default_tablespace = small');
+create_booking($node);
+while (my $round = $run->next_round($node, %load))
+{
+	my $before = times_logged($node, $full);
+
+	$round->load;
+	sleep 0.05 + rand 0.1;
+	fill("$disks/data");
+	wait_for_log($run, $node, $full, $before + 3);
+	make_room("$disks/data");
+	sleep rand 0.1;
+	$round->stop;
+	$run->injected;
+	$round->check(allowed => '53100');
+}
+$run->look_at_log($node, qr/PANIC:|TRAP:|\] XX\w{3} |terminated by signal/);
+$run->done;
+check_sound($node, 'disk full, tables');
+$node->stop;
+
+# ---- the disk of the WAL ----
+
+my $panic = qr/PANIC:  .*No space left on device/;
+
+$run = Faults->new('disk full, WAL', 20, 2);
+$node = booking_node('wal_full',
+	init => { extra => [ "--waldir=$disks/wal/pg_wal", '--wal-segsize=1' ] },
+	conf => <<~'CONF');
+	min_wal_size = 4MB
+	max_wal_size = 8MB
+	restart_after_crash = off
+	CONF
+create_booking($node);
+while (my $round = $run->next_round($node, %load))
+{
+	my $before = times_logged($node, $panic);
+
+	$round->load;
+	sleep 0.05 + rand 0.2;
+	$round->crash(sub { fill("$disks/wal") });
+	make_room("$disks/wal");
+	cmp_ok(times_logged($node, $panic), '>', $before, 'no room for WAL');
+	$node->kill9;               # the postmaster has gone by itself
+	$round->start_again or last;
+	sleep rand 0.1;
+	$round->stop;
+	$run->injected;
+	$round->check(allowed => '53100');
+}
+$run->look_at_log($node, qr/TRAP:|\] XX\w{3} |PANIC:(?!.*No space left)/);
+$run->done;
+check_sound($node, 'disk full, WAL');
+$node->stop;
+done_testing();
