@@ -133,13 +133,15 @@ while (my $round = $run->next_round($node, rows => \%rows))
 	expect_to_wait($sale, 'before the crash');
 	$round->load(clients => 8, connect => \&connect_impatient, several => 0.4, most_calls => 8, prepare => 0.7);
 	sleep 0.2 + rand 0.4;
+	$node->poll_query_until('postgres', 'SELECT count(*) > 2 FROM pg_prepared_xacts')
+	  or die 'nothing is prepared';
 	$node->stop('immediate');
 	$node->start;
 	expect_to_wait($sale, 'after the crash');
 
 	# Some are ended while others book, and prepare other ones.
 	my @gids = shuffle(grep { !/^sale/ } standing('pg_postmaster_start_time()'));
-	$run->injected if @gids;
+	$run->injected;
 	sleep rand 0.2;
 	my %decided = decide(splice @gids, int rand @gids);
 	sleep rand 0.2;

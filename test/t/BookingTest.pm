@@ -150,14 +150,16 @@ sub wait_for_waiters
 	return;
 }
 
-# A connection that raises no error of itself: state() tells.
+# A connection that raises no error of itself: state() tells.  Options: another
+# host and port, and more for the connection string.
 sub connect_to
 {
 	my ($node, %options) = @_;
 	my $host = $options{host} // $node->host;
 	my $port = $options{port} // $node->port;
+	my $more = $options{more} // '';
 
-	return DBI->connect("dbi:Pg:dbname=postgres;host=$host;port=$port",
+	return DBI->connect("dbi:Pg:dbname=postgres;host=$host;port=$port$more",
 		undef, undef, { AutoCommit => 1, RaiseError => 0, PrintError => 0 });
 }
 

@@ -61,6 +61,21 @@ sub node
 	return $node;
 }
 
+# Drops the databases that a test does without, of a server that is to be copied
+# often.
+sub make_small
+{
+	my ($self, $node) = @_;
+
+	$node->safe_psql('postgres', <<~'SQL');
+		ALTER DATABASE template0 IS_TEMPLATE false;
+		ALTER DATABASE template1 IS_TEMPLATE false;
+		DROP DATABASE template0;
+		DROP DATABASE template1;
+		SQL
+	return;
+}
+
 # The next round, or undef after the last.  Options: rows of events (a hash of
 # kind => capacities) and those of Faults::Load.
 sub next_round
@@ -257,6 +272,21 @@ sub processes
 	my $folder = Cwd::realpath($self->{node}->data_dir);
 
 	return grep { (readlink "/proc/$_/cwd" // '') eq $folder } map { m{(\d+)$} } glob '/proc/[0-9]*';
+}
+
+# Ends all of them at once, the postmaster first, and waits until they are gone, also
+# as dead ones: see start_again().
+sub kill_all
+{
+	my ($self) = @_;
+	my $until = time() + 60;
+	my @pids = $self->processes;
+
+	$self->{node}->kill9;
+	push @pids, $self->processes;
+	kill 'KILL', @pids;
+	sleep 0.01 while kill(0, @pids) && time() < $until;
+	return;
 }
 
 # Starts the server again after its postmaster was killed.  The next one refuses

@@ -25,8 +25,8 @@ my $ALWAYS = 'TK00[1-68]|P0002|40P01|40001';
 # Compares.  Options: journals, events (a hash: id => kind), allowed (a pattern of
 # SQLSTATEs beside the ones that are always allowed), until (a position in the
 # WAL: the database is as it was there), decided (transactions that were found
-# prepared, a hash: gid => ok or undone, as they were ended).  Returns what was counted, and a list of
-# what is wrong.
+# prepared, a hash: gid => ok or undone, as they were ended).  Returns what was
+# counted, and a list of what is wrong.
 sub judge_journals
 {
 	my ($dbh, %options) = @_;

@@ -117,7 +117,7 @@ my %CALL = (
 sub start
 {
 	my ($class, %options) = @_;
-	my $self = bless { clients => 6, most_calls => 5, several => 0.15, %options, pids => [] }, $class;
+	my $self = bless { clients => 6, most_calls => 5, several => 0.15, %options, pids => [], parent => $$ }, $class;
 
 	foreach my $number (1 .. $self->{clients})
 	{
@@ -185,13 +185,13 @@ sub client
 {
 	my ($self, $number) = @_;
 
-	local $SIG{TERM} = sub { $self->{stopped} = 1 };
+	local $SIG{TERM} = sub { $self->{told_to_stop} = 1 };
 	srand($self->{seed} * 100 + $number);
 	$self->{number} = $number;
 	$self->{book} = Faults::Journal->new("$self->{journal}.$number");
 	$self->{next_user} = $self->{first_user} + 100_000 * $number;
 	$self->{things} = [];                 # tickets and holds that calls can be about
-	until ($self->{stopped} || (defined $self->{calls} && $self->{calls}-- <= 0))
+	until ($self->stopped || (defined $self->{calls} && $self->{calls}-- <= 0))
 	{
 		if (!$self->connected)
 		{
@@ -208,6 +208,14 @@ sub client
 	}
 	$self->{dbh}->disconnect if $self->{dbh};
 	return;
+}
+
+# Is it to end?  Also when the test is gone, for nobody would tell it then.
+sub stopped
+{
+	my ($self) = @_;
+
+	return $self->{told_to_stop} || getppid() != $self->{parent};
 }
 
 # Is there a connection?  Tries once.  Every fourth takes the SQL path.
@@ -351,9 +359,9 @@ sub make_call
 
 	$self->{book}->call($txn, $call);
 	($outcome, $state, @ids) = $self->send_call($call);
-	while ($outcome eq 'unknown' && $self->{keyed} && $call->{key} && !$self->{stopped})
+	while ($outcome eq 'unknown' && $self->{keyed} && $call->{key} && !$self->stopped)
 	{
-		sleep 0.002 until $self->connected || $self->{stopped};
+		sleep 0.002 until $self->connected || $self->stopped;
 		($outcome, $state, @ids) = $self->send_call($call) if $self->connected;
 	}
 	my $units = $call->{partial} ? scalar @ids : $call->{quantity};
