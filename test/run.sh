@@ -35,87 +35,28 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 # shellcheck source=test/tally.sh
 . "$PGB_REPO/test/tally.sh"
+# shellcheck source=test/suite.sh
+. "$PGB_REPO/test/suite.sh"
 
 PGB_TIMEOUT=${PGB_TIMEOUT:-1800}
 
-# ---- pg_regress and pg_isolation_regress ------------------------------------
-
-# Results as pg_regress prints them, before version 16 and from it on.
-readonly RESULT_OK='^(test|    ) +[^ ]+ +\.\.\. ok( |$)|^ok [0-9]+ +[-+] '
-readonly RESULT_FAILED='^(test|    ) +[^ ]+ +\.\.\. FAILED|^not ok [0-9]+ +[-+] '
-
-# Judge one run: count, and show what failed.
-# judge RUN STATUS LOG DIFFS SECONDS
-judge()
-{
-	local run=$1 status=$2 log=$3 diffs=$4 seconds=$5
-	local ok failed
-
-	ok=$(count "$RESULT_OK" "$log")
-	failed=$(count "$RESULT_FAILED" "$log")
-	tally "$ok" "$failed" "$seconds"
-	if [ "$failed" -gt 0 ]; then
-		grep -E "$RESULT_FAILED" "$log" | sed 's/^/    /'
-		show "$diffs" 400
-	elif [ "$status" -ne 0 ]; then
-		broke "$run" "ended with status $status"
-		show "$log" 60
-	elif [ "$ok" -eq 0 ]; then
-		broke "$run" "no test was run"
-		show "$log" 60
-	fi
-	check_server_log "$run"
-}
-
-# Run the regression tests or the specs on a new server.
-# run_suite regress|isolation LABEL [PGOPTIONS]
-run_suite()
-{
-	local kind=$1 run="$1, $2" options=${3:-}
-	local log="$PGB_DIR/$1.log" start=$SECONDS status=0
-	local diffs="$PGB_SRC/regression.diffs"
-	local others=(ISOLATION= TAP_TESTS=)
-
-	if [ "$kind" = isolation ]; then
-		diffs="$PGB_SRC/output_iso/regression.diffs"
-		others=(REGRESS= TAP_TESTS=)
-	fi
-	pgb_say "$run"
-	pgb_start --cluster server 'fsync = off' 'synchronous_commit = off'
-	PGOPTIONS="$options" pgb_make installcheck "${others[@]}" >"$log" 2>&1 ||
-		status=$?
-	judge "$run" "$status" "$log" "$diffs" "$((SECONDS - start))"
-	pgb_stop
-	pgb_as rm -rf "$PGB_DIR/server" "$diffs"
-}
-
-run_regress()
-{
-	run_suite regress "default settings"
-	run_suite regress "SQL path" "-c booking.direct_path=off"
-	run_suite regress "splitting always" "-c booking.split_always=on"
-}
-
-run_isolation()
-{
-	run_suite isolation "default settings"
-	run_suite isolation "SQL path" "-c booking.direct_path=off"
-}
-
 main()
 {
-	local suites=("$@") suite
+	local suite way
+	local ways=()
 
-	[ "$#" -gt 0 ] || suites=(regress isolation tap)
-	pgb_prepare --werror
-	# A spec that hangs is cancelled after this many seconds, and not after 360.
-	export PGISOLATIONTIMEOUT=${PGB_STEP_TIMEOUT:-60}
-	for suite in "${suites[@]}"; do
+	[ "$#" -gt 0 ] || set -- regress isolation tap
+	for suite in "$@"; do
 		case $suite in
-			regress | isolation) "run_$suite" ;;
-			tap) run_tap PROVE_FLAGS=-j2 ;;
+			regress) ways+=(regress regress-sql regress-split) ;;
+			isolation) ways+=(isolation isolation-sql) ;;
+			tap) ways+=(tap) ;;
 			*) pgb_die "unknown suite \"$suite\"" ;;
 		esac
+	done
+	pgb_prepare --werror
+	for way in "${ways[@]}"; do
+		run_way "$way"
 	done
 	FINISHED=1
 	[ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]
