@@ -5,6 +5,7 @@
 #                     warnings errors
 #   make demo         one sale, three ways side by side, on a server of its own
 #   make test         the whole test suite, on servers of its own
+#   make matrix       the same on PostgreSQL 15, 17 and 18, and pg_upgrade (as root)
 #   make faults       the promises under faults, on servers of their own (as root,
 #                     under 40 minutes; QUICK=1: under 4)
 #   make coverage     what of the source the test suite reaches
@@ -129,11 +130,13 @@ clean distclean:
 		results regression.diffs regression.out
 endif
 
-.PHONY: demo test faults mutants coverage analyse sanitize asserts valgrind bench
+.PHONY: demo test matrix faults mutants coverage analyse sanitize asserts valgrind bench
 demo:
 	@test/demo.sh
 test:
 	@test/run.sh
+matrix:
+	@test/matrix.sh
 faults:
 	@test/faults/run.sh
 mutants:
