@@ -1,7 +1,13 @@
-# Counters at their end: the transaction ids of a throw-away cluster wrap around
-# under the load; then the server stops giving them out, because of a table that
-# can't be frozen, until it can; then the sequences of the ids have no more
-# numbers.
+# What comes to its end: transaction ids and multixact ids, which wrap around, and
+# sequences, which do not.  On throw-away servers, each of which meets
+#
+# - the wraparound, of transaction ids and of multixact ids: it is passed while
+#   clients are at work and tables are frozen;
+# - the limit at which the core assigns no more transaction ids (54000), because a
+#   replication slot that was forgotten keeps vacuum from its work: refusals and
+#   everything else that only reads is answered still, and when the slot is dropped
+#   and vacuum has run the same sessions go on;
+# - the last numbers of the sequences of tickets, holds and events (2200H).
 
 use strict;
 use warnings;
@@ -15,137 +21,302 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $run = Faults->new('wraparound', 3, 3);
-my $node = $run->node('wrap', conf => <<~'CONF');
-	wal_level = minimal
-	max_wal_senders = 0
-	CONF
-my @databases = qw(postgres template1 template0);
+# Transaction ids and multixact ids have 32 bits; half of them are in the future.
+use constant { WRAP => 2**32, HALF => 2**31 - 1 };
 
-# Freezes all that there is.
-sub freeze
+# So many before the half the core assigns no more.
+use constant RESERVED => 3_000_000;
+
+# The last number of a sequence of bigints.
+use constant LAST_NUMBER => '9223372036854775807';
+
+my $run = Faults->new('wraparound, sequences at their end', 9, 3);
+
+# ---- transaction ids and multixact ids --------------------------------------
+
+# Makes the pages that a number needs in a folder of the server's, which keeps so
+# many of them in a file.
+sub make_pages
 {
-	$node->safe_psql($_, 'VACUUM (FREEZE, TRUNCATE off)') foreach @databases;
+	my ($node, $folder, $number, $per_file) = @_;
+	my $file = sprintf '%s/%s/%04X', $node->data_dir, $folder, $number / $per_file;
+
+	open my $handle, '>>', $file or die "$file: $!";
+	truncate $handle, 32 * 8192 or die "$file: $!";
+	close $handle;
 	return;
 }
 
-# Makes this the next transaction id of the stopped server.  The segment of
-# pg_xact that it is in has to be there: 2^20 transactions, two bits for each.
-sub set_next_xid
+# Lets the server go on with other numbers.  All that there is must be in the past
+# of them.  Options: xid (counted on beyond 32 bits), multi and oldest_multi.
+sub jump
 {
-	my ($xid) = @_;
-	my $segment = sprintf '%s/pg_xact/%04X', $node->data_dir, $xid >> 20;
+	my ($node, %to) = @_;
+	my @options = ('-x', $to{xid} % WRAP, '-e', int($to{xid} / WRAP));
 
 	$node->stop;
-	append_to_file($segment, "\0" x 2**18) if !-e $segment;
-	system_or_bail('pg_resetwal', '-x', $xid, $node->data_dir);
+	make_pages($node, 'pg_xact', $to{xid} % WRAP, 32 * 8192 * 4);
+	if ($to{multi})
+	{
+		make_pages($node, 'pg_multixact/offsets', $to{multi}, 32 * 2048);
+		push @options, '-m', "$to{multi},$to{oldest_multi}";
+	}
+	system_or_bail('pg_resetwal', @options, '-D', $node->data_dir);
 	$node->start;
 	return;
 }
 
-sub next_xid { return $node->safe_psql('postgres', 'SELECT pg_snapshot_xmax(pg_current_snapshot())') }
-
-# How often a SQLSTATE stands in the server's log.
-sub logged
+# The next transaction id, counted on beyond 32 bits.
+sub next_xid
 {
-	my ($state) = @_;
+	my ($node) = @_;
 
-	return scalar(() = slurp_file($node->logfile) =~ /\] $state .*ERROR:  /g);
+	return $node->safe_psql('postgres', 'SELECT pg_snapshot_xmax(pg_current_snapshot())');
 }
 
-# Waits for that.
-sub wait_until_logged
+sub next_multi
 {
-	my ($state, $times) = @_;
-	my $until = time() + 60;
+	my ($node) = @_;
 
-	sleep 0.02 while logged($state) < $times && time() < $until;
-	cmp_ok(logged($state), '>=', $times, "$state was seen by clients");
+	return $node->safe_psql('postgres', 'CHECKPOINT; SELECT next_multixact_id FROM pg_control_checkpoint()');
+}
+
+# Freezes everything.  (To cut off what is empty would take a transaction id.)
+sub freeze
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', 'VACUUM (FREEZE, TRUNCATE off)');
 	return;
 }
 
-# Restarts the sequence of a table's ids.
+# A server that has come near to the wraparound, in three steps, for none may be
+# longer than the half of all numbers.  On the way a slot is made that will be
+# forgotten.
+sub make_server
+{
+	my ($number) = @_;
+	my $node = $run->node(
+		"server$number",
+		init => { allows_streaming => 'logical' },
+		conf => <<~'CONF');
+		shared_buffers = 16MB
+		client_min_messages = error
+		log_min_messages = error
+		CONF
+
+	$run->make_small($node);
+	jump($node, xid => 1.4e9, multi => 1.4e9, oldest_multi => 1);
+	freeze($node);
+	jump($node, xid => 2.8e9, multi => 2.8e9, oldest_multi => 1.4e9);
+	freeze($node);
+	$node->safe_psql('postgres', q{SELECT pg_create_logical_replication_slot('forgotten', 'pgoutput')});
+	return $node;
+}
+
+# ---- what is expected of single calls ---------------------------------------
+
+# The answer to a query, or the SQLSTATE instead of it.
+sub answer
+{
+	my ($dbh, $sql, @values) = @_;
+	my $ids = $dbh->selectcol_arrayref($sql, undef, @values);
+
+	return $dbh->err ? $dbh->state : join ',', map { $_ // '' } @$ids;
+}
+
+sub expect
+{
+	my ($dbh, $expected, $when, @query) = @_;
+	my $answer = answer($dbh, @query);
+
+	$run->wrong("$when: \"$answer\" and not \"$expected\" is the answer to @query") if $answer ne $expected;
+	return;
+}
+
+# A new event.
+sub event
+{
+	my ($node, $capacity) = @_;
+
+	return $node->safe_psql('postgres',
+		"INSERT INTO booking.event (capacity) VALUES ($capacity) RETURNING event_id");
+}
+
+# ---- the wraparound ---------------------------------------------------------
+
+# Two sessions lock a row of the inventory, as those of two foreign keys would,
+# while others write it.  So there is a multixact.
+sub make_multixact
+{
+	my ($event, @sessions) = @_;
+
+	$_->do('BEGIN') foreach @sessions;
+	$_->do('SELECT FROM booking.inventory WHERE event_id = ? AND stripe = 0 FOR KEY SHARE', undef, $event)
+	  foreach @sessions;
+	$_->do('COMMIT') foreach @sessions;
+	return;
+}
+
+# What a session remembers of an event that is sold out stays right.
+sub wraparound
+{
+	my ($node, $round) = @_;
+	my ($rememberer, $other, @lockers) = map { connect_to($node) } 1 .. 4;
+	my $event = event($node, 2);
+	my $until = time() + 120;
+
+	expect($rememberer, 'booked', 'before', 'SELECT status FROM booking.try_book_ticket(?, 1)', $event);
+	my $ticket = answer($other, 'SELECT booking.book_ticket(?, 2)', $event);
+
+	expect($rememberer, 'sold_out', 'before', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
+	$round->load;
+	for (my $turn = 0; ($turn < 4 || next_xid($node) < WRAP + 500) && time() < $until; $turn++)
+	{
+		make_multixact($round->{events}{hot}[0], @lockers) foreach 1 .. 20;
+		$node->safe_psql('postgres', "VACUUM (FREEZE) booking.$_") foreach qw(inventory ticket hold);
+	}
+	expect($rememberer, 'sold_out', 'after', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
+	answer($other, 'SELECT booking.cancel_ticket(?)', $ticket);
+	expect($rememberer, 'booked', 'after', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
+	$round->stop;
+	$round->check;
+	$_->disconnect foreach $rememberer, $other, @lockers;
+	cmp_ok(next_xid($node), '>', WRAP, 'transaction ids have wrapped around');
+	cmp_ok(next_multi($node), '<', HALF, 'and multixact ids');
+	$run->injected;
+	return;
+}
+
+# ---- the limit --------------------------------------------------------------
+
+# Nothing that needs a transaction id is possible, all else is.
+sub limit_of_wraparound
+{
+	my ($node, $round) = @_;
+	my ($sold_out, $open) = (event($node, 1), event($node, 5));
+	my $limit = $node->safe_psql('postgres', 'SELECT datfrozenxid FROM pg_database') + HALF - RESERVED;
+
+	$node->safe_psql('postgres', "SELECT booking.book_ticket($sold_out, 1)");
+	jump($node, xid => $limit - 600);
+	my $dbh = connect_to($node);
+	my $until = time() + 120;
+
+	$round->load;
+	sleep 0.02 while answer($dbh, 'SELECT pg_current_xact_id()') ne '54000' && time() < $until;
+	expect($dbh, '54000', 'limit', 'SELECT booking.book_ticket(?, 1)', $open);
+	expect($dbh, '54000', 'limit', 'INSERT INTO booking.ticket (event_id, user_id) VALUES (?, 1)', $open);
+	expect($dbh, '54000', 'limit', 'SELECT booking.hold_tickets(?, 1)', $open);
+	expect($dbh, 'sold_out', 'limit', 'SELECT status FROM booking.try_book_ticket(?, 1)', $sold_out);
+	expect($dbh, 'TK001', 'limit', 'SELECT booking.book_ticket(?, 1)', $sold_out);
+	expect($dbh, '5', 'limit', 'SELECT available FROM booking.availability(?)', $open);
+	expect($dbh, '', 'limit', 'SELECT problem FROM booking.verify(?)', $open);
+	sleep 0.2;
+
+	answer($dbh, q{SELECT pg_drop_replication_slot('forgotten')});
+	freeze($node);
+	expect($dbh, 'booked', 'after the limit', 'SELECT status FROM booking.try_book_ticket(?, 1)', $open);
+	sleep 0.3;
+	$dbh->disconnect;
+	$round->stop;
+	$round->check(allowed => '54000');
+	$run->injected;
+	return;
+}
+
+# ---- the end of sequences ---------------------------------------------------
+
+# The sequence of a table's ids.
+sub sequence_of
+{
+	my ($table) = @_;
+
+	return "pg_get_serial_sequence('booking.$table', '${table}_id')::regclass";
+}
+
 sub set_sequence
 {
-	my ($table, $to) = @_;
+	my ($node, $table, $number) = @_;
 
-	$node->safe_psql('postgres',
-		"SELECT setval(pg_get_serial_sequence('booking.$table', '${table}_id'), $to)");
+	$node->safe_psql('postgres', sprintf 'SELECT setval(%s, %s)', sequence_of($table), $number);
 	return;
 }
 
-$node->safe_psql('postgres', 'ALTER DATABASE template0 ALLOW_CONNECTIONS true');
-
-# ---- the transaction ids wrap around ----
-
-my $round = $run->next_round($node);
-
-foreach my $xid (2_000_000_000, 4_000_000_000)
+# Leaves so many numbers of it.
+sub leave_numbers
 {
-	set_next_xid($xid);
-	freeze();
+	my ($node, $table, $count) = @_;
+
+	set_sequence($node, $table, LAST_NUMBER . " - $count");
+	return;
 }
-set_next_xid(2**32 - 300);
-cmp_ok(next_xid(), '<', 2**32, 'before the wrap');
-$round->load;
-sleep 0.02 until next_xid() > 2**32 + 1000 || $round->{waited}++ > 3000;
-$round->stop;
-cmp_ok(next_xid(), '>', 2**32, 'the transaction ids have wrapped around under the load');
-$run->injected;
-$round->check;
 
-# ---- there are no more of them ----
-
-freeze();
-$round = $run->next_round($node);
-my ($sold_out) = split /\n/, $node->safe_psql('postgres', <<~'SQL');
-	INSERT INTO booking.event (capacity) VALUES (1) RETURNING event_id;
-	SELECT booking.book_ticket(max(event_id), 1) FROM booking.event
-	SQL
-$node->safe_psql('postgres', 'CREATE TABLE old ()');
-set_next_xid((next_xid() + 2**31 - 3_000_000 - 800) % 2**32);
-
-# autovacuum comes at once, whatever its setting
-my $lock = connect_to($node);
-$lock->do('BEGIN');
-$lock->do('LOCK TABLE old');
-$round->load;
-wait_until_logged('54000', 50);
-$run->injected;
-is( $node->safe_psql('postgres', <<~SQL), "sold_out\n1|0", 'who comes too late is told so all the same');
-	SELECT status FROM booking.try_book_ticket($sold_out, 2);
-	SELECT capacity, available FROM booking.availability($sold_out)
-	SQL
-$round->stop;
-$lock->disconnect;
-freeze();
-$round->check(allowed => '54000');
-
-# ---- the sequences are at their end ----
-
-my $last = '9223372036854775807';
-my %left = (ticket => 60, hold => 5, event => 0);
-my %high;
-
-$round = $run->next_round($node);
-foreach my $table (qw(ticket hold event))
+# A call that comes to the end of a sequence half-way has done nothing.
+sub end_of_tickets
 {
-	$high{$table} = $node->safe_psql('postgres', "SELECT coalesce(max(${table}_id), 0) FROM booking.$table") + 100_000;
-	set_sequence($table, "$last - $left{$table}");
-}
-is(($node->psql('postgres', 'INSERT INTO booking.event (capacity) VALUES (1)'))[0], 3, 'no more events');
-$round->load;
-wait_until_logged('2200H', 50);
-$round->stop;
-$run->injected;
-is( $node->safe_psql('postgres', <<~SQL), "$last|$last", 'the last number was given');
-	SELECT t.last_value, h.last_value
-	FROM booking.ticket_ticket_id_seq t, booking.hold_hold_id_seq h
-	SQL
-set_sequence($_, $high{$_}) foreach qw(ticket hold event);
-$round->check(allowed => '2200H');
+	my ($node, $dbh, $event, $hold) = @_;
 
+	foreach my $call (
+		[ 'SELECT booking.book_tickets(?, 2, 3)', $event ],
+		[ 'SELECT ticket_id FROM booking.book_batch(?, ARRAY[2, 3, 4]::bigint[])', $event ],
+		[ 'INSERT INTO booking.ticket (event_id, user_id) SELECT ?, generate_series(2, 4)', $event ],
+		[ 'SELECT booking.confirm_hold(?)', $hold ])
+	{
+		leave_numbers($node, 'ticket', 2);
+		expect($dbh, '2200H', 'two numbers left', @$call);
+	}
+	expect($dbh, '16', 'the end', 'SELECT available FROM booking.availability(?)', $event);
+	return;
+}
+
+sub end_of_sequences
+{
+	my ($node, $round) = @_;
+	my @tables = qw(ticket hold event);
+	my $event = event($node, 20);
+	my $dbh = connect_to($node);
+	my $hold = answer($dbh, 'SELECT hold_id FROM booking.hold_tickets(?, 1, 4)', $event);
+	my %next = map { $_ => 1_000_000 + answer($dbh, 'SELECT pg_sequence_last_value(' . sequence_of($_) . ')') } @tables;
+
+	end_of_tickets($node, $dbh, $event, $hold);
+	set_sequence($node, 'ticket', $next{ticket});
+	$round->load;
+	sleep 0.3;
+	leave_numbers($node, $_, 60) foreach @tables;
+	sleep 0.5;
+	leave_numbers($node, $_, 0) foreach @tables;
+	foreach my $sql ('SELECT booking.book_ticket(?, 2)', 'SELECT booking.try_book_ticket(?, 2)',
+		'SELECT booking.hold_tickets(?, 2)', 'INSERT INTO booking.event (capacity) VALUES (?)')
+	{
+		expect($dbh, '2200H', 'the end', $sql, $event);
+	}
+	$round->stop;
+
+	set_sequence($node, $_, 1_000_000 + $next{$_}) foreach @tables;
+	expect($dbh, 4, 'after the end', 'SELECT cardinality(booking.confirm_hold(?))', $hold);
+	expect($dbh, 16, 'after the end', 'SELECT cardinality(booking.book_tickets(?, 5, 16))', $event);
+	expect($dbh, 'sold_out', 'after the end', 'SELECT status FROM booking.try_book_ticket(?, 6)', $event);
+	$dbh->disconnect;
+	$round->check(allowed => '2200H');
+	$run->injected;
+	return;
+}
+
+# ---- all of it --------------------------------------------------------------
+
+foreach my $number (1 .. $run->{rounds} / 3)
+{
+	my $node = make_server($number);
+	my $round = $run->next_round($node);
+
+	jump($node, xid => WRAP - 600, multi => WRAP - 50, oldest_multi => 2.8e9);
+	wraparound($node, $round);
+	limit_of_wraparound($node, $run->next_round($node));
+	end_of_sequences($node, $run->next_round($node));
+	check_sound($node, "server $number");
+	$node->stop;
+}
+cmp_ok($run->count('54000'), '>', 0, 'clients met the limit');
+cmp_ok($run->count('2200H'), '>', 0, 'and the end of sequences');
 $run->done;
-check_sound($node, 'wrapped around');
-$node->stop;
 done_testing();
