@@ -176,20 +176,19 @@ sub create_events
 	my ($self, %rows) = @_;
 
 	%rows = %ROWS if !%rows;
+	my $dbh = connect_to($self->{node}) or die 'no connection to create events';
+
 	foreach my $kind (sort keys %rows)
 	{
-		my $list = join ', ', @{ $rows{$kind} };
-		my $ids = $self->{node}->safe_psql('postgres', <<~SQL);
+		my $ids = $dbh->selectcol_arrayref(<<~SQL, undef, $rows{$kind}) or die $dbh->errstr;
 			INSERT INTO booking.event (capacity, max_per_user, hold_ttl)
-			SELECT c, $SETTINGS{$kind} FROM unnest(ARRAY[$list]) AS c RETURNING event_id
+			SELECT c, $SETTINGS{$kind} FROM unnest(?::integer[]) AS c RETURNING event_id
 			SQL
 
-		foreach my $id (split /\n/, $ids)
-		{
-			push @{ $self->{events}{$kind} }, $id;
-			$self->{kind}{$id} = $kind;
-		}
+		push @{ $self->{events}{$kind} }, @$ids;
+		$self->{kind}{$_} = $kind foreach @$ids;
 	}
+	$dbh->disconnect;
 	return;
 }
 
