@@ -314,6 +314,26 @@ sub judge
 		journals => [ $self->{load}->journals ], events => $self->{kind});
 }
 
+# Waits until the sessions of clients have ended: one whose client is gone may
+# still be at work, and commit.
+sub wait_for_sessions
+{
+	my ($self, $seconds) = @_;
+	my $until = time() + ($seconds // 60);
+	my $dbh = connect_to($self->{node}) or return $self->{run}->wrong('no connection');
+
+	while ($dbh->selectrow_array(<<~'SQL'))
+		SELECT count(*) FROM pg_stat_activity
+		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+		SQL
+	{
+		return $self->{run}->wrong('sessions have not ended') if time() > $until;
+		sleep 0.01;
+	}
+	$dbh->disconnect;
+	return;
+}
+
 # Holds the journal against the database and looks at the events.  Options: node
 # (another than the round's), and allowed, until and decided of judge_journals().
 sub check

@@ -113,6 +113,8 @@ my %CALL = (
 #	            left so, for the caller to decide about
 #	largest     the largest quantity of calls that have one (default: a few)
 #	prepared    1: statements are prepared once a connection, and kept
+#	think       after each call of such a transaction the client waits so many
+#	            seconds at most (default: 0)
 #	only        a list of names of calls: no others
 sub start
 {
@@ -462,6 +464,16 @@ sub end_prepared
 	return ($outcome eq 'ok' && !$commit ? 'undone' : $outcome, $state);
 }
 
+# The session is in no transaction afterwards, if it still is one: also when what
+# was to end the transaction was itself cancelled.
+sub leave_transaction
+{
+	my ($self) = @_;
+
+	$self->command('ROLLBACK') while $self->{dbh} && $self->{dbh}->ping > 1;
+	return;
+}
+
 sub several_calls
 {
 	my ($self) = @_;
@@ -476,14 +488,11 @@ sub several_calls
 	{
 		($outcome, $state) = $self->end_transaction($txn);
 	}
-	elsif ($self->{dbh})
-	{
-		$self->command('ROLLBACK');
-	}
-	else
+	elsif (!$self->{dbh})
 	{
 		$outcome = 'undone';    # it was never told to commit
 	}
+	$self->leave_transaction;
 	$self->{book}->end($txn, $outcome, $state, $from, $outcome eq 'ok' ? $self->position : '');
 	return if $outcome ne 'ok';
 	$self->remember(@$_) foreach @done;
@@ -511,6 +520,7 @@ sub calls_of_transaction
 		delete $call->{key};
 		($outcome, $state, my @ids) = $self->make_call($txn, $call);
 		$made++;
+		sleep rand $self->{think} if $self->{think};
 		return ($outcome, $state) if $outcome eq 'unknown' || ($state ne '' && !defined $savepoint);
 		push @done, [ $call, @ids ] if $outcome eq 'ok';
 		next if !defined $savepoint || ($state eq '' && rand() < 0.5);
