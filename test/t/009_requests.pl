@@ -11,8 +11,8 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use BookingRelay;
 use BookingTest;
-use IO::Select;
 use IO::Socket::UNIX;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -35,87 +35,19 @@ my %fate = (
 	5 => 'cut before the call gets through',
 );
 my %cut_at = (2 => qr/booking\./, 3 => qr/commit\x00/i, 4 => qr/booking\./, 5 => qr/booking\./);
-my $server = $node->host . '/.s.PGSQL.' . $node->port;
-
-sub bytes_from
-{
-	my ($socket) = @_;
-	my $bytes;
-
-	return sysread($socket, $bytes, 65536) ? $bytes : '';
-}
-
-# Lets the server do what it was asked, until it is ready for a next query.
-sub wait_for_answer
-{
-	my ($backend) = @_;
-	my $answer = '';
-
-	while ($answer !~ /Z\x00\x00\x00\x05[ITE]\z/)
-	{
-		my $bytes = bytes_from($backend);
-
-		return if $bytes eq '';
-		$answer .= $bytes;
-	}
-	return;
-}
-
-# One connection, from its beginning to its end.
-sub relay_connection
-{
-	my ($client, $port) = @_;
-	my $backend = IO::Socket::UNIX->new(Peer => $server) or die "$server: $!";
-	my $both = IO::Select->new($client, $backend);
-
-	for (;;)
-	{
-		foreach my $from ($both->can_read)
-		{
-			my $bytes = bytes_from($from);
-
-			return if $bytes eq '';
-			if ($from == $backend)
-			{
-				syswrite $client, $bytes;
-				next;
-			}
-			my $cut = $cut_at{$port} && $bytes =~ $cut_at{$port};
-
-			return if $cut && $port == 5;
-			syswrite $backend, $bytes;
-			wait_for_answer($backend) if $cut && $port != 4;
-			return if $cut;
-		}
-	}
-}
-
-# Until the pipe is closed.
-sub relay
-{
-	my ($pipe, %listener) = @_;
-	my $all = IO::Select->new($pipe, values %listener);
-
-	local $SIG{PIPE} = 'IGNORE';
-	for (;;)
-	{
-		foreach my $ready ($all->can_read)
-		{
-			return if $ready == $pipe;
-			my ($port) = grep { $listener{$_} == $ready } keys %listener;
-
-			relay_connection(scalar $ready->accept, $port);
-		}
-	}
-}
+my %cut = (2 => 'answered', 3 => 'answered', 4 => 'through', 5 => 'before');
 
 my %listener = map {
 	$_ => IO::Socket::UNIX->new(Local => "$dir/.s.PGSQL.$_", Listen => 10)
 	  // die "$dir/.s.PGSQL.$_: $!"
 } keys %fate;
-pipe my $pipe, my $end or die "pipe: $!";
-my $relay = start_worker(sub { close $end; relay($pipe, %listener) });
-close $pipe;
+my $relay = BookingRelay->start(
+	$node, listen => \%listener,
+	fate => sub {
+		my ($port, $request) = @_;
+
+		return $cut_at{$port} && $request =~ $cut_at{$port} ? $cut{$port} : undef;
+	});
 
 # ---- the client ----
 
@@ -223,7 +155,6 @@ is($node->safe_psql('postgres', 'SELECT count(*), count(ids) FROM booking.reques
 check_sound($node, 'requests');
 check_log($node, 'requests', '08006');
 
-close $end;
-finish_workers('the relay', $relay);
+$relay->stop;
 $node->stop;
 done_testing();
