@@ -1,0 +1,132 @@
+# Calls are interrupted at random moments: by a cancel, by statement_timeout, by
+# lock_timeout, and by the end of the session (pg_terminate_backend).  Those that
+# were are counted in the server's log, which tells the four apart.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
+
+use BookingTest;
+use Faults;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+# What the log says of each.
+my %interrupt = (
+	'cancel' => qr/ 57014 .*: +canceling statement due to user request/,
+	'statement_timeout' => qr/ 57014 .*: +canceling statement due to statement timeout/,
+	'lock_timeout' => qr/ 55P03 .*: +canceling statement due to lock timeout/,
+	'terminate' => qr/ 57P01 .*: +terminating connection due to administrator command/,
+);
+
+my $run = Faults->new('statement cancelled, timed out, session ended', 50, 3);
+my $node = $run->node('interrupt');
+my $wanted = $run->full_or_quick(25, 12);    # of each in a round
+my %seen = map { $_ => 0 } keys %interrupt;
+my $read = 0;                                # of the log
+my %rows = (hot => [500], small => [ (30) x 8 ], limited => [ (60) x 3 ], expiring => [60]);
+
+# A connection of a client: every other one has a timeout of some milliseconds.
+sub connect_impatient
+{
+	my $dbh = connect_to($node) or return;
+	my $timeout = (undef, undef, 'statement_timeout', 'lock_timeout')[ int rand 4 ];
+
+	$dbh->do("SET $timeout = " . (1 + int rand 4)) if $timeout;
+	return $dbh;
+}
+
+# Interrupts one of the clients, at work if there is one that is.
+sub interrupt
+{
+	my ($dbh, $how) = @_;
+
+	$dbh->do(<<~SQL) // $run->wrong($dbh->errstr);
+		SELECT pg_${how}_backend(pid) FROM pg_stat_activity
+		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+		ORDER BY state = 'active' DESC, random() LIMIT 1
+		SQL
+	return;
+}
+
+sub seen
+{
+	return join ', ', map { "$_ $seen{$_}" } sort keys %seen;
+}
+
+# Counts what the log has told since the last time.
+sub read_log
+{
+	my $news = slurp_file($node->logfile, $read);
+
+	$read += length $news;
+	foreach my $how (keys %interrupt)
+	{
+		my $count = () = $news =~ /$interrupt{$how}/g;
+
+		$seen{$how} += $count;
+		$run->injected($count);
+	}
+	return;
+}
+
+# Raises the capacity of an event, so that the sale goes on, and again in a
+# transaction that lasts, so that those who would book have to wait.
+sub raise
+{
+	my ($dbh, $event) = @_;
+	my $raise = "UPDATE booking.event SET capacity = capacity + 5 WHERE event_id = $event";
+
+	$dbh->do($_) foreach $raise, 'BEGIN', $raise;
+	sleep rand 0.01;
+	$dbh->do('COMMIT');
+	return;
+}
+
+# Interrupts until there were enough of each.  None of the kinds ends before: a
+# session that is ended makes room for one with another timeout.
+sub interrupt_all
+{
+	my ($round, $enough) = @_;
+	my @events = @{ $round->{events}{small} };
+	my $dbh = connect_to($node) or return $run->wrong('no connection');
+	my $until = time() + 60;
+
+	while (grep { $seen{$_} < $enough } keys %seen)
+	{
+		foreach my $event (@events)
+		{
+			sleep rand 0.006;
+			interrupt($dbh, 'cancel') if rand() < ($seen{cancel} < $enough ? 1 : 0.2);
+			interrupt($dbh, 'terminate') if rand() < ($seen{terminate} < $enough ? 0.5 : 0.1);
+			raise($dbh, $event) if rand() < ($seen{lock_timeout} < $enough ? 1 : 0.2);
+		}
+		read_log();
+		return $run->wrong('too few were interrupted: ' . seen()) if time() > $until;
+	}
+	$dbh->disconnect;
+	return;
+}
+
+while (my $round = $run->next_round($node, rows => \%rows))
+{
+	$round->load(connect => \&connect_impatient, clients => 8, several => 0.5, most_calls => 12, think => 0.005);
+	interrupt_all($round, $wanted * $run->{round});
+	$round->stop;
+	$round->check(allowed => '57014|55P03');
+}
+foreach my $how (sort keys %seen)
+{
+	cmp_ok($seen{$how}, '>=', $wanted * $run->{rounds}, "interrupted by $how");
+}
+# (08000 is how a client learns that its session was ended.)
+cmp_ok($run->count($_), '>', 0, "clients were told $_") foreach qw(57014 55P03 08000);
+note(seen());
+$run->done;
+check_sound($node, 'interrupted');
+check_log($node, 'interrupted', 'TK...', 'P0002', '40P01', '40001', '57014', '55P03', '57P01');
+$node->stop;
+done_testing();
