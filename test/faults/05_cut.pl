@@ -19,7 +19,7 @@ use Time::HiRes qw(sleep time);
 
 my $run = Faults->new('connection cut before the reply', 20, 2);
 my $node = $run->node('cut');
-my $wanted = 100;    # lost replies with a key, in a round
+my $wanted = $run->full_or_quick(100, 50);    # lost replies with a key, in a round
 my $clients = 8;
 my %rows = (hot => [1500], small => [ 30, 60 ], limited => [60], expiring => [80]);
 my $file = PostgreSQL::Test::Utils::tempdir() . '/cuts';
