@@ -16,6 +16,7 @@
 #   make asserts      the test suite on a PostgreSQL with assertions, and with its
 #                     caches forgotten wherever they might be
 #   make valgrind     the test suite with the server under valgrind (hours)
+#   make sqlsmith     ten minutes (DURATION=600) of random statements
 #   make bench        the benchmark, on a server of its own
 #   make format, check-format, lint          for those who change the source
 #
@@ -130,7 +131,8 @@ clean distclean:
 		results regression.diffs regression.out
 endif
 
-.PHONY: demo test matrix faults mutants coverage analyse sanitize asserts valgrind bench
+.PHONY: demo test matrix faults mutants coverage analyse sanitize asserts valgrind \
+	sqlsmith bench
 demo:
 	@test/demo.sh
 test:
@@ -151,6 +153,8 @@ asserts:
 	@test/asserts.sh
 valgrind:
 	@test/valgrind.sh
+sqlsmith:
+	@test/sqlsmith/run.sh
 bench:
 	@bench/run.sh
 

@@ -37,7 +37,7 @@ main()
 	local suites=("$@")
 
 	[ "$#" -gt 0 ] || suites=(regress isolation tap)
-	export PGB_TIMEOUT=${PGB_TIMEOUT:-7200}
+	export PGB_TIMEOUT=${PGB_TIMEOUT:-28800}
 	PG_CONFIG=$("$PGB_REPO/test/debug_postgres.sh")
 	export PG_CONFIG
 	pgb_prepare --werror

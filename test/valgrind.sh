@@ -26,7 +26,7 @@ main()
 	local suites=("$@") folder
 
 	[ "$#" -gt 0 ] || suites=(regress isolation)
-	export PGB_TIMEOUT=${PGB_TIMEOUT:-14400} PGB_STEP_TIMEOUT=${PGB_STEP_TIMEOUT:-600}
+	export PGB_TIMEOUT=${PGB_TIMEOUT:-28800} PGB_STEP_TIMEOUT=${PGB_STEP_TIMEOUT:-600}
 	PG_CONFIG=$("$PGB_REPO/test/debug_postgres.sh")
 	export PG_CONFIG
 	folder=${PG_CONFIG%/bin/pg_config}

@@ -97,7 +97,8 @@ watched_must_find()
 # shellcheck disable=SC2034
 watched_run()
 {
-	local PGB_AS=(env) log="$PGB_DIR/run.log" PGB_TIMEOUT=''
+	local PGB_AS=(env "PGB_TIMEOUT=$PGB_TIMEOUT") PGB_TIMEOUT=''
+	local log="$PGB_DIR/run.log"
 	local passed failed tee
 
 	pgb_say "$1"
