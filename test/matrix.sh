@@ -48,6 +48,16 @@ CACHE=${PGB_CACHE:-${XDG_CACHE_HOME:-$CACHE}/pg_booking}
 MIRROR=''
 UNSHARE=()		# the command that makes the namespaces
 OBSTACLE=''		# why no folder can be entered
+MAKING=''		# a folder that is not complete
+
+# An interrupted making leaves nothing either.
+# shellcheck disable=SC2034
+PGB_AT_EXIT=finish
+finish()
+{
+	[ -z "$MAKING" ] || rm -rf --one-file-system "$MAKING"
+	print_total
+}
 
 # The releases of Debian that may have a version; the first that has it is taken.
 releases()
@@ -190,13 +200,15 @@ make_folder()
 	local version=$1 folder="$CACHE/$1" log="$PGB_DIR/make.log" start=$SECONDS
 	local release
 
-	"$PGB_REPO/test/setup.sh" debootstrap debian-archive-keyring
+	"$PGB_REPO/test/setup.sh" debootstrap debian-archive-keyring || return
 	find_mirror
+	MAKING="$folder.new"
 	for release in $(releases "$version"); do
 		pgb_say "making a folder with Debian $release for PostgreSQL $version"
-		if debootstrap_folder "$folder.new" "$release" "$version" >"$log" 2>&1; then
+		if debootstrap_folder "$MAKING" "$release" "$version" >"$log" 2>&1; then
 			rm -rf --one-file-system "$folder"
-			mv "$folder.new" "$folder"
+			mv "$MAKING" "$folder"
+			MAKING=''
 			echo "    $((SECONDS - start)) s"
 			return
 		fi
