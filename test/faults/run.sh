@@ -28,7 +28,10 @@ set -euo pipefail
 
 if [ "$(id -u)" -eq 0 ] && [ -z "${PGB_OWN_MOUNTS:-}" ]; then
 	export PGB_OWN_MOUNTS=1
-	exec unshare --mount --propagation private "$0" "$@"
+	# (In a chroot, "/" is no mount point and has no propagation to change.)
+	PROPAGATION=private
+	unshare --mount --propagation private true 2>/dev/null || PROPAGATION=unchanged
+	exec unshare --mount --propagation "$PROPAGATION" "$0" "$@"
 fi
 
 # shellcheck source=test/server.sh
