@@ -76,19 +76,21 @@ sub kill_primary
 	return;
 }
 
-# What a user does when the primary is gone.
+# What a user does when the primary is gone.  Sequences are not replicated; the
+# newest id that is there may be less than the newest that was given, for that row
+# may have been deleted.
 sub take_over
 {
+	my @tables = (qw(event ticket hold), has_history($subscriber) ? 'history' : ());
+
 	$subscriber->safe_psql('postgres', <<~'SQL');
 		ALTER SUBSCRIPTION sale DISABLE;
 		ALTER SUBSCRIPTION sale SET (slot_name = NONE);
 		DROP SUBSCRIPTION sale;
-		SELECT setval(pg_get_serial_sequence('booking.event', 'event_id'), max(event_id)) FROM booking.event;
-		SELECT setval(pg_get_serial_sequence('booking.ticket', 'ticket_id'), max(ticket_id)) FROM booking.ticket;
-		SELECT setval(pg_get_serial_sequence('booking.hold', 'hold_id'), max(hold_id)) FROM booking.hold;
 		SQL
-	$subscriber->safe_psql('postgres', <<~'SQL') if has_history($subscriber);
-		SELECT setval(pg_get_serial_sequence('booking.history', 'history_id'), max(history_id)) FROM booking.history;
+	$subscriber->safe_psql('postgres', <<~SQL) foreach @tables;
+		SELECT setval(pg_get_serial_sequence('booking.$_', '${_}_id'), coalesce(max(${_}_id), 0) + 10000)
+		FROM booking.$_
 		SQL
 	my $problems = $subscriber->safe_psql('postgres', 'SELECT * FROM booking.verify()');
 
