@@ -33,7 +33,7 @@ sub connect_limited
 {
 	my $dbh = connect_to($node) or return;
 
-	$dbh->do(q{LOAD 'pg_booking'});
+	$dbh->do("LOAD '$_'") foreach qw(pg_booking plpgsql);
 	$dbh->do(q{SELECT repeat('[', 1000000)::json});
 	die 'the stack was not filled' if $dbh->state ne '54001';
 	my ($pid) = $dbh->selectrow_array('SELECT pg_backend_pid()');
