@@ -211,6 +211,11 @@ SELECT cardinality(booking.confirm_hold(:hold, 'rebook')) AS tickets;
 SELECT booking.confirm_hold(:hold) = booking.confirm_hold(:hold, 'rebook') AS same;
 SELECT * FROM held_places() WHERE event_id = 2;
 DELETE FROM booking.ticket WHERE event_id = 2;
+-- unswept, though there is room: its own places go back all the same
+SELECT hold_id AS hold FROM booking.hold_tickets(2, 6, 1, '1 microsecond') \gset
+SELECT cardinality(booking.confirm_hold(:hold, 'rebook')) AS tickets;
+SELECT * FROM held_places() WHERE event_id = 2;
+DELETE FROM booking.ticket WHERE event_id = 2;
 -- sold out meanwhile, swept, in part and in all
 SELECT hold_id AS hold FROM booking.hold_tickets(2, 7, 2, '1 microsecond') \gset
 SELECT booking.expire_holds();

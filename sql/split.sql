@@ -85,6 +85,9 @@ SELECT * FROM booking.verify();
 DELETE FROM booking.ticket WHERE event_id = 3;
 BEGIN;
 SELECT count(booking.book_ticket(3, u)) FROM generate_series(1, 700) u;
+SELECT * FROM booking.verify(3);
+SELECT count(booking.book_ticket(3, u)) FROM generate_series(701, 720) u;
+DELETE FROM booking.ticket WHERE event_id = 3 AND user_id > 700;
 SAVEPOINT a;
 SELECT cardinality(booking.book_tickets(3, 1, 290)) AS tickets;
 SELECT booking.book_tickets(3, 1, 11);
@@ -162,6 +165,31 @@ SELECT status FROM booking.try_book_ticket(20, 2);
 ROLLBACK;
 SELECT status FROM booking.try_book_ticket(20, 2);
 SELECT * FROM places() WHERE event_id = 20;
+
+-- That an event is sold out is remembered of a row version, by its place and its
+-- writer.  A later version of stripe 0, to which pruning has given the place,
+-- does not tell of the other stripe that there is now.
+CREATE PROCEDURE write_stripe_0_until(of_event bigint, at tid)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+  FOR i IN 1..1000 LOOP
+    UPDATE booking.inventory SET available = 0 WHERE event_id = of_event AND stripe = 0;
+    COMMIT;
+    EXIT WHEN EXISTS (SELECT FROM booking.inventory WHERE event_id = of_event AND ctid = at);
+  END LOOP;
+END
+$$;
+INSERT INTO booking.event (event_id, capacity) VALUES (21, 1);
+UPDATE booking.inventory SET available = 0 WHERE event_id = 21;
+SELECT status FROM booking.try_book_ticket(21, 1);
+SELECT ctid AS place, xmin AS writer FROM booking.inventory WHERE event_id = 21 \gset
+INSERT INTO booking.inventory (event_id, stripe, available) VALUES (21, 1, 1);
+CALL write_stripe_0_until(21, :'place');
+SELECT stripe, available, ctid = :'place' AS same_place, xmin = :'writer' AS same_writer
+FROM booking.inventory WHERE event_id = 21 ORDER BY stripe;
+SELECT status FROM booking.try_book_ticket(21, 1);
+SELECT * FROM places() WHERE event_id = 21;
 
 -- cancelled places come back to any stripe, and all can be sold again
 UPDATE booking.ticket SET cancelled_at = now() WHERE event_id IN (1, 3) AND user_id % 2 = 0;

@@ -210,6 +210,30 @@ SELECT o.code, o.message, o.detail FROM outcome('SELECT booking.book_ticket(2, 1
 SELECT booking.rebuild_inventory(2);
 SELECT * FROM booking.verify();
 ROLLBACK;
+-- ... though it is one of several stripes alone, and the sums are right
+BEGIN;
+UPDATE booking.event SET max_per_user = 1 WHERE event_id = 2;
+INSERT INTO booking.inventory (event_id, stripe, available, max_per_user) VALUES (2, 1, 0, 9);
+SELECT * FROM booking.verify();
+ROLLBACK;
+BEGIN;
+ALTER TABLE booking.inventory DROP CONSTRAINT inventory_available_check;
+UPDATE booking.inventory SET available = -1 WHERE event_id = 2;
+INSERT INTO booking.inventory (event_id, stripe, available) VALUES (2, 1, 5);
+SELECT * FROM booking.verify();
+ROLLBACK;
+BEGIN;
+UPDATE booking.inventory SET stripe = 1 WHERE event_id = 2;
+SELECT * FROM booking.verify();
+ROLLBACK;
+-- ... and who has too much in holds
+BEGIN;
+UPDATE booking.event SET max_per_user = 1 WHERE event_id = 2;
+CALL past_the_triggers('INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
+                       ' VALUES (2, 7, 2, ''infinity'')');
+UPDATE booking.inventory SET available = 2 WHERE event_id = 2;
+SELECT * FROM booking.verify();
+ROLLBACK;
 DROP PROCEDURE past_the_triggers;
 
 -- after all that nothing has changed
