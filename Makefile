@@ -9,7 +9,8 @@
 #   make faults       the promises under faults, on servers of their own (as root,
 #                     under 40 minutes; QUICK=1: under 4)
 #   make coverage     what of the source the test suite reaches
-#   make mutants      does the test suite notice wrong code? (about an hour)
+#   make mutants      does the test suite notice wrong code? (about an hour;
+#                     MUTANTS=...: these; QUICK=1: by the tests that they name)
 #   make analyse      static analysis by clang-tidy and scan-build
 #   make sanitize     the test suite under AddressSanitizer and
 #                     UndefinedBehaviorSanitizer
@@ -180,9 +181,11 @@ lint: check-lists
 		-D'PGDLLEXPORT=' -DPG_VERSION_NUM=150000 src test/faults
 	$(SHELLCHECK) -x $(SHELL_FILES)
 
-# A file that nobody listed above would be forgotten in silence.
+# A file that nobody listed above would be forgotten in silence, and so would a
+# mutant that no longer fits the source.
 check-lists:
 	@for f in $(filter-out $(OBJS:.o=.c),$(wildcard src/*.c)); do \
 		echo "$$f is not in OBJS" >&2; exit 1; done
 	@for f in $(filter-out $(REGRESS:%=sql/%.sql),$(wildcard sql/*.sql)); do \
 		echo "$$f is not in REGRESS" >&2; exit 1; done
+	@test/mutants/apply.pl --check . test/mutants/*.mutant

@@ -1,81 +1,138 @@
 #!/usr/bin/perl
 #
-# apply.pl - the list of mutants, and one of them put into a copy of the sources.
+# apply.pl - puts a mutant into a copy of the sources.
 #
-# usage: apply.pl LIST				prints NAME, SUITE and what it breaks, a line each
-#        apply.pl LIST NAME FOLDER	changes the files in the folder
+# usage: apply.pl --show MUTANT				prints what it breaks, the way and the
+#											tests that look for it first, and its
+#											files, a line each
+#        apply.pl --apply FOLDER MUTANT		changes these files in the folder
+#        apply.pl --check FOLDER MUTANT ...	only looks whether it could
 #
-# Fails where the lines to be changed are not there exactly once: the mutant has
-# to follow the source.
+# A mutant is a file:
+#
+#	breaks: what is wrong with it, in a line
+#	tests: regress booking dml				a way of suite.sh's, and its tests
+#	file: src/claim.c
+#	-what is there, exactly once
+#	+what comes in its place
+#
+# with as many files and changes as it takes, and comments (#).  What is there
+# may be part of a line or more than one; any white space fits any other, so
+# that a mutant outlives another format of the source.
 
 use strict;
 use warnings;
 
-# The mutants of a list, in its order.
-sub read_list
+# Reads a mutant: { breaks, tests, changes => [{ file, old, new }] }.
+sub read_mutant
 {
-	my ($file) = @_;
-	my @mutants;
+	my ($name) = @_;
+	my %mutant = (changes => []);
+	my ($file, $last) = (undef, '');
 
-	open my $handle, '<', $file or die "$file: $!\n";
+	open my $handle, '<', $name or die "$name: $!\n";
 	while (my $line = <$handle>)
 	{
-		if ($line =~ /^mutant (\S+)$/)
+		my $kind = substr $line, 0, 1;
+
+		if ($line =~ /^(breaks|tests): (\S.*)$/)
 		{
-			push @mutants, { name => $1, hunks => [] };
+			$mutant{$1} = $2;
 		}
-		elsif ($line =~ /^(breaks|suite) (.+)$/)
+		elsif ($line =~ /^file: (\S+)$/)
 		{
-			$mutants[-1]{$1} = $2;
+			$file = $1;
 		}
-		elsif ($line =~ /^file (.+)$/)
+		elsif ($kind eq '-' || ($kind eq '+' && $last ne '' && $last =~ /[-+]/))
 		{
-			push @{ $mutants[-1]{hunks} }, { file => $1, '-' => '', '+' => '' };
-		}
-		elsif ($line =~ /^([-+])(.*\n)/)
-		{
-			$mutants[-1]{hunks}[-1]{$1} .= $2;
+			push @{ $mutant{changes} }, { file => $file, old => '', new => '' }
+			  if $kind eq '-' && $last ne '-';
+			$mutant{changes}[-1]{ $kind eq '-' ? 'old' : 'new' } .= substr $line, 1;
 		}
 		elsif ($line !~ /^(?:#.*)?$/)
 		{
-			die "$file:$.: not understood\n";
+			die "$name:$.: not understood\n";
 		}
+		$last = $kind;
 	}
 	close $handle;
-	return @mutants;
+	die "$name: says not all of: breaks, tests, file, and what to change\n"
+	  if grep { !defined } @mutant{qw(breaks tests)}, $file, $mutant{changes}[0];
+	return \%mutant;
 }
 
-# Changes one file.  The last line may be the beginning of one.
-sub change
+# The files that a mutant changes, each once.
+sub files_of
 {
-	my ($folder, $hunk) = @_;
-	my ($old, $new) = @{$hunk}{ '-', '+' };
-	my $path = "$folder/$hunk->{file}";
+	my ($mutant) = @_;
+	my %seen;
 
-	chomp($old, $new);
-	open my $in, '<', $path or die "$path: $!\n";
-	my $text = do { local $/; <$in> };
-	close $in;
+	return grep { !$seen{$_}++ } map { $_->{file} } @{ $mutant->{changes} };
+}
 
-	my $found = () = $text =~ /\Q$old\E/g;
-	die "$hunk->{file} has this $found times, and not once:\n$old\n" if $found != 1;
-	$text =~ s/\Q$old\E/$new/;
-	open my $out, '>', $path or die "$path: $!\n";
-	print $out $text;
-	close $out or die "$path: $!\n";
+sub read_file
+{
+	my ($path) = @_;
+
+	open my $handle, '<', $path or die "$path: $!\n";
+	local $/;
+	return scalar <$handle>;
+}
+
+sub write_file
+{
+	my ($path, $text) = @_;
+
+	open my $handle, '>', $path or die "$path: $!\n";
+	print $handle $text;
+	close $handle or die "$path: $!\n";
 	return;
 }
 
-my ($list, $name, $folder) = @ARGV;
-my @mutants = read_list($list);
-
-if (defined $name)
+# The files of the folder as the mutant has them: { path => text }.
+sub mutate
 {
-	my ($mutant) = grep { $_->{name} eq $name } @mutants or die "no mutant \"$name\"\n";
+	my ($folder, $name) = @_;
+	my $mutant = read_mutant($name);
+	my %text = map { $_ => read_file("$folder/$_") } files_of($mutant);
 
-	change($folder, $_) foreach @{ $mutant->{hunks} };
+	foreach my $change (@{ $mutant->{changes} })
+	{
+		my ($file, $old, $new) = @{$change}{qw(file old new)};
+		my $pattern = join '\s+', map { quotemeta } split ' ', $old;
+		my $found = () = $text{$file} =~ /$pattern/g;
+
+		die "$name: $file has this $found times, and not once:\n$old" if $found != 1;
+		chomp $new;
+		$text{$file} =~ s/$pattern/$new/;
+	}
+	return \%text;
+}
+
+my ($what, @arguments) = @ARGV;
+
+if ($what eq '--show')
+{
+	my $mutant = read_mutant($arguments[0]);
+
+	print "$mutant->{breaks}\n$mutant->{tests}\n", join(' ', files_of($mutant)), "\n";
+}
+elsif ($what eq '--apply')
+{
+	my ($folder, $name) = @arguments;
+	my $text = mutate($folder, $name);
+
+	write_file("$folder/$_", $text->{$_}) foreach keys %$text;
+}
+elsif ($what eq '--check')
+{
+	my ($folder, @names) = @arguments;
+
+	my @bad = grep { !eval { mutate($folder, $_) } && warn $@ } @names;
+
+	exit 1 if @bad || !@names;
 }
 else
 {
-	print join("\t", @{$_}{qw(name suite breaks)}), "\n" foreach @mutants;
+	die "unknown option: $what\n";
 }

@@ -2,19 +2,30 @@
 #
 # run.sh - does the test suite notice when the code is wrong? (make mutants)
 #
-# usage: test/mutants/run.sh [NAME ...]		(default: all)
+# usage: test/mutants/run.sh [NAME ...]		(default: all; NAME as in NAME.mutant)
 #
-# Each mutant is a small wrong change of the source, in the list "mutants" beside
-# this file.  Each is put into a copy of the checkout, which is built and tested:
-# first by the suite that the list names, and if that notices nothing by all of
-# them.  Prints for each the tests that have failed; it is not caught if none has.
-# Before all of them the unchanged source has to pass.  The last line is
+# Each mutant in this folder is a small wrong change of the source (apply.pl tells
+# how it is written).  Each is put into a copy of the checkout, built and tested:
+# first by the tests that it names, and where those notice nothing by the whole
+# suite, until a run fails.  Before all of them the unchanged source has to pass,
+# or everything would be caught.  Then prints a table
+#
+#	mutant, what it breaks, caught by (a way of suite.sh's and the tests that
+#	failed), seconds
+#
+# and as its last line
 #
 #	N passed, N failed
 #
-# where each mutant that was caught has passed.  About an hour on two cores.
+# where each mutant that was caught has passed.  One that is not, or that can't be
+# put into the source or built, has failed.
 #
-# Environment: what server.sh reads.
+# Environment:
+#	QUICK=1		only the tests that the mutants name, each of which has to do; and
+#				no run of the unchanged source
+#	PGB_TIMEOUT	the seconds after which a run is ended, and the mutant caught
+#				(default: 180 for the tests that it names, 900 for all)
+# and what server.sh reads.
 
 set -euo pipefail
 
@@ -22,112 +33,163 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../server.sh"
 # shellcheck source=test/tally.sh
 . "$PGB_REPO/test/tally.sh"
+# shellcheck source=test/suite.sh
+. "$PGB_REPO/test/suite.sh"
 
-readonly LIST="$PGB_REPO/test/mutants/mutants"
-readonly APPLY="$PGB_REPO/test/mutants/apply.pl"
+readonly MUTANTS=test/mutants
 
-# Without LLVM's copy of the code, which takes most of the time to build.
+# The whole suite, what fails sooner first.
+readonly WAYS=(regress isolation regress-split regress-sql isolation-sql tap)
+
+# Without the compiler's copy for LLVM, which takes most of the time of a build.
 export PGB_MAKE_ARGS="with_llvm=no ${PGB_MAKE_ARGS:-}"
+export PGB_STEP_TIMEOUT=${PGB_STEP_TIMEOUT:-30}
 
-# A test that a mutant has made hang is ended after so many seconds.
-export PGB_TIMEOUT=600
-
-# A new copy of the checkout, to be changed.
-copy_sources()
+# Run the tests in one way, quietly; false: they failed, and $PGB_DIR/run.log
+# says how.
+# passes WAY [TEST ...]
+passes()
 {
-	rm -rf "$PGB_DIR/mutant"
-	mkdir "$PGB_DIR/mutant"
-	tar -C "$PGB_REPO" --exclude-vcs --exclude='*.o' --exclude='*.bc' \
-		--exclude='*.so' -cf - . | tar -C "$PGB_DIR/mutant" -xf -
-}
+	local PASSED=0 FAILED=0
+	local PGB_TIMEOUT=${PGB_TIMEOUT:-$(($# > 1 ? 180 : 900))}
 
-# Test the copy by one suite: regress, isolation [SPEC] or tap [FILE].
-test_copy()
-{
-	local suite=$1 one=${2:-} narrow=''
-
-	case $suite/$one in
-		isolation/?*) narrow="ISOLATION=$one" ;;
-		tap/?*) narrow="PROVE_TESTS=test/t/$one.pl" ;;
+	# the tests build upon the first
+	case $1/$# in
+		*/1) ;;
+		regress*) set -- "$1" setup "${@:2}" ;;
 	esac
-	PGB_MAKE_ARGS="$PGB_MAKE_ARGS $narrow" PGB_TMPDIR="$PGB_DIR/tmp" \
-		"$PGB_DIR/mutant/test/run.sh" "$suite" >"$PGB_DIR/mutant.log" 2>&1
+	run_way "$@" >"$PGB_DIR/run.log" 2>&1
+	[ "$FAILED" -eq 0 ]
 }
 
-# What has failed, by the log: names of tests, or what else was wrong.
+# What failed in the last run: the tests, or what else was wrong.
 what_failed()
 {
-	sed -nE -e 's/^ +test +([^ ]+) +\.\.\. FAILED.*/\1/p' \
-		-e 's/^ +not ok [0-9]+ +[-+] ([^ ]+) .*/\1/p' \
-		-e 's/^ +test\/t\/([^ ]+)\.pl +\(Wstat.*/\1/p' \
-		-e 's/^ +FAILED: (.*)/\1/p' "$PGB_DIR/mutant.log" |
-		sort -u | head -n 5 | paste -s -d ' '
+	local names
+
+	names=$(sed -nE -e 's/^ +(test +)?([^ ]+) +\.\.\. FAILED.*/\2/p' \
+		-e 's/^ +not ok [0-9]+ +[-+] +([^ ]+) .*/\1/p' \
+		-e 's/^ +test\/t\/([^ ]+)\.pl +\(Wstat: .*/\1/p' "$PGB_DIR/run.log" |
+		sort -u | paste -s -d ' ')
+	[ -n "$names" ] ||
+		names=$(sed -nE 's/^ +FAILED: .*: (.*)/\1/p' "$PGB_DIR/run.log" | head -n 1)
+	echo "$names"
 }
 
-# Is the mutant caught?  Prints by what.
-# catch NAME SUITE
-catch()
+# Run the tests in one way; where they fail, CAUGHT_BY says so.
+# catches WAY [TEST ...]
+catches()
 {
-	local name=$1 suite=$2 try
+	! passes "$@" || return 1
+	CAUGHT_BY="$1: $(what_failed)"
+}
 
-	copy_sources
-	perl "$APPLY" "$LIST" "$name" "$PGB_DIR/mutant" || return 1
-	for try in "$suite" regress isolation tap; do
-		# shellcheck disable=SC2086
-		test_copy $try && continue
-		if grep -q 'does not build' "$PGB_DIR/mutant.log"; then
-			echo "does not build"
-			return 1
-		fi
-		what_failed
-		return 0
-	done
-	echo "NOT CAUGHT"
+# Look for the mutant that is in the copy, first by the tests given.
+# is_caught WAY TEST ...
+is_caught()
+{
+	local way
+
+	catches "$@" && return
+	if [ -z "${QUICK:-}" ]; then
+		for way in "${WAYS[@]}"; do
+			catches "$way" && return
+		done
+	fi
+	CAUGHT_BY="NOT CAUGHT"
+	return 1
+}
+
+# Build the copy as it is now, and install it.
+build_copy()
+{
+	pgb_make -s "-j$(nproc)" >"$PGB_DIR/build.log" 2>&1 && pgb_install
+}
+
+# Put the mutant into the copy, build and test it; CAUGHT_BY says what came of it.
+# try_mutant NAME TEST ...
+try_mutant()
+{
+	local mutant="$PGB_SRC/$MUTANTS/$1.mutant"
+
+	shift
+	if ! pgb_as "$PGB_SRC/$MUTANTS/apply.pl" --apply "$PGB_SRC" "$mutant" 2>&8; then
+		CAUGHT_BY="CAN'T BE PUT INTO THE SOURCE"
+	elif ! build_copy; then
+		show "$PGB_DIR/build.log" 20
+		CAUGHT_BY="DOES NOT BUILD"
+	else
+		is_caught "$@"
+		return
+	fi
 	return 1
 }
 
 # One mutant, and its line of the table.
 run_mutant()
 {
-	local name=$1 suite=$2 breaks=$3 start=$SECONDS by status=0
+	local name=$1 start=$SECONDS file
+	local about tests
 
-	by=$(catch "$name" "$suite") || status=$?
-	if [ "$status" -eq 0 ]; then
+	mapfile -t about < <("$PGB_SRC/$MUTANTS/apply.pl" --show \
+		"$PGB_SRC/$MUTANTS/$name.mutant")
+	read -r -a tests <<<"${about[1]}"
+	pgb_say "$name"
+	if try_mutant "$name" "${tests[@]}"; then
 		PASSED=$((PASSED + 1))
 	else
 		FAILED=$((FAILED + 1))
 	fi
-	printf '%-24s %4d s  %s\n%38s%s\n' "$name" "$((SECONDS - start))" "$breaks" \
-		"" "-> $by"
+	echo "    $CAUGHT_BY ($((SECONDS - start)) s)"
+	printf '%s|%s|%s|%s\n' "$name" "${about[0]}" "$CAUGHT_BY" \
+		"$((SECONDS - start))" >>"$PGB_DIR/table"
+
+	for file in ${about[2]}; do
+		pgb_as cp "$PGB_DIR/unchanged/$file" "$PGB_SRC/$file"
+	done
 }
 
-# Were it to fail without a mutant, all would be caught.
+# The unchanged source has to pass all of the suite.
 test_unchanged()
 {
-	local suite
+	local way
 
-	pgb_say "the unchanged source"
-	copy_sources
-	for suite in regress isolation tap; do
-		test_copy "$suite" && continue
-		tail -n 40 "$PGB_DIR/mutant.log"
+	for way in "${WAYS[@]}"; do
+		pgb_say "unchanged: $way"
+		passes "$way" && continue
+		cat "$PGB_DIR/run.log"
 		pgb_die "the unchanged source does not pass"
 	done
 }
 
+print_table()
+{
+	{
+		printf '%s\n' "mutant|breaks|caught by|seconds"
+		cat "$PGB_DIR/table"
+	} | column -t -s '|' -R 4
+}
+
 main()
 {
-	local name suite breaks
+	local name
 
-	pgb_clean_environment
-	"$PGB_REPO/test/setup.sh"
-	pgb_make_folder
-	[ "$#" -gt 0 ] || test_unchanged
-	pgb_say "mutants"
-	while IFS=$'\t' read -r name suite breaks; do
-		[ "$#" -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
-		run_mutant "$name" "$suite" "$breaks" </dev/null
-	done < <(perl "$APPLY" "$LIST")
+	if [ "$#" -eq 0 ]; then
+		for name in "$PGB_REPO/$MUTANTS"/*.mutant; do
+			set -- "$@" "$(basename "$name" .mutant)"
+		done
+	fi
+	for name in "$@"; do
+		[ -e "$PGB_REPO/$MUTANTS/$name.mutant" ] ||
+			pgb_die "there is no $MUTANTS/$name.mutant"
+	done
+	pgb_prepare bsdextrautils
+	pgb_as cp -a "$PGB_SRC" "$PGB_DIR/unchanged"
+	[ -n "${QUICK:-}" ] || test_unchanged
+	for name in "$@"; do
+		run_mutant "$name"
+	done
+	print_table
 	FINISHED=1
 	[ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]
 }
