@@ -26,6 +26,7 @@
 static char *fault_point_name = NULL;
 static char *fault_file = NULL;
 static int	fault_passages = 0;
+static int passed = 0; /* how often this session has passed the point */
 
 /* Declares the settings; once a session. */
 void
@@ -49,7 +50,7 @@ fault_init(void)
 void
 fault_point(const char *name)
 {
-	if (strcmp(name, fault_point_name) != 0 || fault_passages-- > 0 ||
+	if (strcmp(name, fault_point_name) != 0 || passed++ < fault_passages ||
 		unlink(fault_file) != 0)
 		return;
 	kill(MyProcPid, SIGKILL);

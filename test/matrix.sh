@@ -232,29 +232,8 @@ ensure_folder()
 
 # ---- running ----------------------------------------------------------------
 
-# Run a script of tests, and add its last line to the total.
-# add WHAT COMMAND ...
-add()
-{
-	local what=$1 log="$PGB_DIR/run.log" start=$SECONDS status=0
-	local out tee passed='' failed=''
-
-	shift
-	exec {out}> >(exec tee -i "$log")
-	tee=$!
-	"$@" >&"$out" 2>&1 {out}>&- || status=$?
-	exec {out}>&-
-	wait "$tee"
-	read -r passed _ failed _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" |
-		tail -n 1) || true
-	pgb_say "$what"
-	tally "${passed:-0}" "${failed:-0}" "$((SECONDS - start))"
-	if [ "$status" -ne 0 ] && [ "${failed:-0}" -eq 0 ] || [ -z "$passed" ]; then
-		broke "$what" "ended with status $status"
-	fi
-}
-
-# The same in the folder of a version; nobody may change that while it lasts.
+# Run a script of tests in the folder of a version, which nobody may change while
+# that lasts, and add its last line to the total.
 # add_in_folder VERSION WHAT SCRIPT [argument ...]
 add_in_folder()
 {
@@ -270,7 +249,7 @@ add_in_folder()
 	pgb_run flock -x "$lock"
 	if ensure_folder "$version"; then
 		pgb_run flock -s "$lock"
-		add "$what" enter ro "$CACHE/$version" env "PG_MAJOR=$version" \
+		add_run "$what" enter ro "$CACHE/$version" env "PG_MAJOR=$version" \
 			"/tmp/pg_booking/test/$script" "$@"
 	else
 		broke "$what" "the folder that it needs can not be made"
@@ -295,7 +274,7 @@ main()
 
 	for run in "${runs[@]}"; do
 		case $run in
-			"$native") add "PostgreSQL $run" pgb_run "$PGB_REPO/test/run.sh" ;;
+			"$native") add_run "PostgreSQL $run" pgb_run "$PGB_REPO/test/run.sh" ;;
 			15 | 17 | 18) add_in_folder "$run" "PostgreSQL $run" run.sh ;;
 			upgrade)
 				add_in_folder "$NEWER" "pg_upgrade from $OLDER to $NEWER" \

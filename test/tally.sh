@@ -46,6 +46,29 @@ tally()
 	echo "    $1 passed, $2 failed ($3 s)"
 }
 
+# Run a script of tests, showing what it prints, and add its last line to the
+# total.
+# add_run WHAT COMMAND ...
+add_run()
+{
+	local what=$1 log="$PGB_DIR/run.log" start=$SECONDS status=0
+	local out tee passed='' failed=''
+
+	shift
+	exec {out}> >(exec tee -i "$log")
+	tee=$!
+	"$@" >&"$out" 2>&1 {out}>&- || status=$?
+	exec {out}>&-
+	wait "$tee"
+	read -r passed _ failed _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" |
+		tail -n 1) || true
+	pgb_say "$what"
+	tally "${passed:-0}" "${failed:-0}" "$((SECONDS - start))"
+	if [ "$status" -ne 0 ] && [ "${failed:-0}" -eq 0 ] || [ -z "$passed" ]; then
+		broke "$what" "ended with status $status"
+	fi
+}
+
 # At most the last lines of a file, indented.
 show()
 {

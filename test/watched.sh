@@ -92,26 +92,16 @@ watched_must_find()
 	rm -rf "$PGB_DIR/faulty" "${WATCHED_REPORTS:?}"/*
 }
 
-# Run test/run.sh and add what it counts.
+# Run test/run.sh, which keeps the time itself, and add what it counts.
 # watched_run WHAT SUITE ...
 # shellcheck disable=SC2034
 watched_run()
 {
-	local PGB_AS=(env "PGB_TIMEOUT=$PGB_TIMEOUT") PGB_TIMEOUT=''
-	local log="$PGB_DIR/run.log"
-	local passed failed tee
+	local what=$1 PGB_AS=(env "PGB_TIMEOUT=$PGB_TIMEOUT") PGB_TIMEOUT=''
 
-	pgb_say "$1"
 	shift
-	exec 7> >(exec tee "$log")
-	tee=$!
-	pgb_run "$PGB_REPO/test/run.sh" "$@" >&7 2>&1 || true
-	exec 7>&-
-	wait "$tee"
-	read -r passed _ failed _ < <(tail -n 1 "$log")
-	[[ $passed =~ ^[0-9]+$ && $failed =~ ^[0-9]+$ ]] || { passed=0; failed=1; }
-	PASSED=$((PASSED + passed))
-	FAILED=$((FAILED + failed))
+	pgb_say "$what"
+	add_run "$what" pgb_run "$PGB_REPO/test/run.sh" "$@"
 }
 
 # Show the reports and count them; the script is finished.
