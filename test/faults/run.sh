@@ -9,8 +9,8 @@
 # checks after each that nothing was lost, nothing sold twice and no limit passed
 # (lib/Faults.pm).  Then prints a table
 #
-#	fault, faults injected, calls, bookings acknowledged, calls without an
-#	answer, violations, seconds
+#	fault, faults injected, calls, bookings acknowledged (places that a client
+#	was told it has), calls without an answer, violations, seconds
 #
 # and as its last line
 #

@@ -34,7 +34,7 @@ sub new
 		name => $name, seed => $seed, round => 0, started => time(),
 		rounds => $ENV{BOOKING_FAULTS_QUICK} ? $quick : $full,
 		dir => PostgreSQL::Test::Utils::tempdir(),
-		wrong => 0, injected => 0, nodes => [], count => { map { $_ => 0 } qw(calls acknowledged unknown) },
+		wrong => 0, injected => 0, nodes => [], count => { map { $_ => 0 } qw(calls booked unknown) },
 	}, $class;
 
 	srand($seed);
@@ -103,7 +103,7 @@ sub injected
 	return;
 }
 
-# How many there were, over all rounds: calls, acknowledged, refused, failed,
+# How many there were, over all rounds: booked (places), calls, refused, failed,
 # unknown, or calls that were answered with that SQLSTATE.
 sub count
 {
@@ -143,12 +143,12 @@ sub done
 	$self->look_at_log($_, $options{never} // qr/PANIC:|TRAP:|\] XX\w{3} /) foreach @{ $self->{nodes} };
 	is($self->{round}, $self->{rounds}, "$self->{name}: all $self->{rounds} rounds were run");
 	cmp_ok($self->{injected}, '>=', $self->{rounds}, "$self->{name}: a fault was injected in each");
-	cmp_ok($count->{acknowledged}, '>', $self->{rounds}, "$self->{name}: clients were at work");
+	cmp_ok($count->{booked}, '>', $self->{rounds}, "$self->{name}: clients were at work");
 	is($self->{wrong}, 0, "$self->{name}: no promise was broken (seed $self->{seed})");
 	if (my $file = $ENV{BOOKING_FAULTS_TABLE})
 	{
 		append_to_file($file, join("\t",
-			$self->{name}, $self->{injected}, @{$count}{qw(calls acknowledged unknown)},
+			$self->{name}, $self->{injected}, @{$count}{qw(calls booked unknown)},
 			$self->{wrong}, int(time() - $self->{started})) . "\n");
 	}
 	return;

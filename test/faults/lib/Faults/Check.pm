@@ -27,12 +27,17 @@ my $ALWAYS = 'TK00[1-68]|P0002|40P01|40001';
 # WAL: the database is as it was there), decided (transactions that were found
 # prepared, a hash: gid => ok or undone, as they were ended).  Returns what was
 # counted, and a list of what is wrong.
+#
+# "booked" are the places that clients were told they have, by a ticket or a hold.
+# A place is counted when it was taken, and not again when its hold becomes a
+# ticket or its ticket another user's; one that was given back stays counted.
+# "unknown" are calls without an answer.
 sub judge_journals
 {
 	my ($dbh, %options) = @_;
 	my %judge = (
 		%options, wrong => [], subject => {}, given => {}, shared => {}, split => [],
-		count => { calls => 0, acknowledged => 0, refused => 0, failed => 0, unknown => 0 });
+		count => { calls => 0, booked => 0, refused => 0, failed => 0, unknown => 0 });
 	my $allowed = join '|', $ALWAYS, $options{allowed} // ();
 
 	$judge{allowed} = qr/^(?:$allowed)?$/;
@@ -104,7 +109,8 @@ sub follow
 		my $sure = $outcome eq 'ok' && $call->{outcome} eq 'ok';
 
 		next if $outcome eq 'failed';
-		$judge->{count}{ $sure ? 'acknowledged' : 'unknown' }++;
+		$judge->{count}{booked} += taken($call) if $sure;
+		$judge->{count}{unknown}++ if !$sure;
 		push @touched, apply($judge, $call, $sure);
 		note_ids($judge, $call, $sure);
 	}
@@ -126,6 +132,15 @@ sub note_state
 	return if $what->{outcome} =~ /^(?:unknown|undone|prepared)$/ || $what->{state} =~ $judge->{allowed};
 	push @{ $judge->{wrong} }, sprintf 'a client got %s (%s)', $what->{state}, $what->{name} // 'commit';
 	return;
+}
+
+# How many places a call that was done has taken that nobody had before.
+sub taken
+{
+	my ($call) = @_;
+	my $of_one = $call->{live} + $call->{held};
+
+	return $of_one > 0 ? $of_one * $call->{units} : 0;
 }
 
 # The user whose ticket it was before it was transferred.
