@@ -375,6 +375,17 @@ SELECT * FROM places();
 DELETE FROM booking.event WHERE event_id = 1;
 SELECT (SELECT count(*) FROM booking.ticket) AS tickets,
        (SELECT count(*) FROM booking.inventory) AS stripes;
+-- ... though they be so many that places which come back are kept until the commit
+INSERT INTO booking.event (event_id, capacity) VALUES (1, 100);
+SELECT count(*) FROM booking.book_batch(1, ARRAY(SELECT generate_series(1, 50)::bigint));
+UPDATE booking.event SET event_id = 2 WHERE event_id = 1;
+SELECT * FROM places();
+BEGIN;
+DELETE FROM booking.event WHERE event_id = 2;
+INSERT INTO booking.event (event_id, capacity) VALUES (2, 10);
+COMMIT;
+SELECT * FROM places();
+DELETE FROM booking.event WHERE event_id = 2;
 ALTER TABLE booking.ticket DROP CONSTRAINT ticket_event_fk;
 
 SELECT * FROM damage();

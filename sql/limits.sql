@@ -472,3 +472,27 @@ DROP PROCEDURE sell;
 DROP FUNCTION owned;
 SELECT * FROM damage();
 SELECT * FROM booking.verify();
+
+-- ... also by rules that the same transaction has set
+INSERT INTO booking.event (event_id, capacity) VALUES (23, 100);
+BEGIN;
+SELECT count(booking.book_ticket(23, u)) FROM generate_series(1, 12) u;
+UPDATE booking.event SET max_per_user = 1 WHERE event_id = 23;
+DELETE FROM booking.ticket WHERE event_id = 23 AND user_id > 10;
+SELECT status FROM booking.try_book_ticket(23, 1);
+UPDATE booking.event SET max_per_user = NULL, sales_end = '2000-01-01' WHERE event_id = 23;
+DELETE FROM booking.ticket WHERE event_id = 23 AND user_id > 8;
+SELECT status FROM booking.try_book_ticket(23, 13);
+COMMIT;
+INSERT INTO booking.event (event_id, capacity) VALUES (24, 100);
+BEGIN;
+SELECT count(booking.book_ticket(24, u)) FROM generate_series(1, 12) u;
+SET LOCAL session_replication_role = replica;
+UPDATE booking.event SET max_per_user = 1 WHERE event_id = 24;
+SET LOCAL session_replication_role = origin;
+SELECT booking.rebuild_inventory(24);
+DELETE FROM booking.ticket WHERE event_id = 24 AND user_id > 10;
+SELECT status FROM booking.try_book_ticket(24, 1);
+COMMIT;
+SELECT * FROM booking.availability(23);
+SELECT * FROM booking.verify();

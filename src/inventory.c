@@ -68,7 +68,11 @@
 #include "reserve.h"
 #include "subtransaction.h"
 
-/* Remembers the stripe that was just changed, or that it was deleted. */
+/*
+ * Remembers the stripe that was just changed, or that it was deleted.  Whoever
+ * writes a stripe calls it, for places are put into reserve by what is
+ * remembered of a stripe that this transaction has written (may_reserve).
+ */
 static void
 changed(int64 event_id, Stripe *stripe)
 {
@@ -776,8 +780,10 @@ booking_set_rules(BookingCall *call, int64 event_id, const SaleRules *rules)
 		{
 			if (stripe_same_rules(&set.stripe[i].rules, rules))
 				continue;
-			(void) stripe_set_rules(call, event_id, &set.stripe[i], rules);
 			done = false;
+			if (stripe_set_rules(call, event_id, &set.stripe[i], rules) ==
+				STRIPE_CHANGED)
+				changed(event_id, &set.stripe[i]);
 		}
 		UnregisterSnapshot(snapshot);
 		CHECK_FOR_INTERRUPTS();
@@ -797,14 +803,17 @@ booking_drop_stripes(BookingCall *call, int64 event_id)
 
 	if (!lock_first_stripe(call, event_id, 0, &rules))
 		return;
-	remembered_stripe_deleted();
 	(void) reserve_forget(event_id);
 	do
 	{
 		Snapshot	snapshot = read_stripes(call, event_id, &set);
 
 		for (int i = 0; i < set.count; i++)
-			(void) stripe_delete(call, event_id, &set.stripe[i]);
+		{
+			if (stripe_delete(call, event_id, &set.stripe[i]) ==
+				STRIPE_CHANGED)
+				changed(event_id, &set.stripe[i]);
+		}
 		UnregisterSnapshot(snapshot);
 		CHECK_FOR_INTERRUPTS();
 	} while (set.count > 0);

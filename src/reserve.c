@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "remembered.h"
 #include "reserve.h"
 
 PG_FUNCTION_INFO_V1(booking_settle_inventory);
@@ -308,6 +309,7 @@ booking_settle_inventory(PG_FUNCTION_ARGS)
 	}
 	else
 		booking_check_tables();
+	remembered_forget_all();
 	PG_RETURN_VOID();
 }
 

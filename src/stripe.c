@@ -398,6 +398,7 @@ stripe_set_rules(BookingCall *call, int64 event_id, Stripe *stripe,
 	if (!pin_stripe(call, event_id, stripe, &row))
 		return STRIPE_GONE;
 	rules_to_values(rules, values, isnull);
+	stripe->rules = *rules;
 	return update_row(call, &row, 3, columns, values, isnull, stripe);
 }
 
@@ -491,6 +492,7 @@ stripe_delete(BookingCall *call, int64 event_id, Stripe *stripe)
 
 	if (!pin_stripe(call, event_id, stripe, &row))
 		return STRIPE_GONE;
+	ItemPointerSetInvalid(&stripe->tid);
 	return delete_row(call, &row);
 }
 
