@@ -173,6 +173,7 @@ pgb_as()
 
 # Run a command as the server's user, in a session of its own, and wait for it
 # in such a way that Ctrl-C and TERM end it at once with all that it started.
+# Nothing of that is left when it has ended.
 # Not in a pipeline or in $(...): send its output to a file.
 # When PGB_TIMEOUT has passed it is ended, and the status is 124.
 # (Without --default-signal the command would ignore SIGINT, as what a script
@@ -187,6 +188,8 @@ pgb_run()
 		${limit[@]+"${limit[@]}"} "${PGB_AS[@]}" "$@" <&0 8>&- 9>&- &
 	PGB_CHILD=$!
 	wait "$PGB_CHILD" || status=$?
+	# (prove leaves the other tests behind when one of them bails out)
+	kill -TERM -- "-$PGB_CHILD" 2>/dev/null || true
 	PGB_CHILD=''
 	return "$status"
 }
