@@ -143,7 +143,7 @@ AS 'MODULE_PATHNAME', 'booking_expire_holds'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.expire_holds(integer) IS
-'Ends holds that have expired, of all events, at most max_holds of them (null: all), passing over those that are locked; returns how many. For a scheduler; nothing depends on it, for a booking that finds no place left ends expired holds itself. Raises 22023 for a negative number.';
+'Ends holds that have expired, of all events, at most max_holds of them (null: all), passing over those that are locked and, with a warning, those of an event without inventory; returns how many. For a scheduler; nothing depends on it, for a booking that finds no place left ends expired holds itself. Raises 22023 for a negative number.';
 
 CREATE FUNCTION booking.cancel_ticket(ticket_id bigint)
 RETURNS boolean
@@ -473,7 +473,7 @@ BEGIN
 
     -- the tables may have been written meanwhile
     IF was_incomplete THEN
-        SELECT count(*) INTO problems FROM booking.verify();
+        SELECT count(*) INTO problems FROM booking.verify(NULL::bigint);
         IF problems > 0 THEN
             RAISE WARNING 'the inventory does not match the tickets'
                 USING DETAIL = format('Problems that booking.verify() reports: %s.', problems),

@@ -331,6 +331,7 @@ CREATE FUNCTION regress_booking_evil.lookup(bigint) RETURNS text LANGUAGE plpgsq
   AS $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
 SET search_path = regress_booking_evil, public;
 SELECT code, message FROM public.outcome('SELECT booking.book_ticket(1, 1)');
+SELECT code, message FROM public.outcome('SELECT booking.book_ticket(1, 1)');
 RESET search_path;
 RESET ROLE;
 DROP FUNCTION label CASCADE;

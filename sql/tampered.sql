@@ -92,7 +92,6 @@ FROM (VALUES
   (7, 'SELECT booking.cancel_ticket(%1$s)'),
   (8, 'SELECT booking.release_hold(%2$s)'),
   (9, 'SELECT booking.confirm_hold(%3$s, ''rebook'')'),
-  (10, 'SELECT booking.expire_holds()'),
   (11, 'SELECT booking.availability(1)'),
   (12, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7)'),
   (13, 'INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (1, 7, now())'),
@@ -121,6 +120,14 @@ SELECT * FROM booking.verify();
 SELECT booking.rebuild_inventory(1), booking.rebuild_inventory(2);
 SELECT * FROM booking.verify();
 SELECT booking.book_ticket(1, 7) > 0 AS booked;
+ROLLBACK;
+
+-- One event whose inventory is missing does not stop the sweep of the others.
+BEGIN;
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (2, 6, 1, '2020-01-01');
+DELETE FROM booking.inventory WHERE event_id = 1;
+SELECT booking.expire_holds();
+SELECT event_id, count(*) FROM booking.hold WHERE ended_at IS NULL GROUP BY 1 ORDER BY 1;
 ROLLBACK;
 
 -- It has no stripe 0: 55000 from whatever needs more than one stripe.
@@ -172,6 +179,27 @@ COMMIT;
 SELECT a.code, a.message, a.detail
 FROM after_change('UPDATE booking.request SET ids = ARRAY[1, 2]',
                   'SELECT booking.book_ticket(1, 2, ''a key'')') a;
+
+-- several rows of one event
+SELECT a.code, a.message, a.detail
+FROM after_change('UPDATE booking.event SET max_per_user = 5 WHERE event_id = 2;'
+                  ' CREATE TABLE booking.special () INHERITS (booking.event);'
+                  ' INSERT INTO booking.special (event_id, capacity, max_per_user)'
+                  ' SELECT 2, 1, 5 FROM generate_series(1, 20)',
+                  'SELECT booking.book_batch(2, ARRAY[7, 8])') a;
+
+-- a trigger that keeps the rows out by which keys and users are locked: no endless loop
+CREATE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+SELECT n, a.code, a.message
+FROM (VALUES
+  (1, 'request', 'SELECT booking.book_ticket(2, 7, ''a key'')'),
+  (2, 'user_limit', 'SELECT booking.book_ticket(2, 7)'),
+  (3, 'user_limit', 'SELECT booking.book_batch(2, ARRAY[7, 8])')) AS t (n, changed, statement),
+  after_change(format('UPDATE booking.event SET max_per_user = 5;'
+                      ' CREATE TRIGGER keep_out BEFORE INSERT ON booking.%I'
+                      ' FOR EACH ROW EXECUTE FUNCTION keep_out()', changed), statement) a
+ORDER BY n;
+DROP FUNCTION keep_out();
 
 -- a hold that has become tickets can't be made to hold their places once more
 SELECT n, o.code, o.message, o.detail

@@ -656,7 +656,10 @@ booking_begin_read(BookingCall *call)
 	become_owner(call);
 }
 
-/* Checks that the tables are there and of the right shape; keeps no lock. */
+/*
+ * Checks that the tables are there and of the right shape; as a rule it keeps
+ * no lock.
+ */
 void
 booking_check_tables(void)
 {
@@ -673,7 +676,7 @@ void
 booking_end(BookingCall *call)
 {
 	if (call->guc_level != 0)
-		AtEOXact_GUC(false, call->guc_level);
+		AtEOXact_GUC(true, call->guc_level);
 	SetUserIdAndSecContext(call->caller, call->caller_context);
 	table_close(call->inventory, NoLock);
 	if (call->ticket != NULL)

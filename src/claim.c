@@ -78,6 +78,12 @@ static BookingPlan add_users_plan = {
 	.argtypes = { INT8OID, BOOKING_USER_ID_ARRAY },
 };
 
+static BookingPlan count_users_plan = {
+	.sql = "SELECT pg_catalog.count(DISTINCT u) FROM pg_catalog.unnest($1) AS u",
+	.nargs = 1,
+	.argtypes = { BOOKING_USER_ID_ARRAY },
+};
+
 static BookingPlan lock_users_plan = {
 	.sql = "SELECT 1 FROM booking.user_limit"
 		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
@@ -152,13 +158,14 @@ void
 claim_lock_user(BookingCall *call, int64 event_id, Datum user_id)
 {
 	Datum		values[2];
+	int			attempts = 0;
 
 	values[0] = Int64GetDatum(event_id);
 	values[1] = user_id;
 	booking_connect_for_all_rows(call);
 	while (booking_execute(&lock_user_plan, values, false) == 0 &&
 		   booking_execute(&add_user_plan, values, false) == 0)
-		CHECK_FOR_INTERRUPTS();
+		booking_check_attempts("user_limit", &attempts);
 	booking_finish(call);
 }
 
@@ -205,9 +212,9 @@ count_places(BookingCall *call, int64 event_id, Claim *claim, TimestampTz now)
 	values[2] = TimestampTzGetDatum(now);
 	booking_connect_for_all_rows(call);
 	(void) booking_execute_latest(&count_plan, values, 0);
-	claim->owned = DatumGetInt64(booking_result(0, 1, &isnull));
-	claim->owned += DatumGetInt64(booking_result(0, 2, &isnull));
-	some_expired = DatumGetBool(booking_result(0, 3, &isnull));
+	claim->owned = DatumGetInt64(booking_result(0, 1, INT8OID, &isnull));
+	claim->owned += DatumGetInt64(booking_result(0, 2, INT8OID, &isnull));
+	some_expired = DatumGetBool(booking_result(0, 3, BOOLOID, &isnull));
 	booking_finish(call);
 	return some_expired;
 }
@@ -230,17 +237,28 @@ claim_count(BookingCall *call, int64 event_id, Claim *claim)
 	claim->counted = true;
 }
 
-/* Locks many users at the event, in the order of their ids. */
+/*
+ * The same for many users, in the order of their ids.  Again until all are
+ * locked: purge() may delete the row of one that was not.
+ */
 static void
 lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)
 {
 	Datum		values[2];
+	uint64		users;
+	bool		isnull;
+	int			attempts = 0;
 
 	values[0] = Int64GetDatum(event_id);
 	values[1] = PointerGetDatum(user_ids);
 	booking_connect_for_all_rows(call);
-	(void) booking_execute(&add_users_plan, values, false);
-	(void) booking_execute(&lock_users_plan, values, false);
+	(void) booking_execute(&count_users_plan, &values[1], true);
+	users = (uint64) DatumGetInt64(booking_result(0, 1, INT8OID, &isnull));
+	do
+	{
+		booking_check_attempts("user_limit", &attempts);
+		(void) booking_execute(&add_users_plan, values, false);
+	} while (booking_execute(&lock_users_plan, values, false) < users);
 	booking_finish(call);
 }
 
@@ -270,13 +288,16 @@ claim_judge_users(BookingCall *call, int64 event_id, Datum *user_ids, int count,
 	values[2] = TimestampTzGetDatum(now);
 	booking_connect_for_all_rows(call);
 	rows = booking_execute_latest(&judge_plan, values, 0);
+	if (rows != 0 && rows != (uint64) count)
+		booking_error_shape("booking.event has several rows of one event.",
+							"Remove the rows that child tables or a load without triggers have brought.");
 	for (uint64 i = 0; i < rows; i++)
 	{
-		bool		within = DatumGetBool(booking_result(i, 1, &isnull));
+		bool within = DatumGetBool(booking_result(i, 1, BOOLOID, &isnull));
 
 		/* null: the limit has been lifted */
 		over_limit[i] = !within && !isnull;
-		limit = DatumGetInt32(booking_result(i, 2, &isnull));
+		limit = DatumGetInt32(booking_result(i, 2, INT4OID, &isnull));
 	}
 	booking_finish(call);
 	return isnull ? 0 : limit;

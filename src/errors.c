@@ -134,6 +134,18 @@ booking_error_no_inventory(int64 event_id)
 					 event_id)));
 }
 
+/* A sweep has met expired holds of an event without inventory. */
+void
+booking_warn_no_inventory(int64 event_id)
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("event " INT64_FORMAT " has no inventory", event_id),
+			 errdetail("Its expired holds are left as they are."),
+			 errhint("Call booking.rebuild_inventory(" INT64_FORMAT "), or delete the holds if the event is gone.",
+					 event_id)));
+}
+
 /* P0002: there is no such ticket, or hold. */
 void
 booking_error_no_row(const char *what, int64 id)
@@ -196,8 +208,8 @@ booking_error_row_changed(const char *table)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("a trigger or rule on booking.%s did not let a %s be written as asked",
-					table, table),
+			 errmsg("a trigger or rule on booking.%s did not let a row be written as asked",
+					table),
 			 errhint("What such a trigger may do is raise an error, or fill in columns of its own.")));
 }
 

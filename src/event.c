@@ -183,8 +183,8 @@ booking_read_hold_ttl(BookingCall *call, int64 event_id, Interval *ttl,
 	booking_connect_for_all_rows(call);
 	if (booking_execute(&hold_ttl_plan, &value, false) == 0)
 		booking_error_no_event(event_id);
-	values[0] = booking_result(0, 1, &isnull[0]);
-	values[1] = booking_result(0, 2, &isnull[1]);
+	values[0] = booking_result(0, 1, INTERVALOID, &isnull[0]);
+	values[1] = booking_result(0, 2, INTERVALOID, &isnull[1]);
 	if (isnull[0] || isnull[1])
 		booking_error_shape("booking.event holds a null in hold_ttl or max_hold_ttl.",
 							"Give these columns their NOT NULL back.");
@@ -258,12 +258,14 @@ booking_read_event(BookingCall *call, int64 event_id, EventState *state)
 		booking_execute(&availability_plan, &value, !reserve_was_used()) > 0;
 	if (found)
 	{
-		state->capacity = DatumGetInt32(booking_result(0, 1, &isnull));
-		state->available = DatumGetInt64(booking_result(0, 2, &isnull));
+		state->capacity = DatumGetInt32(booking_result(0, 1, INT4OID, &isnull));
+		state->available =
+			DatumGetInt64(booking_result(0, 2, INT8OID, &isnull));
 		if (isnull)
 			booking_error_no_inventory(event_id);
-		expired = DatumGetInt64(booking_result(0, 3, &no_holds));
-		state->held = DatumGetInt64(booking_result(0, 4, &no_holds)) - expired;
+		expired = DatumGetInt64(booking_result(0, 3, INT8OID, &no_holds));
+		state->held =
+			DatumGetInt64(booking_result(0, 4, INT8OID, &no_holds)) - expired;
 		state->available += expired + reserve_places(event_id);
 	}
 	booking_finish(call);

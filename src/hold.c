@@ -124,6 +124,19 @@ static BookingPlan sweep_plan = {
 /* The hold that is being confirmed, or 0. */
 static int64 being_confirmed = 0;
 
+/* A column of the last result's, which may not be null. */
+static Datum
+hold_column(uint64 row, int column, Oid type)
+{
+	bool		isnull;
+	Datum		value = booking_result(row, column, type, &isnull);
+
+	if (isnull)
+		booking_error_shape("booking.hold holds a null where none may be.",
+							"Give its columns their NOT NULL back.");
+	return value;
+}
+
 /* Reads a row of the last result; the user's id is copied to the context. */
 static void
 read_hold(const BookingCall *call, uint64 row, MemoryContext context,
@@ -132,20 +145,14 @@ read_hold(const BookingCall *call, uint64 row, MemoryContext context,
 	MemoryContext old = MemoryContextSwitchTo(context);
 	bool		isnull;
 
-	for (int column = 1; column <= 6; column++)
-	{
-		(void) booking_result(row, column, &isnull);
-		if (isnull)
-			booking_error_shape("booking.hold holds a null where none may be.",
-								"Give its columns their NOT NULL back.");
-	}
-	hold->hold_id = DatumGetInt64(booking_result(row, 1, &isnull));
-	hold->event_id = DatumGetInt64(booking_result(row, 2, &isnull));
-	hold->user_id = user_id_copy(call, booking_result(row, 3, &isnull));
-	hold->quantity = DatumGetInt32(booking_result(row, 4, &isnull));
-	hold->expires_at = DatumGetTimestampTz(booking_result(row, 5, &isnull));
-	hold->created_at = DatumGetTimestampTz(booking_result(row, 6, &isnull));
-	hold->ended_at = DatumGetTimestampTz(booking_result(row, 7, &isnull));
+	hold->hold_id = DatumGetInt64(hold_column(row, 1, INT8OID));
+	hold->event_id = DatumGetInt64(hold_column(row, 2, INT8OID));
+	hold->user_id = user_id_copy(call, hold_column(row, 3, BOOKING_USER_ID));
+	hold->quantity = DatumGetInt32(hold_column(row, 4, INT4OID));
+	hold->expires_at = DatumGetTimestampTz(hold_column(row, 5, TIMESTAMPTZOID));
+	hold->created_at = DatumGetTimestampTz(hold_column(row, 6, TIMESTAMPTZOID));
+	hold->ended_at = DatumGetTimestampTz(booking_result(row, 7, TIMESTAMPTZOID,
+														&isnull));
 	hold->ended = !isnull;
 	MemoryContextSwitchTo(old);
 }
@@ -171,7 +178,7 @@ hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
 	rows = booking_execute_ahead(&insert_plan, values, NULL, event_id, &user_id,
 								 quantity);
 	booking_check_rows("hold", rows, 1, 1);
-	hold_id = DatumGetInt64(booking_result(0, 2, &isnull));
+	hold_id = DatumGetInt64(booking_result(0, 2, INT8OID, &isnull));
 	booking_finish(call);
 	return hold_id;
 }
@@ -295,8 +302,9 @@ hold_expired_places(BookingCall *call, int64 event_id, Snapshot snapshot,
 	values[2] = Int64GetDatum(most);
 	booking_connect_for_all_rows(call);
 	(void) booking_execute_snapshot(&expired_places_plan, values, snapshot);
-	places = DatumGetInt64(booking_result(0, 1, &isnull));
-	*next_expiry = DatumGetTimestampTz(booking_result(0, 2, &isnull));
+	places = DatumGetInt64(booking_result(0, 1, INT8OID, &isnull));
+	*next_expiry =
+		DatumGetTimestampTz(booking_result(0, 2, TIMESTAMPTZOID, &isnull));
 	if (isnull)
 		*next_expiry = DT_NOEND;
 	booking_finish(call);
@@ -360,7 +368,8 @@ by_event(const void *a, const void *b)
  * Ends expired holds of all events, at most so many of them, but for those
  * that somebody has locked; gives their places back, and returns how many
  * there were.  The events are served in the order of their ids, so that two
- * sweeps don't wait for each other.
+ * sweeps don't wait for each other.  One whose inventory is missing is passed
+ * over with a warning, lest it stop the sweep of all others.
  */
 int32
 hold_sweep(BookingCall *call, int32 most)
@@ -368,6 +377,7 @@ hold_sweep(BookingCall *call, int32 most)
 	Datum		values[2];
 	HoldSet		set;
 	int			next;
+	int32		ended = 0;
 
 	values[0] = Int64GetDatum(most);
 	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
@@ -383,8 +393,12 @@ hold_sweep(BookingCall *call, int32 most)
 			 next < set.count && set.hold[next].event_id == event_id; next++)
 			places += set.hold[next].quantity;
 		if (!booking_give(call, event_id, (int32) places))
-			booking_error_no_inventory(event_id);
+		{
+			booking_warn_no_inventory(event_id);
+			continue;
+		}
 		end_rows(call, &set.hold[first], next - first, places);
+		ended += next - first;
 	}
-	return set.count;
+	return ended;
 }

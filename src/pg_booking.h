@@ -129,7 +129,7 @@ extern void booking_finish(BookingCall *call);
 
 #define BOOKING_PLAN_ARGS 8
 
-/* In the place of an argument's type: that of the column user_id, its array. */
+/* In the place of a type: that of the column user_id, its array. */
 #define BOOKING_USER_ID ((Oid) 1)
 #define BOOKING_USER_ID_ARRAY ((Oid) 2)
 
@@ -150,7 +150,8 @@ extern uint64 booking_execute_snapshot(BookingPlan *plan, Datum *values,
 									   Snapshot snapshot);
 extern uint64 booking_execute_latest(BookingPlan *plan, Datum *values,
 									 int limit);
-extern Datum booking_result(uint64 row, int column, bool *isnull);
+extern void booking_check_attempts(const char *table, int *attempts);
+extern Datum booking_result(uint64 row, int column, Oid type, bool *isnull);
 
 /* ---- stripe.c: one inventory row ---- */
 
@@ -302,6 +303,7 @@ pg_noreturn extern void booking_error_refused(int64 event_id, int32 quantity,
 											  const Claim *claim);
 pg_noreturn extern void booking_error_no_event(int64 event_id);
 pg_noreturn extern void booking_error_no_inventory(int64 event_id);
+extern void booking_warn_no_inventory(int64 event_id);
 pg_noreturn extern void booking_error_no_row(const char *what, int64 id);
 pg_noreturn extern void booking_error_wrong_state(const char *what, int64 id,
 												  const char *refused,

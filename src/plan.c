@@ -28,6 +28,9 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+/* So often at most a row is looked for and inserted in turns. */
+#define MOST_ATTEMPTS 1000
+
 /* The type of user ids in the tables of the call that connected last. */
 static Oid	user_id_type = InvalidOid;
 
@@ -199,10 +202,34 @@ booking_execute_latest(BookingPlan *plan, Datum *values, int limit)
 										false, false, limit));
 }
 
-/* Column number column (from 1) of row number row (from 0) of the result. */
-Datum
-booking_result(uint64 row, int column, bool *isnull)
+/*
+ * Before one more attempt to lock a row or, where it is not there, insert it:
+ * another session may just have deleted it.  After that many attempts it is a
+ * trigger on the table that keeps it out: 55000, not a loop without end.
+ */
+void
+booking_check_attempts(const char *table, int *attempts)
 {
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
-						 column, isnull);
+	CHECK_FOR_INTERRUPTS();
+	if (++*attempts > MOST_ATTEMPTS)
+		booking_error_row_changed(table);
+}
+
+/*
+ * Column number column (from 1) of row number row (from 0) of the result,
+ * which the caller takes for a value of that type.  55000 where it is none: a
+ * statement that waits for its table is analyzed anew, and the table may have
+ * been altered since the call looked at it.
+ */
+Datum
+booking_result(uint64 row, int column, Oid type, bool *isnull)
+{
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+
+	if (type == BOOKING_USER_ID)
+		type = user_id_type;
+	if (SPI_gettypeid(desc, column) != type)
+		booking_error_shape("A column was given another type while the call waited for its table.",
+							"Try again: if that is still so, the error says which it is.");
+	return SPI_getbinval(SPI_tuptable->vals[row], desc, column, isnull);
 }

@@ -112,7 +112,7 @@ check_same(const Request *request)
 	{
 		bool		isnull;
 
-		if (!DatumGetBool(booking_result(0, i + 3, &isnull)))
+		if (!DatumGetBool(booking_result(0, i + 3, BOOLOID, &isnull)))
 			booking_error_key_mismatch(request->event_id, argument[i]);
 	}
 }
@@ -129,7 +129,7 @@ find_answer(Request *request, Datum *values, const char *nulls,
 	if (booking_execute_nulls(&find_plan, values, nulls) == 0)
 		return false;
 	check_same(request);
-	ids = booking_result(0, 1, &isnull);
+	ids = booking_result(0, 1, INT8ARRAYOID, &isnull);
 	if (isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -143,7 +143,8 @@ find_answer(Request *request, Datum *values, const char *nulls,
 	if (request->count != (request->is_hold ? 1 : request->quantity))
 		booking_error_shape("booking.request holds an answer that pg_booking did not write.",
 							"Delete that row.");
-	request->expires_at = DatumGetTimestampTz(booking_result(0, 2, &isnull));
+	request->expires_at =
+		DatumGetTimestampTz(booking_result(0, 2, TIMESTAMPTZOID, &isnull));
 	return true;
 }
 
@@ -162,13 +163,14 @@ request_begin(BookingCall *call, Request *request)
 	Datum		values[6];
 	const char *nulls = request_values(request, values);
 	bool		answered;
+	int			attempts = 0;
 
 	booking_connect_for_all_rows(call);
 	answered = find_answer(request, values, nulls, context);
 	while (!answered &&
 		   booking_execute_nulls(&insert_plan, values, nulls) == 0)
 	{
-		CHECK_FOR_INTERRUPTS();
+		booking_check_attempts("request", &attempts);
 		answered = find_answer(request, values, nulls, context);
 	}
 	booking_finish(call);

@@ -164,7 +164,7 @@ booking_check_rows(const char *table, uint64 rows, uint64 expected, int column)
 	for (uint64 i = 0; i < rows && kept; i++)
 	{
 		bool		isnull;
-		Datum		same = booking_result(i, column, &isnull);
+		Datum		same = booking_result(i, column, BOOLOID, &isnull);
 
 		kept = !isnull && DatumGetBool(same);
 	}
@@ -220,11 +220,11 @@ insert_by_sql(BookingCall *call, const NewTickets *new, int32 quantity,
 	for (int32 i = 0; i < quantity; i++)
 	{
 		bool		isnull;
-		Datum		user_id = booking_result(i, 3, &isnull);
+		Datum		user_id = booking_result(i, 3, BOOKING_USER_ID, &isnull);
 
 		if (isnull || !user_id_equal(call, user_id, user_of(new, i)))
 			booking_error_row_changed("ticket");
-		ticket_ids[i] = booking_result(i, 1, &isnull);
+		ticket_ids[i] = booking_result(i, 1, INT8OID, &isnull);
 	}
 	booking_finish(call);
 }
@@ -341,7 +341,7 @@ booking_tickets_of_hold(BookingCall *call, int64 hold_id, int *count)
 	ticket_ids = MemoryContextAllocHuge(context,
 										Max(*count, 1) * sizeof(Datum));
 	for (int i = 0; i < *count; i++)
-		ticket_ids[i] = booking_result(i, 1, &isnull);
+		ticket_ids[i] = booking_result(i, 1, INT8OID, &isnull);
 	booking_finish(call);
 	return ticket_ids;
 }
@@ -360,10 +360,11 @@ booking_lock_ticket(int64 ticket_id, TicketState *state)
 
 	if (booking_execute(&lock_plan, &value, false) == 0)
 		return false;
-	state->event_id = DatumGetInt64(booking_result(0, 1, &event_isnull));
-	(void) booking_result(0, 2, &live);
+	state->event_id =
+		DatumGetInt64(booking_result(0, 1, INT8OID, &event_isnull));
+	(void) booking_result(0, 2, TIMESTAMPTZOID, &live);
 	state->redeemed_at =
-		DatumGetTimestampTz(booking_result(0, 3, &unredeemed));
+		DatumGetTimestampTz(booking_result(0, 3, TIMESTAMPTZOID, &unredeemed));
 	state->cancelled = !live;
 	state->redeemed = !unredeemed;
 	return true;
@@ -395,7 +396,7 @@ booking_redeem_row(int64 ticket_id)
 
 	booking_check_rows("ticket", booking_execute(&redeem_plan, &value, false),
 					   1, 1);
-	return DatumGetTimestampTz(booking_result(0, 2, &isnull));
+	return DatumGetTimestampTz(booking_result(0, 2, TIMESTAMPTZOID, &isnull));
 }
 
 /* Makes a locked ticket another user's.  SPI is connected. */
