@@ -105,7 +105,7 @@ while (my $round = $run->next_round($primary))
 }
 cmp_ok($run->count('unknown'), '>', 0, 'clients waited for the standby when the primary was killed');
 $run->done;
-check_sound($primary, 'failover');
+check_sound($_, 'failover') foreach $primary, $standby;
 
 foreach my $node ($primary, $standby)
 {

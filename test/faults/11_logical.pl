@@ -157,13 +157,14 @@ while (my $round = $run->next_round($primary))
 	sleep 0.3;
 	$round->stop;
 	$round->check(node => $subscriber, allowed => '57P0[123]');
+	check_sound($subscriber, 'taken over');
 	$primary->start;
+	check_sound($primary, 'left behind');
 	is($before, contents($primary), 'the subscriber had what the primary had') if !$killed;
 	start_anew($primary);
 	($primary, $subscriber) = ($subscriber, $primary);
 }
 cmp_ok($replicated, '>', 0, 'tickets were replicated');
 $run->done;
-check_sound($primary, 'taken over');
 $_->stop foreach values %server;
 done_testing();

@@ -8,6 +8,7 @@ use warnings;
 
 use DBI ();
 use Exporter 'import';
+use File::Basename qw(dirname);
 use IPC::Run ();
 use POSIX ();
 use PostgreSQL::Test::Cluster;
@@ -18,8 +19,11 @@ our @EXPORT = qw(
   booking_node create_booking create_helpers
   run_pgbench start_psql finish_psql wait_for_waiters
   connect_to start_worker finish_workers
-  check_sound check_log sell_the_rest stripes long_run
+  amcheck check_sound check_log sell_the_rest stripes long_run
 );
+
+# Where this file is.
+my $FOLDER = dirname(__FILE__);
 
 # Is the long run asked for?  Returns the first argument if so, else the second.
 sub long_run
@@ -151,15 +155,16 @@ sub wait_for_waiters
 }
 
 # A connection that raises no error of itself: state() tells.  Options: another
-# host and port, and more for the connection string.
+# database, host and port, and more for the connection string.
 sub connect_to
 {
 	my ($node, %options) = @_;
 	my $host = $options{host} // $node->host;
 	my $port = $options{port} // $node->port;
+	my $db = $options{db} // 'postgres';
 	my $more = $options{more} // '';
 
-	return DBI->connect("dbi:Pg:dbname=postgres;host=$host;port=$port$more",
+	return DBI->connect("dbi:Pg:dbname=$db;host=$host;port=$port$more",
 		undef, undef, { AutoCommit => 1, RaiseError => 0, PrintError => 0 });
 }
 
@@ -190,6 +195,19 @@ sub finish_workers
 	return;
 }
 
+# What amcheck finds in tables and their indexes: all of pg_booking's or those
+# whose names are LIKE that.  Returns a list, which is empty if all are sound.
+sub amcheck
+{
+	my ($dbh, $tables) = @_;
+	my $query = $dbh->prepare(slurp_file("$FOLDER/../amcheck.sql"));
+
+	$query->bind_param(':tables', $tables // '%');
+	my $rows = $query->execute && $query->fetchall_arrayref or return $query->errstr;
+
+	return map { join ' ', map { $_ // '' } @$_ } @$rows;
+}
+
 # The books are right, no event is oversold, and no table or index is corrupt.
 sub check_sound
 {
@@ -205,18 +223,10 @@ sub check_sound
 		GROUP BY event_id, capacity
 		HAVING count(*) > capacity
 		SQL
-	is($node->safe_psql($db, <<~'SQL'), '', "$what: the tables are sound");
-		SELECT c.relname, h.*
-		FROM pg_class c, verify_heapam(c.oid) h
-		WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
-		SQL
-	my ($status, $out, $err) = $node->psql($db, <<~'SQL');
-		SELECT bt_index_check(c.oid, true)
-		FROM pg_class c JOIN pg_am a ON a.oid = c.relam
-		WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'i'
-		  AND a.amname = 'btree'
-		SQL
-	is("$status$err", '0', "$what: the indexes are sound and complete");
+	my $dbh = connect_to($node, db => $db);
+
+	is(join("\n", amcheck($dbh)), '', "$what: the tables and indexes are sound and complete");
+	$dbh->disconnect;
 	return;
 }
 

@@ -334,8 +334,10 @@ sub wait_for_sessions
 	return;
 }
 
-# Holds the journal against the database and looks at the events.  Options: node
-# (another than the round's), and allowed, until and decided of judge_journals().
+# Holds the journal against the database and looks at the events, and at the
+# inventory with amcheck; that of the other tables would take longer from round to
+# round, see check_sound().  Something must have been booked.  Options: node (another
+# than the round's), and those of judge_journals().  Returns what was counted.
 sub check
 {
 	my ($self, %options) = @_;
@@ -345,11 +347,13 @@ sub check
 	my ($count, @wrong) = $self->judge($dbh, %options);
 
 	push @wrong, check_events($dbh, $self->{kind});
+	push @wrong, map { "amcheck: $_" } amcheck($dbh, 'inventory');
+	push @wrong, 'nothing was booked' if !$count->{booked};
 	$run->{count}{$_} += $count->{$_} foreach keys %$count;
 	$run->wrong(@wrong);
 	$dbh->disconnect;
 	unlink $self->{load}->journals if !@wrong;
-	return;
+	return $count;
 }
 
 1;
