@@ -9,22 +9,13 @@ use FindBin;
 use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
 
 use BookingTest;
-use Faults;
-use PostgreSQL::Test::Utils;
+use Faults qw(times_logged);
 use Test::More;
 use Time::HiRes qw(sleep);
 
 my $run = Faults->new('postmaster killed, or stopped immediately', 200, 10);
 my $node = $run->node('postmaster');
 my %done = (killed => 0, stopped => 0);
-
-# How often the log says that.
-sub times_logged
-{
-	my ($what) = @_;
-
-	return scalar(() = slurp_file($node->logfile) =~ /$what/g);
-}
 
 while (my $round = $run->next_round($node))
 {
@@ -40,10 +31,10 @@ while (my $round = $run->next_round($node))
 	$round->stop;
 	$round->check;
 }
-is(times_logged('received immediate shutdown request'), $done{stopped}, "stopped $done{stopped} times");
-cmp_ok(times_logged('terminating connection due to unexpected postmaster exit'),
+is(times_logged($node, 'received immediate shutdown request'), $done{stopped}, "stopped $done{stopped} times");
+cmp_ok(times_logged($node, 'terminating connection due to unexpected postmaster exit'),
 	'>=', $done{killed}, "killed $done{killed} times");
-is(times_logged('automatic recovery in progress'), $done{killed} + $done{stopped}, 'recovered after each');
+is(times_logged($node, 'automatic recovery in progress'), $done{killed} + $done{stopped}, 'recovered after each');
 $run->done;
 check_sound($node, 'postmaster');
 $node->stop;

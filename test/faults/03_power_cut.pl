@@ -17,7 +17,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
 
 use BookingTest;
-use Faults;
+use Faults qw(end_of_wal);
 use Fcntl qw(SEEK_CUR SEEK_SET);
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -139,15 +139,6 @@ sub cut_power
 	return $gone;
 }
 
-# Where the WAL ended in the last recovery.
-sub end_of_wal
-{
-	my ($node) = @_;
-	my @ends = slurp_file($node->logfile) =~ m{redo done at ([0-9A-F]+/[0-9A-F]+)}g;
-
-	return $ends[-1];
-}
-
 # A server that notes what it does to its WAL.
 sub server
 {
@@ -217,7 +208,7 @@ sub power_cuts_without_sync
 
 		$lossy++ if @lost;
 		note("round $round->{number}: ", scalar @lost, " findings, such as $lost[0]") if @lost;
-		$round->check(until => end_of_wal($node));
+		$round->check(until => end_of_wal($node), may_lose_all => 1);
 	}
 	cmp_ok($lossy, '>=', $run->full_or_quick(10, 1), 'without waiting for the sync, bookings were lost');
 	$run->done;

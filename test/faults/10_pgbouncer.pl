@@ -86,7 +86,8 @@ while (my $round = $run->next_round($node, rows => { hot => [1500], small => [ 5
 is($renewed, 5 * $run->{rounds}, 'server connections were renewed under the load');
 cmp_ok($most, '<=', 2 * $sessions, "$clients clients share few sessions");
 cmp_ok($most, '>', 0, 'and do have some');
-$run->done;
+cmp_ok($run->count('calls'), '>=', $calls * $run->{rounds}, 'so many calls were made');
+$run->done(unanswered => 0);
 check_sound($node, 'PgBouncer');
 $node->stop;
 done_testing();

@@ -18,11 +18,13 @@ use strict;
 use warnings;
 
 use BookingTest;
-use Faults::Check qw(judge_journals check_events);
+use Exporter 'import';
 use Faults::Load;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
+
+our @EXPORT_OK = qw(end_of_wal never times_logged);
 
 # A run of so many rounds, or in the quick form so many.  The seed is that of the
 # environment or a new one.
@@ -122,6 +124,23 @@ sub wrong
 	return;
 }
 
+# Where the WAL of a server ended in its last recovery.
+sub end_of_wal
+{
+	my ($node) = @_;
+	my @ends = slurp_file($node->logfile) =~ m{redo done at ([0-9A-F]+/[0-9A-F]+)}g;
+
+	return $ends[-1];
+}
+
+# How often a server's log says that.
+sub times_logged
+{
+	my ($node, $what) = @_;
+
+	return scalar(() = slurp_file($node->logfile) =~ /$what/g);
+}
+
 # What a log must not tell, whatever the fault.
 sub look_at_log
 {
@@ -132,18 +151,31 @@ sub look_at_log
 	return;
 }
 
-# The run's assertions, and its line in the table.  never: what the logs of its
-# servers must not tell (default: of a panic, a failed assertion or an internal
-# error).
+# What no server's log tells: of a panic, a failed assertion, an internal error, or
+# a process that was ended by a signal that nobody sent.  Options: panic, a pattern
+# of the panics that are expected, each of which ends its process (SIGABRT).
+sub never
+{
+	my (%expected) = @_;
+	my $signal = $expected{panic} ? '[69]' : '9';
+	my $panic = $expected{panic} ? "PANIC:(?!.*$expected{panic})" : 'PANIC:';
+
+	return qr/$panic|TRAP:|\] XX\w{3} |terminated by signal (?!$signal\b)/;
+}
+
+# The run's assertions, and its line in the table.  Options: never, what the logs
+# of its servers must not tell (default: never()); unanswered, 0 if each call must
+# have been answered, for no session was to be lost.
 sub done
 {
 	my ($self, %options) = @_;
 	my $count = $self->{count};
 
-	$self->look_at_log($_, $options{never} // qr/PANIC:|TRAP:|\] XX\w{3} /) foreach @{ $self->{nodes} };
+	$self->look_at_log($_, $options{never} // never()) foreach @{ $self->{nodes} };
 	is($self->{round}, $self->{rounds}, "$self->{name}: all $self->{rounds} rounds were run");
 	cmp_ok($self->{injected}, '>=', $self->{rounds}, "$self->{name}: a fault was injected in each");
 	cmp_ok($count->{booked}, '>', $self->{rounds}, "$self->{name}: clients were at work");
+	is($count->{unknown}, 0, "$self->{name}: each call was answered") if defined $options{unanswered};
 	is($self->{wrong}, 0, "$self->{name}: no promise was broken (seed $self->{seed})");
 	if (my $file = $ENV{BOOKING_FAULTS_TABLE})
 	{
@@ -336,8 +368,9 @@ sub wait_for_sessions
 
 # Holds the journal against the database and looks at the events, and at the
 # inventory with amcheck; that of the other tables would take longer from round to
-# round, see check_sound().  Something must have been booked.  Options: node (another
-# than the round's), and those of judge_journals().  Returns what was counted.
+# round, see check_sound().  Something must have been booked, unless all of it may be
+# lost.  Options: node (another than the round's), may_lose_all, and those of
+# judge_journals().  Returns what was counted.
 sub check
 {
 	my ($self, %options) = @_;
@@ -348,7 +381,7 @@ sub check
 
 	push @wrong, check_events($dbh, $self->{kind});
 	push @wrong, map { "amcheck: $_" } amcheck($dbh, 'inventory');
-	push @wrong, 'nothing was booked' if !$count->{booked};
+	push @wrong, 'nothing was booked' if !$count->{booked} && !$options{may_lose_all};
 	$run->{count}{$_} += $count->{$_} foreach keys %$count;
 	$run->wrong(@wrong);
 	$dbh->disconnect;

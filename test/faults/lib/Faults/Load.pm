@@ -193,13 +193,15 @@ sub client
 	$self->{book} = Faults::Journal->new("$self->{journal}.$number");
 	$self->{next_user} = $self->{first_user} + 100_000 * $number;
 	$self->{things} = [];                 # tickets and holds that calls can be about
-	until ($self->stopped || (defined $self->{calls} && $self->{calls}-- <= 0))
+	until ($self->stopped || (defined $self->{calls} && $self->{calls} <= 0))
 	{
 		if (!$self->connected)
 		{
 			sleep 0.01;
+			next;
 		}
-		elsif (!$self->{single} && rand() < $self->{several})
+		$self->{calls}-- if defined $self->{calls};
+		if (!$self->{single} && rand() < $self->{several})
 		{
 			$self->several_calls;
 		}
