@@ -91,7 +91,7 @@ for (;;)
 
 	if (defined $point)
 	{
-		$round->load(connect => sub { connect_armed($point, int rand 3) });
+		$round->load(single => 0, connect => sub { connect_armed($point, int rand 3) });
 		$round->crash(sub { $seen{$point} += arm($point) });
 	}
 	else

@@ -224,19 +224,23 @@ sub create_events
 	return;
 }
 
-# Starts the load; the options are those of the round, and these.
+# Starts the load; the options are those of the round, and these.  In every third
+# round, by chance, all calls are made by themselves, if no option is against it:
+# then none may be the victim of a deadlock.
 sub load
 {
 	my ($self, %options) = @_;
 	my $node = $self->{node};
 
+	%options = (%{ $self->{options} }, %options);
+	$options{single} //= rand() < 1 / 3 && !grep { exists $options{$_} } qw(several most_calls);
 	$self->{load} = Faults::Load->start(
 		connect => sub { connect_to($node) },
 		events => $self->{events},
 		journal => "$self->{run}{dir}/journal-$self->{number}",
 		seed => $self->{seed},
 		first_user => 10_000_000 * $self->{number},
-		%{ $self->{options} }, %options);
+		%options);
 	return;
 }
 
@@ -343,7 +347,7 @@ sub judge
 	my ($self, $dbh, %options) = @_;
 
 	return judge_journals($dbh, %options,
-		journals => [ $self->{load}->journals ], events => $self->{kind});
+		journals => [ $self->{load}->journals ], events => $self->{kind}, single => $self->{load}{single});
 }
 
 # Waits until the sessions of clients have ended: one whose client is gone may

@@ -18,12 +18,17 @@ use List::Util qw(sum0);
 
 our @EXPORT_OK = qw(judge_journals check_events);
 
-# SQLSTATEs that a client may always be given: refusals, and what is to be tried
-# again.
-my $ALWAYS = 'TK00[1-68]|P0002|40P01|40001';
+# SQLSTATEs that a client may always be given: refusals; and, beside them, what
+# transactions of several calls are to try again.  Calls by themselves are given
+# neither, but beside such transactions one may be the victim of their deadlock:
+# of those who wait in a circle it is the first to notice.
+my $ALWAYS = 'TK00[1-68]|P0002';
+my $AGAIN = '40P01|40001';
+my $AGAIN_BESIDE = '40P01';
 
 # Compares.  Options: journals, events (a hash: id => kind), allowed (a pattern of
-# SQLSTATEs beside the ones that are always allowed), until (a position in the
+# SQLSTATEs beside the ones that are always allowed), single (1: all calls were made
+# by themselves), until (a position in the
 # WAL: the database is as it was there), decided (transactions that were found
 # prepared, a hash: gid => ok or undone, as they were ended).  Returns what was
 # counted, and a list of what is wrong.
@@ -39,8 +44,9 @@ sub judge_journals
 		%options, wrong => [], subject => {}, given => {}, shared => {}, split => [],
 		count => { calls => 0, booked => 0, refused => 0, failed => 0, unknown => 0 });
 	my $allowed = join '|', $ALWAYS, $options{allowed} // ();
+	my $alone = join '|', $allowed, $options{single} ? () : $AGAIN_BESIDE;
 
-	$judge{allowed} = qr/^(?:$allowed)?$/;
+	$judge{allowed} = { single => qr/^(?:$alone)?$/, several => qr/^(?:$allowed|$AGAIN)?$/ };
 	foreach my $file (@{ $options{journals} })
 	{
 		follow(\%judge, $_) foreach Faults::Journal::transactions($file);
@@ -103,7 +109,7 @@ sub follow
 	my $outcome = outcome_of($judge, $txn);
 	my @touched;
 
-	note_state($judge, $_) foreach $txn, @{ $txn->{calls} };
+	note_state($judge, $txn->{form}, $_) foreach $txn, @{ $txn->{calls} };
 	foreach my $call (grep { $_->{outcome} =~ /^(?:ok|unknown)$/ } @{ $txn->{calls} })
 	{
 		my $sure = $outcome eq 'ok' && $call->{outcome} eq 'ok';
@@ -121,7 +127,7 @@ sub follow
 # Counts a call, also by its SQLSTATE, and looks at that.
 sub note_state
 {
-	my ($judge, $what) = @_;
+	my ($judge, $form, $what) = @_;
 
 	if (!$what->{calls})
 	{
@@ -129,8 +135,8 @@ sub note_state
 		$judge->{count}{ $what->{state} }++ if $what->{state} ne '';
 		$judge->{count}{ $what->{outcome} }++ if $what->{outcome} =~ /^(?:refused|failed)$/;
 	}
-	return if $what->{outcome} =~ /^(?:unknown|undone|prepared)$/ || $what->{state} =~ $judge->{allowed};
-	push @{ $judge->{wrong} }, sprintf 'a client got %s (%s)', $what->{state}, $what->{name} // 'commit';
+	return if $what->{outcome} =~ /^(?:unknown|undone|prepared)$/ || $what->{state} =~ $judge->{allowed}{$form};
+	push @{ $judge->{wrong} }, sprintf 'a client got %s (%s, %s)', $what->{state}, $what->{name} // 'commit', $form;
 	return;
 }
 

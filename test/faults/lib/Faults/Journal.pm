@@ -4,6 +4,7 @@
 #
 # A line is a list of fields with tabs between them:
 #
+#	begin   TXN FORM
 #	call    TXN NAME EVENT USER QUANTITY LIVE CANCELLED HELD ARGUMENT
 #	answer  TXN OUTCOME SQLSTATE UNITS IDS
 #	keep    TXN COUNT
@@ -11,6 +12,7 @@
 #	end     TXN OUTCOME SQLSTATE FROM TO
 #
 # A transaction is a number of calls and their end; a call by itself is one, too.
+# FORM is "single" for that, at READ COMMITTED, and else "several".
 # LIVE, CANCELLED and HELD are by how much one unit of the call changes the live
 # and the cancelled tickets and the held places of the user at the event; QUANTITY
 # is how many units were asked for, UNITS how many the answer gave.  ARGUMENT is
@@ -52,12 +54,13 @@ sub line
 	return;
 }
 
-# A new transaction: its number.
+# A new transaction of that form: its number.
 sub begin
 {
-	my ($self) = @_;
+	my ($self, $form) = @_;
 
-	return ++$self->{txn};
+	$self->line('begin', ++$self->{txn}, $form);
+	return $self->{txn};
 }
 
 # A call is about to be made.
@@ -109,8 +112,8 @@ sub end
 	return;
 }
 
-# The transactions in a client's file, in their order: outcome, state, from, to,
-# gid, if_gone and calls, each with what was asked and answered.  What has no answer or no
+# The transactions in a client's file, in their order: form, outcome, state, from,
+# to, gid, if_gone and calls, each with what was asked and answered.  What has no answer or no
 # end (the client was stopped) is unknown.
 sub transactions
 {
@@ -124,12 +127,12 @@ sub transactions
 		my ($what, $number, @rest) = split /\t/, $line, -1;
 		my $txn = $txn{$number};
 
-		if (!$txn)
+		if ($what eq 'begin')
 		{
-			$txn = $txn{$number} = { outcome => 'unknown', state => '', calls => [] };
-			push @list, $txn;
+			$txn{$number} = { form => $rest[0], outcome => 'unknown', state => '', calls => [] };
+			push @list, $txn{$number};
 		}
-		if ($what eq 'call')
+		elsif ($what eq 'call')
 		{
 			my %call = (outcome => 'unknown', state => '', units => 0, ids => '');
 

@@ -48,7 +48,7 @@ my %CALL = (
 		sql => 'INSERT INTO booking.ticket (event_id, user_id) VALUES (:event, :user) RETURNING ticket_id',
 	},
 	insert_several => {
-		weight => 3, about => 'new', most => 4, effect => [ 1, 0, 0 ],
+		weight => 3, about => 'new', most => 4, effect => [ 1, 0, 0 ], like_several => 1,
 		sql => 'INSERT INTO booking.ticket (event_id, user_id)'
 		  . ' SELECT :event, :user FROM generate_series(1, :quantity) RETURNING ticket_id',
 	},
@@ -97,7 +97,8 @@ my %CALL = (
 # Starts clients.  Options:
 #
 #	events      { hot => [ids], small => [...], ... }, see %EVENT_WEIGHT
-#	connect     code that returns a new connection (DBI), or undef: try again
+#	connect     code that returns a new connection (DBI), or undef: try again; it is
+#	            given the client's number, from 1
 #	journal     the path of the journal; each client adds ".NUMBER"
 #	clients     how many (default: 6)
 #	calls       how many calls each makes (default: until stop())
@@ -105,7 +106,8 @@ my %CALL = (
 #	keyed       1: each call that can have a key has one, and what got no answer
 #	            is asked again with it until there is one
 #	positions   1: the journal tells positions in the WAL
-#	single      1: no transactions of several calls
+#	single      1: no transactions of several calls, nor what is like them: plain
+#	            statements that write several tickets
 #	most_calls  how many calls a transaction has at most (default: 5)
 #	several     the chance that what comes next is a transaction of several calls
 #	            (default: 0.15)
@@ -183,6 +185,7 @@ sub journals
 
 # ---- one client -------------------------------------------------------------
 
+# What a client does until it is told to stop, or has made its calls.
 sub client
 {
 	my ($self, $number) = @_;
@@ -228,7 +231,7 @@ sub connected
 	my ($self) = @_;
 
 	return 1 if $self->{dbh};
-	$self->{dbh} = $self->{connect}->() or return 0;
+	$self->{dbh} = $self->{connect}->($self->{number}) or return 0;
 	$self->{dbh}->do('SET booking.direct_path = off') if rand() < 0.25;
 	return 1;
 }
@@ -280,10 +283,12 @@ sub choose
 	};
 }
 
+# Is it one of the calls that the load is to make?
 sub may_be_called
 {
 	my ($self, $name) = @_;
 
+	return 0 if $self->{single} && $CALL{$name}{like_several};
 	return !$self->{only} || grep { $_ eq $name } @{ $self->{only} };
 }
 
@@ -414,11 +419,12 @@ sub position
 	return $at // '';
 }
 
+# A call by itself.
 sub single_call
 {
 	my ($self) = @_;
 	my $call = $self->choose;
-	my $txn = $self->{book}->begin;
+	my $txn = $self->{book}->begin('single');
 	my $from = $self->position;
 
 	return if !$self->connected;
@@ -476,10 +482,11 @@ sub leave_transaction
 	return;
 }
 
+# A transaction of several calls, at READ COMMITTED or at REPEATABLE READ.
 sub several_calls
 {
 	my ($self) = @_;
-	my $txn = $self->{book}->begin;
+	my $txn = $self->{book}->begin('several');
 	my $from = $self->position;
 	my ($outcome, $state, @done) = ('unknown', '');
 
