@@ -7,11 +7,12 @@
 # Each mutant in this folder is a small wrong change of the source (apply.pl tells
 # how it is written).  Each is put into a copy of the checkout, built and tested:
 # first by the tests that it names, and where those notice nothing by the whole
-# suite, until a run fails.  Before all of them the unchanged source has to pass,
-# or everything would be caught.  Then prints a table
+# suite, until a run fails.  Before all of them the unchanged source has to pass
+# the same runs within the same time, or everything would be caught.  Then prints
+# a table
 #
 #	mutant, what it breaks, caught by (a way of suite.sh's and the tests that
-#	failed), seconds
+#	failed, or "(time-out)" of a run that had to be ended), seconds
 #
 # and as its last line
 #
@@ -45,12 +46,14 @@ readonly WAYS=(regress isolation regress-split regress-sql isolation-sql tap)
 export PGB_MAKE_ARGS="with_llvm=no ${PGB_MAKE_ARGS:-}"
 export PGB_STEP_TIMEOUT=${PGB_STEP_TIMEOUT:-30}
 
+TIMED_OUT=''	# was the last run ended?
+
 # Run the tests in one way, quietly; false: they failed, and $PGB_DIR/run.log
 # says how.
 # passes WAY [TEST ...]
 passes()
 {
-	local PASSED=0 FAILED=0
+	local PASSED=0 FAILED=0 start=$SECONDS
 	local PGB_TIMEOUT=${PGB_TIMEOUT:-$(($# > 1 ? 180 : 900))}
 
 	# the tests build upon the first
@@ -59,6 +62,8 @@ passes()
 		regress*) set -- "$1" setup "${@:2}" ;;
 	esac
 	run_way "$@" >"$PGB_DIR/run.log" 2>&1
+	TIMED_OUT=''
+	[ "$((SECONDS - start))" -lt "$PGB_TIMEOUT" ] || TIMED_OUT=1
 	[ "$FAILED" -eq 0 ]
 }
 
@@ -81,7 +86,13 @@ what_failed()
 catches()
 {
 	! passes "$@" || return 1
-	CAUGHT_BY="$1: $(what_failed)"
+	CAUGHT_BY="$1: $(what_failed)${TIMED_OUT:+ (time-out)}"
+}
+
+# What apply.pl tells of a mutant, a line each.
+show_mutant()
+{
+	"$PGB_SRC/$MUTANTS/apply.pl" --show "$PGB_SRC/$MUTANTS/$1.mutant"
 }
 
 # Look for the mutant that is in the copy, first by the tests given.
@@ -131,8 +142,7 @@ run_mutant()
 	local name=$1 start=$SECONDS file
 	local about tests
 
-	mapfile -t about < <("$PGB_SRC/$MUTANTS/apply.pl" --show \
-		"$PGB_SRC/$MUTANTS/$name.mutant")
+	mapfile -t about < <(show_mutant "$name")
 	read -r -a tests <<<"${about[1]}"
 	pgb_say "$name"
 	if try_mutant "$name" "${tests[@]}"; then
@@ -149,16 +159,24 @@ run_mutant()
 	done
 }
 
-# The unchanged source has to pass all of the suite.
+# The unchanged source has to pass all of the suite, and by themselves each of the
+# sets of tests that the mutants given name.
+# test_unchanged NAME ...
 test_unchanged()
 {
-	local way
+	local run name
+	local runs=() tests=()
 
-	for way in "${WAYS[@]}"; do
-		pgb_say "unchanged: $way"
-		passes "$way" && continue
+	mapfile -t runs < <(printf '%s\n' "${WAYS[@]}"
+		for name in "$@"; do
+			show_mutant "$name" | sed -n 2p
+		done | sort -u)
+	for run in "${runs[@]}"; do
+		read -r -a tests <<<"$run"
+		pgb_say "unchanged: $run"
+		passes "${tests[@]}" && continue
 		cat "$PGB_DIR/run.log"
-		pgb_die "the unchanged source does not pass"
+		pgb_die "the unchanged source does not pass: $run"
 	done
 }
 
@@ -185,7 +203,7 @@ main()
 	done
 	pgb_prepare bsdextrautils
 	pgb_as cp -a "$PGB_SRC" "$PGB_DIR/unchanged"
-	[ -n "${QUICK:-}" ] || test_unchanged
+	[ -n "${QUICK:-}" ] || test_unchanged "$@"
 	for name in "$@"; do
 		run_mutant "$name"
 	done
