@@ -37,6 +37,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 # shellcheck source=test/tally.sh
 . "$PGB_REPO/test/tally.sh"
+# shellcheck source=test/mounts.sh
+. "$PGB_REPO/test/mounts.sh"
 
 # pg_upgrade goes from and to
 readonly OLDER=15 NEWER=17
@@ -46,8 +48,6 @@ PGB_TIMEOUT=${PGB_TIMEOUT:-3600}
 CACHE=~/.cache
 CACHE=${PGB_CACHE:-${XDG_CACHE_HOME:-$CACHE}/pg_booking}
 MIRROR=''
-UNSHARE=()		# the command that makes the namespaces
-OBSTACLE=''		# why no folder can be entered
 MAKING=''		# a folder that is not complete
 
 # An interrupted making leaves nothing either.
@@ -71,35 +71,6 @@ releases()
 }
 
 # ---- entering a folder ------------------------------------------------------
-
-# Find out whether folders can be made and entered, and how.  Where "/" is no
-# mount point (in a chroot), what is mounted in the new namespace might be seen
-# outside, and stay there.
-find_unshare()
-{
-	local propagation probe="$PGB_DIR/probe"
-
-	[ "${#UNSHARE[@]}" -eq 0 ] || return 0
-	OBSTACLE='only root can make and enter the folder that it needs'
-	[ "$(id -u)" -eq 0 ] || return 1
-
-	OBSTACLE='the folder that it needs takes the right to mount'
-	mkdir -p "$probe"
-	for propagation in private unchanged; do
-		UNSHARE=(unshare --mount --pid --ipc --fork --kill-child
-			--propagation "$propagation")
-		! "${UNSHARE[@]}" mount --bind "$probe" "$probe" 2>/dev/null || break
-		UNSHARE=()
-	done
-	[ "${#UNSHARE[@]}" -gt 0 ] || return 1
-
-	if mountpoint -q "$probe"; then
-		umount "$probe"
-		UNSHARE=()
-		OBSTACLE='in this chroot, mounts can not be kept from the system around it'
-		return 1
-	fi
-}
 
 # In the new namespaces: mount what a system needs and become the command.
 # become ro|rw FOLDER TMP COMMAND ...
@@ -240,8 +211,8 @@ add_in_folder()
 	local version=$1 what=$2 script=$3 lock
 
 	shift 3
-	if ! find_unshare; then
-		broke "$what" "$OBSTACLE"
+	if ! find_unshare --pid --ipc --fork --kill-child; then
+		broke "$what" "the folder that it needs can not be entered: $OBSTACLE"
 		return
 	fi
 	mkdir -p "$CACHE"

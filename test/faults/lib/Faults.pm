@@ -24,7 +24,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-our @EXPORT_OK = qw(end_of_wal never times_logged);
+our @EXPORT_OK = qw(end_of_wal never skipped times_logged);
 
 # A run of so many rounds, or in the quick form so many.  The seed is that of the
 # environment or a new one.
@@ -177,12 +177,27 @@ sub done
 	cmp_ok($count->{booked}, '>', $self->{rounds}, "$self->{name}: clients were at work");
 	is($count->{unknown}, 0, "$self->{name}: each call was answered") if defined $options{unanswered};
 	is($self->{wrong}, 0, "$self->{name}: no promise was broken (seed $self->{seed})");
-	if (my $file = $ENV{BOOKING_FAULTS_TABLE})
-	{
-		append_to_file($file, join("\t",
-			$self->{name}, $self->{injected}, @{$count}{qw(calls booked unknown)},
-			$self->{wrong}, int(time() - $self->{started})) . "\n");
-	}
+	add_to_table($self->{name}, $self->{injected}, @{$count}{qw(calls booked unknown)},
+		$self->{wrong}, int(time() - $self->{started}));
+	return;
+}
+
+# A fault that can't be injected here, says the table.
+sub skipped
+{
+	my ($name) = @_;
+
+	add_to_table($name, 'skipped', ('-') x 5);
+	return;
+}
+
+# A line of the table, which run.sh prints.
+sub add_to_table
+{
+	my (@fields) = @_;
+	my $file = $ENV{BOOKING_FAULTS_TABLE} or return;
+
+	append_to_file($file, join("\t", @fields) . "\n");
 	return;
 }
 
