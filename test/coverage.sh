@@ -35,6 +35,7 @@ readonly AT_LEAST=95	# per cent of the lines
 readonly REPORT="$REPO/coverage"
 
 WORK=''
+SUITE=''		# the process of the suite, while it runs
 
 die()
 {
@@ -48,8 +49,26 @@ die()
 # an error.  Code that was compiled just in time would not be counted.)
 run_suite()
 {
+	local status=0
+
 	COPT='-O0 --coverage -Wno-cpp' PGB_MAKE_ARGS='with_llvm=no' \
-		PGB_TMPDIR="$WORK" PGB_KEEP=1 "$REPO/test/run.sh" "$@"
+		PGB_TMPDIR="$WORK" PGB_KEEP=1 "$REPO/test/run.sh" "$@" &
+	SUITE=$!
+	wait "$SUITE" || status=$?
+	SUITE=''
+	return "$status"
+}
+
+# However this script ends, so does the suite, and nothing is left.
+cleanup()
+{
+	trap '' HUP INT TERM
+	if [ -n "$SUITE" ]; then
+		kill -TERM "$SUITE" 2>/dev/null || true
+		wait "$SUITE" || true
+	fi
+	cd /
+	rm -rf "$WORK"
 }
 
 lcov_failed()
@@ -190,7 +209,10 @@ main()
 
 	"$REPO/test/setup.sh" lcov
 	WORK=$(mktemp -d "${PGB_TMPDIR:-/tmp}/pgb-cov.XXXXXX")
-	trap 'cd /; rm -rf "$WORK"' EXIT
+	trap cleanup EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
 	chmod 711 "$WORK"
 	run_suite "$@" || failed=1
 	sources=$(echo "$WORK"/pgb.*/src)

@@ -129,6 +129,7 @@ pgb_end_stray_servers()
 		[[ $pid =~ ^[0-9]+$ ]] || continue
 		if [ "$(readlink "/proc/$pid/cwd")" = "${file%/*}" ]; then
 			kill -QUIT "$pid" 2>/dev/null
+			kill -CONT "$pid" 2>/dev/null	# a test may have stopped it
 		fi
 	done < <(find "$PGB_DIR" -name postmaster.pid 2>/dev/null)
 }

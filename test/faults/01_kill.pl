@@ -39,6 +39,14 @@ my $node = $run->node('kill', conf => <<~'CONF');
 my $file = PostgreSQL::Test::Utils::tempdir() . '/armed';
 my (@points, %seen);
 
+# The points that there are in the source.
+sub points_of_source
+{
+	my $source = join '', map { slurp_file($_) } glob "$FindBin::RealBin/../../src/*.c";
+
+	return sort $source =~ /\bfault_point\("([^"]+)"\)/g;
+}
+
 # Kills one that is at work, if there is one.
 sub kill_one
 {
@@ -106,6 +114,7 @@ for (;;)
 	$round->stop;
 	$round->check(allowed => '57P0[123]');
 }
+is_deeply([ sort keys %point ], [ points_of_source() ], 'these are the points of the source');
 foreach my $name (sort keys %point)
 {
 	cmp_ok($seen{$name} // 0, '>', 0, "killed at \"$name\"");

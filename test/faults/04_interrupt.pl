@@ -52,6 +52,7 @@ sub interrupt
 	return;
 }
 
+# How many were interrupted so far, by what.
 sub seen
 {
 	return join ', ', map { "$_ $seen{$_}" } sort keys %seen;
