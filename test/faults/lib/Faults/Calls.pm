@@ -1,0 +1,83 @@
+# The calls that the load of the faults makes (Faults::Load).
+
+package Faults::Calls;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+
+our @EXPORT_OK = qw(%CALL);
+
+# By name.  "weight": how often it is made.  "about": new (a user who has nothing
+# yet), an event, or a ticket or hold of a user.  "most": the largest quantity.
+# "effect": what one unit of it changes (Faults::Journal).  "key": it can have an
+# idempotency key.  "partial": it may give fewer than asked for.  "nothing": it must
+# return no row.  "like_several": it is like a transaction of several calls.  "sql"
+# is given the event and the user, or the ticket or hold, by name; it returns the
+# ids given.
+our %CALL = (
+	book => {
+		weight => 10, about => 'new', effect => [ 1, 0, 0 ], key => 1,
+		sql => 'SELECT booking.book_ticket(:event, :user, :key)',
+	},
+	try_book => {
+		weight => 10, about => 'new', effect => [ 1, 0, 0 ], key => 1,
+		sql => 'SELECT ticket_id FROM booking.try_book_ticket(:event, :user, :key)',
+	},
+	book_several => {
+		weight => 5, about => 'new', most => 5, effect => [ 1, 0, 0 ], key => 1,
+		sql => 'SELECT unnest(booking.book_tickets(:event, :user, :quantity, :key))',
+	},
+	insert => {
+		weight => 10, about => 'new', effect => [ 1, 0, 0 ],
+		sql => 'INSERT INTO booking.ticket (event_id, user_id) VALUES (:event, :user) RETURNING ticket_id',
+	},
+	insert_several => {
+		weight => 3, about => 'new', most => 4, effect => [ 1, 0, 0 ], like_several => 1,
+		sql => 'INSERT INTO booking.ticket (event_id, user_id)'
+		  . ' SELECT :event, :user FROM generate_series(1, :quantity) RETURNING ticket_id',
+	},
+	batch => {
+		weight => 3, about => 'new', most => 6, effect => [ 1, 0, 0 ], partial => 1,
+		sql => 'SELECT ticket_id FROM booking.book_batch(:event,'
+		  . ' array_fill(:user::bigint, ARRAY[:quantity::integer])) WHERE ticket_id IS NOT NULL',
+	},
+	hold => {
+		weight => 10, about => 'new', most => 3, effect => [ 0, 0, 1 ], key => 1,
+		sql => 'SELECT hold_id FROM booking.hold_tickets(:event, :user, :quantity, NULL, :key)',
+	},
+	confirm => { weight => 8, about => 'hold', sql => 'SELECT unnest(booking.confirm_hold(:hold))', effect => [ 1, 0, -1 ] },
+	release => { weight => 3, about => 'hold', sql => 'SELECT 0 WHERE booking.release_hold(:hold)', effect => [ 0, 0, -1 ] },
+	end_hold => {
+		weight => 1, about => 'hold', effect => [ 0, 0, -1 ],
+		sql => 'UPDATE booking.hold SET ended_at = clock_timestamp()'
+		  . ' WHERE hold_id = :hold AND ended_at IS NULL RETURNING 0',
+	},
+	extend => { weight => 1, about => 'hold', sql => q{SELECT 0 FROM booking.extend_hold(:hold, '40 ms')}, effect => [ 0, 0, 0 ] },
+	cancel => { weight => 4, about => 'ticket', sql => 'SELECT 0 WHERE booking.cancel_ticket(:ticket)', effect => [ -1, 1, 0 ] },
+	update => {
+		weight => 2, about => 'ticket', effect => [ -1, 1, 0 ],
+		sql => 'UPDATE booking.ticket SET cancelled_at = clock_timestamp()'
+		  . ' WHERE ticket_id = :ticket AND cancelled_at IS NULL RETURNING 0',
+	},
+	delete => { weight => 2, about => 'ticket', sql => 'DELETE FROM booking.ticket WHERE ticket_id = :ticket RETURNING 0', effect => [ -1, 0, 0 ] },
+	transfer => { weight => 2, about => 'ticket', sql => 'SELECT 0 FROM booking.transfer_ticket(:ticket, :other)', effect => [ 0, 0, 0 ] },
+	redeem => { weight => 1, about => 'ticket', sql => 'SELECT 0 FROM booking.redeem_ticket(:ticket)', effect => [ 0, 0, 0 ] },
+	grow => {
+		weight => 0.3, about => 'event', effect => [ 0, 0, 0 ],
+		sql => 'UPDATE booking.event SET capacity = capacity + 3 WHERE event_id = :event RETURNING 0',
+	},
+	shrink => {
+		weight => 0.3, about => 'event', effect => [ 0, 0, 0 ],
+		sql => 'UPDATE booking.event SET capacity = capacity - 2 WHERE event_id = :event RETURNING 0',
+	},
+	sweep => { weight => 0.5, about => 'event', sql => 'SELECT 0 FROM booking.expire_holds(5)', effect => [ 0, 0, 0 ] },
+	look => { weight => 2, about => 'event', sql => 'SELECT 0 FROM booking.availability(:event)', effect => [ 0, 0, 0 ] },
+	verify => {
+		weight => 0.2, about => 'event', effect => [ 0, 0, 0 ], nothing => 1,
+		sql => 'SELECT problem FROM booking.verify(:event)',
+	},
+);
+
+1;
