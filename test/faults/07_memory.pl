@@ -16,7 +16,7 @@ use Test::More;
 my $run = Faults->new('out of memory', 200, 8);
 my $node = $run->node('memory');
 my $most = 6_000_000;            # bytes more than a session has
-my $few = 300_000;               # the same for the first client, to whom some must be refused
+my $few = 300_000;               # the same for the first client
 
 # The size of a process, in bytes.
 sub size_of
@@ -27,9 +27,11 @@ sub size_of
 	return 1024 * $kilobytes;
 }
 
-# A connection whose session may grow by a random number of bytes, or by few.  Its
-# stack has its full size before: a stack that can't grow ends the process, whatever
-# the program.  So is the library there, which needs memory to be loaded.
+# A connection whose session may grow by few bytes (the first client, to whom some
+# must be refused), by a random number of them, or by the most (the last, who must
+# be able to book).  Its stack has its full size before: a stack that can't grow
+# ends the process, whatever the program.  So is the library there, which needs
+# memory to be loaded.
 sub connect_limited
 {
 	my ($number) = @_;
@@ -39,7 +41,7 @@ sub connect_limited
 	$dbh->do(q{SELECT repeat('[', 1000000)::json});
 	die 'the stack was not filled' if $dbh->state ne '54001';
 	my ($pid) = $dbh->selectrow_array('SELECT pg_backend_pid()');
-	my $limit = size_of($pid) + int rand($number == 1 ? $few : $most);
+	my $limit = size_of($pid) + int($number == 1 ? rand $few : $number == 2 ? rand $most : $most);
 
 	system('prlimit', "--pid=$pid", "--as=$limit:") == 0 or die 'prlimit has failed';
 	return $dbh;
