@@ -386,6 +386,25 @@ INSERT INTO booking.event (event_id, capacity) VALUES (2, 10);
 COMMIT;
 SELECT * FROM places();
 DELETE FROM booking.event WHERE event_id = 2;
+-- ... and though the statement puts another event under the id that was theirs
+INSERT INTO booking.event (event_id, capacity) VALUES (2, 10), (1, 10);
+SELECT cardinality(booking.book_tickets(2, 1, 5)) + cardinality(booking.book_tickets(1, 1, 2)) AS tickets;
+UPDATE booking.event SET event_id = event_id + 1;
+SELECT * FROM places();
+SELECT booking.hold_tickets(3, 1, 4) IS NOT NULL AS held;
+BEGIN;
+SAVEPOINT a;
+WITH h AS (DELETE FROM booking.hold), e AS (DELETE FROM booking.event RETURNING event_id)
+INSERT INTO booking.event (event_id, capacity) SELECT event_id, 7 FROM e;
+SELECT * FROM places();
+RELEASE a;
+SELECT event_id, cardinality(booking.book_tickets(event_id, 1, 3)) AS tickets FROM booking.event ORDER BY 1;
+DELETE FROM booking.ticket WHERE event_id = 3;
+SELECT * FROM places();
+ROLLBACK;
+SELECT * FROM places();
+DELETE FROM booking.hold;
+DELETE FROM booking.event;
 ALTER TABLE booking.ticket DROP CONSTRAINT ticket_event_fk;
 
 SELECT * FROM damage();

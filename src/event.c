@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 
+#include "remembered.h"
 #include "reserve.h"
 
 static BookingPlan exists_plan = {
@@ -275,7 +276,8 @@ booking_read_event(BookingCall *call, int64 event_id, EventState *state)
 /*
  * Deletes the stripes of all events, waiting for whoever has one locked: a
  * change of capacity, who may be splitting it.  So it looks again until there
- * is none.
+ * is none.  Then none is remembered, either: places would be put into reserve
+ * by conditions of sale that are no longer those of the event.
  */
 static void
 delete_all_stripes(void)
@@ -285,6 +287,7 @@ delete_all_stripes(void)
 		CHECK_FOR_INTERRUPTS();
 		(void) booking_execute_latest(&empty_inventory_plan, NULL, 0);
 	}
+	remembered_forget_all();
 }
 
 /*

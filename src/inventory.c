@@ -791,19 +791,20 @@ booking_set_rules(BookingCall *call, int64 event_id, const SaleRules *rules)
 }
 
 /*
- * Deletes all stripes of an event, waiting for whoever has one locked.  When
- * it returns nobody has taken a place that is not committed, and nobody can
- * take another.
+ * Deletes all stripes of an event, waiting for whoever has one locked, and
+ * returns the places that were left; -1 where there are none.  When it returns
+ * nobody has taken a place that is not committed, and nobody can take another.
  */
-void
+int64
 booking_drop_stripes(BookingCall *call, int64 event_id)
 {
 	StripeSet	set;
 	SaleRules	rules;
+	int64		left;
 
 	if (!lock_first_stripe(call, event_id, 0, &rules))
-		return;
-	(void) reserve_forget(event_id);
+		return -1;
+	left = reserve_forget(event_id);
 	do
 	{
 		Snapshot	snapshot = read_stripes(call, event_id, &set);
@@ -812,9 +813,13 @@ booking_drop_stripes(BookingCall *call, int64 event_id)
 		{
 			if (stripe_delete(call, event_id, &set.stripe[i]) ==
 				STRIPE_CHANGED)
+			{
 				changed(event_id, &set.stripe[i]);
+				left += set.stripe[i].available;
+			}
 		}
 		UnregisterSnapshot(snapshot);
 		CHECK_FOR_INTERRUPTS();
 	} while (set.count > 0);
+	return left;
 }

@@ -261,7 +261,7 @@ extern bool booking_give_now(BookingCall *call, int64 event_id,
 extern void booking_end_expired(BookingCall *call, int64 event_id);
 extern bool booking_nothing_left(BookingCall *call, int64 event_id);
 extern void booking_touch_stripe(BookingCall *call, int64 event_id);
-extern void booking_drop_stripes(BookingCall *call, int64 event_id);
+extern int64 booking_drop_stripes(BookingCall *call, int64 event_id);
 
 /* ---- rowwriter.c ---- */
 

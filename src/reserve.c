@@ -18,6 +18,11 @@
  * that is rolled back drops its change, together with the row versions and the
  * tickets that it stands for; one that is committed adds it to its parent's.
  *
+ * So is the count of places that went with the inventory of an event while rows
+ * that held them, removed by the same statement, have not fired their triggers
+ * yet.  Those places are gone: they must not be given to another event which
+ * that statement puts under the same id.
+ *
  * Copyright (c) 2026, The pg_booking developers
  *
  *-------------------------------------------------------------------------
@@ -49,6 +54,7 @@ typedef struct ReserveChange
 	struct Reserve *reserve;
 	int			level;
 	int64		places;
+	int64		gone;			/* places that are not to be given back */
 	struct ReserveChange *outer;	/* of the same event, of an outer level */
 	struct ReserveChange *next; /* of the same level, of another event */
 } ReserveChange;
@@ -129,9 +135,9 @@ current_level(void)
 	return levels;
 }
 
-/* Changes the number of places in reserve, at the current level. */
-static void
-change_reserve(Reserve *reserve, int64 places)
+/* What the current level has changed in the event's reserve. */
+static ReserveChange *
+current_change(Reserve *reserve)
 {
 	ReserveChange *change = reserve->innermost;
 
@@ -144,12 +150,20 @@ change_reserve(Reserve *reserve, int64 places)
 		change->reserve = reserve;
 		change->level = level->level;
 		change->places = 0;
+		change->gone = 0;
 		change->outer = reserve->innermost;
 		change->next = level->changes;
 		level->changes = change;
 		reserve->innermost = change;
 	}
-	change->places += places;
+	return change;
+}
+
+/* Changes the number of places in reserve, at the current level. */
+static void
+change_reserve(Reserve *reserve, int64 places)
+{
+	current_change(reserve)->places += places;
 }
 
 /* The places of the event that this transaction has in reserve. */
@@ -242,6 +256,38 @@ reserve_forget(int64 event_id)
 	if (places > 0)
 		change_reserve(find_reserve(event_id, false), -places);
 	return places;
+}
+
+/*
+ * The event's inventory has been removed, but so many places were not in it:
+ * rows that held them have gone with the event, and their triggers are still
+ * to fire.
+ */
+void
+reserve_note_gone(int64 event_id, int64 places)
+{
+	current_change(find_reserve(event_id, true))->gone += places;
+}
+
+/*
+ * Are places of the event that a trigger wants to give back such as went with
+ * its inventory?  Then it has nothing to give.
+ */
+bool
+reserve_are_gone(int64 event_id, int32 places)
+{
+	Reserve    *reserve = find_reserve(event_id, false);
+	int64		gone = 0;
+
+	if (reserve == NULL)
+		return false;
+	for (ReserveChange *change = reserve->innermost; change;
+		 change = change->outer)
+		gone += change->gone;
+	if (gone < places)
+		return false;
+	current_change(reserve)->gone -= places;
+	return true;
 }
 
 /*
@@ -362,6 +408,7 @@ hand_to_parent(ReserveChange *change, int parent_level)
 	if (outer != NULL && outer->level == parent_level)
 	{
 		outer->places += change->places;
+		outer->gone += change->gone;
 		change->reserve->innermost = outer;
 		pfree(change);
 	}

@@ -484,7 +484,10 @@ stripe_change(BookingCall *call, int64 event_id, Stripe *stripe, int64 delta,
 	return result;
 }
 
-/* Deletes the stripe, whatever it holds, waiting for whoever has it locked. */
+/*
+ * Deletes the stripe, whatever it holds, waiting for whoever has it locked;
+ * *stripe then says how many places that were.
+ */
 StripeChange
 stripe_delete(BookingCall *call, int64 event_id, Stripe *stripe)
 {
@@ -492,6 +495,7 @@ stripe_delete(BookingCall *call, int64 event_id, Stripe *stripe)
 
 	if (!pin_stripe(call, event_id, stripe, &row))
 		return STRIPE_GONE;
+	stripe->available = row.available;
 	ItemPointerSetInvalid(&stripe->tid);
 	return delete_row(call, &row);
 }

@@ -26,6 +26,7 @@
 
 #include "event.h"
 #include "remembered.h"
+#include "reserve.h"
 #include "ticket.h"
 #include "trigger.h"
 #include "user.h"
@@ -185,6 +186,7 @@ places_removed(BookingCall *call, const PlacesRow *row, int32 places)
 {
 	if (places > 0 &&
 		booking_settle_ahead(call, row->event_id, NULL, -places) < 0 &&
+		!reserve_are_gone(row->event_id, places) &&
 		!booking_give(call, row->event_id, places) &&
 		booking_event_exists(call, row->event_id))
 		booking_error_no_inventory(row->event_id);
@@ -342,15 +344,6 @@ refuse_if_in_use(BookingCall *call, int64 event_id)
 					 errhint("Release the holds first, or call booking.expire_holds() if they have expired.")));
 }
 
-/* An event was deleted: so is its inventory, unless it is in use. */
-static void
-event_removed(BookingCall *call, int64 event_id)
-{
-	booking_drop_stripes(call, event_id);
-	refuse_if_in_use(call, event_id);
-	booking_forget_event(call, event_id);
-}
-
 /* The capacity of an event was changed by delta places: TK008. */
 static void
 capacity_changed(BookingCall *call, int64 event_id, int32 capacity, int64 delta)
@@ -429,6 +422,27 @@ row_event_id(Relation rel, TupleTableSlot *slot)
 	return DatumGetInt64(trigger_row_value(rel, slot, "event_id", &isnull));
 }
 
+/*
+ * An event, as the slot has it, was deleted: so is its inventory, unless it is
+ * in use.  The rows that have gone with it, by a foreign key of the user's, may
+ * fire their triggers only when the same statement has put another event under
+ * its id; they are not to give that one their places.
+ */
+static void
+event_removed(BookingCall *call, Relation rel, TupleTableSlot *slot)
+{
+	int64		event_id = row_event_id(rel, slot);
+	bool		isnull;
+	int32		capacity = DatumGetInt32(
+		trigger_row_value(rel, slot, "capacity", &isnull));
+	int64		left = booking_drop_stripes(call, event_id);
+
+	refuse_if_in_use(call, event_id);
+	if (left >= 0 && left < capacity)
+		reserve_note_gone(event_id, capacity - left);
+	booking_forget_event(call, event_id);
+}
+
 /* An event was updated, perhaps its key. */
 static void
 event_updated(BookingCall *call, TriggerData *data)
@@ -443,7 +457,7 @@ event_updated(BookingCall *call, TriggerData *data)
 
 	if (old_id != new_id)
 	{
-		event_removed(call, old_id);
+		event_removed(call, rel, data->tg_trigslot);
 		stripe_insert(call, new_id, 0, new_capacity, &new_rules);
 		return;
 	}
@@ -490,7 +504,7 @@ booking_event_changed(PG_FUNCTION_ARGS)
 	else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 		event_updated(&call, data);
 	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
-		event_removed(&call, row_event_id(rel, slot));
+		event_removed(&call, rel, slot);
 	else
 		events_truncated(&call);
 
