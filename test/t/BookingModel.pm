@@ -1,0 +1,684 @@
+# What pg_booking promises, once more and as plainly as can be: events, tickets,
+# holds and keys in memory, and for each thing that a session can do what must
+# come of it.  012_model.pl compares a server with it.
+#
+# A method changes the model, or dies with the SQLSTATE of the refusal, after
+# which the model is not to be used any more: whoever calls works on a copy.
+# What a trigger does is done after all rows of its statement were changed, row
+# by row.  {now} is the time; no hold is let expire while a statement runs.
+
+package BookingModel;
+
+use strict;
+use warnings;
+
+use List::Util qw(max sum0);
+use Storable qw(dclone);
+
+# An empty shop.  has_key: do tickets go with their event by a foreign key?
+sub new
+{
+	my ($class, $has_key) = @_;
+
+	return bless {
+		now => 0, has_key => $has_key, next => -1,
+		event => {}, ticket => {}, hold => {}, request => {}
+	}, $class;
+}
+
+# A copy, with the time as it is.
+sub copy
+{
+	my ($self, $now) = @_;
+	my $copy = dclone($self);
+
+	$copy->{now} = $now;
+	return $copy;
+}
+
+# Ends what is being done with a SQLSTATE.
+sub refuse
+{
+	my ($state) = @_;
+
+	die { state => $state };
+}
+
+# A new id: the one that the server gave, or, where it gave none, any.
+sub new_id
+{
+	my ($self, $given) = @_;
+
+	return defined $given && @$given ? shift @$given : $self->{next}--;
+}
+
+# ---- what there is ----
+
+# All tickets, in the order of their ids.
+sub all_tickets
+{
+	my ($self) = @_;
+
+	return map { $self->{ticket}{$_} } sort { $a <=> $b } keys %{ $self->{ticket} };
+}
+
+# The tickets of an event.
+sub tickets_of
+{
+	my ($self, $event) = @_;
+
+	return grep { $_->{event} == $event } $self->all_tickets;
+}
+
+# The tickets that a hold has become, cancelled ones too.
+sub tickets_of_hold
+{
+	my ($self, $hold) = @_;
+
+	return grep { ($_->{hold} // 0) == $hold } $self->all_tickets;
+}
+
+# The live holds of an event.
+sub holds_of
+{
+	my ($self, $event) = @_;
+
+	return grep { $_->{event} == $event && !defined $_->{ended} } values %{ $self->{hold} };
+}
+
+sub has_expired
+{
+	my ($self, $hold) = @_;
+
+	return $hold->{expires} <= $self->{now};
+}
+
+# The live holds of an event that have expired, in the order of their expiry.
+sub expired_of
+{
+	my ($self, $event) = @_;
+
+	return sort { $a->{expires} <=> $b->{expires} || $a->{id} <=> $b->{id} }
+	  grep { $self->has_expired($_) } $self->holds_of($event);
+}
+
+# The places that a user has at an event, as its limit counts them.
+sub owned
+{
+	my ($self, $event, $user) = @_;
+
+	return scalar(grep { $_->{user} == $user && !$_->{cancelled} } $self->tickets_of($event)) +
+	  sum0(map { $_->{quantity} }
+		grep { $_->{user} == $user && !$self->has_expired($_) } $self->holds_of($event));
+}
+
+# (available, held, booked), as availability() tells them.
+sub availability
+{
+	my ($self, $event) = @_;
+	my @expired = $self->expired_of($event);
+	my $expired = sum0(map { $_->{quantity} } @expired);
+	my $held = sum0(map { $_->{quantity} } $self->holds_of($event)) - $expired;
+	my $available = $self->{event}{$event}{free} + $expired;
+
+	return ($available, $held, $self->{event}{$event}{capacity} - $available - $held);
+}
+
+# The events of which verify() tells that a user has more than a limit that was
+# lowered: event, limit, places.
+sub over_limit
+{
+	my ($self) = @_;
+	my @found;
+
+	foreach my $id (sort { $a <=> $b } keys %{ $self->{event} })
+	{
+		my $limit = $self->{event}{$id}{limit} // next;
+		my %users = map { $_->{user} => 1 } $self->tickets_of($id), $self->holds_of($id);
+		my $most = max(0, map { $self->owned($id, $_) } keys %users);
+
+		push @found, "$id $limit $most" if $most > $limit;
+	}
+	return @found;
+}
+
+# ---- places ----
+
+sub on_sale
+{
+	my ($event) = @_;
+
+	return $event->{start} ne 'later' && $event->{end} ne 'earlier';
+}
+
+# Ends a hold; its places are free.
+sub end_hold
+{
+	my ($self, $hold) = @_;
+
+	$hold->{ended} = $self->{now};
+	$self->{event}{ $hold->{event} }{free} += $hold->{quantity};
+	return;
+}
+
+# Takes places of an event.  window: if it is on sale; user: within his limit,
+# written: in which the places are counted already.
+sub take
+{
+	my ($self, $id, $quantity, %on) = @_;
+	my $event = $self->{event}{$id} // refuse('P0002');
+	my @expired = $self->expired_of($id);
+
+	refuse('TK003') if $on{window} && !on_sale($event);
+	refuse('TK001') if $event->{free} + sum0(map { $_->{quantity} } @expired) < $quantity;
+	refuse('TK002')
+	  if defined $on{user} && defined $event->{limit}
+	  && $self->owned($id, $on{user}) + ($on{written} ? 0 : $quantity) > $event->{limit};
+	my $missing = $quantity - $event->{free};
+
+	while ($missing > 0)
+	{
+		my $hold = shift @expired;
+
+		$missing -= $hold->{quantity};
+		$self->end_hold($hold);
+	}
+	$event->{free} -= $quantity;
+	return;
+}
+
+# The trigger: a row with so many places has come to an event.  Where it is an
+# expired hold itself and there are too few places, it may be ended for its own,
+# or be refused, and neither is promised: 'either'.
+sub row_added
+{
+	my ($self, $row, $places) = @_;
+	my $event = $self->{event}{ $row->{event} } // refuse('P0002');
+
+	refuse('either') if defined $row->{quantity} && $self->has_expired($row) && $event->{free} < $places;
+	$self->take($row->{event}, $places, window => 1, user => $row->{user}, written => 1) if $places > 0;
+	return;
+}
+
+# ... has gone from it.
+sub row_removed
+{
+	my ($self, $event, $places) = @_;
+
+	$self->{event}{$event}{free} += $places if $self->{event}{$event};
+	return;
+}
+
+# The places of a row of either table.
+sub places
+{
+	my ($row) = @_;
+
+	return defined $row->{quantity} ? (defined $row->{ended} ? 0 : $row->{quantity}) : $row->{cancelled} ? 0 : 1;
+}
+
+# ---- keys ----
+
+# The answer that a key was given before, or undef.  TK006: to another question.
+sub answer
+{
+	my ($self, $event, $key, $asked) = @_;
+	my $request = defined $key ? $self->{request}{"$event $key"} : undef;
+
+	return if !$request;
+	refuse('TK006') if $request->{asked} ne $asked;
+	return $request->{answer};
+}
+
+sub remember
+{
+	my ($self, $event, $key, $asked, $answer) = @_;
+
+	$self->{request}{"$event $key"} = { asked => $asked, answer => $answer } if defined $key;
+	return $answer;
+}
+
+sub forget_keys
+{
+	my ($self, $event) = @_;
+
+	delete $self->{request}{$_} foreach grep { /^$event / } keys %{ $self->{request} };
+	return;
+}
+
+# ---- the functions ----
+
+# A ticket whose place was taken.
+sub add_ticket
+{
+	my ($self, $given, %row) = @_;
+	my $id = $self->new_id($given);
+
+	$self->{ticket}{$id} = { id => $id, cancelled => 0, redeemed => 0, %row };
+	return $id;
+}
+
+# book_tickets(), and book_ticket() as one of them: the ids.
+sub book
+{
+	my ($self, $given, $event, $user, $quantity, $key) = @_;
+	my $asked = "$user $quantity book";
+	my $answer = $self->answer($event, $key, $asked);
+
+	return $answer if $answer;
+	$self->take($event, $quantity, window => 1, user => $user);
+	return $self->remember($event, $key, $asked,
+		[ map { $self->add_ticket($given, event => $event, user => $user) } 1 .. $quantity ]);
+}
+
+# try_book_ticket(): (status, id).
+sub try_book
+{
+	my ($self, $given, $event, $user, $key) = @_;
+	my %status = (TK001 => 'sold_out', TK002 => 'user_limit', TK003 => 'not_on_sale');
+	my $ids = eval { $self->book($given, $event, $user, 1, $key) };
+
+	return ('booked', $ids->[0]) if $ids;
+	my $refusal = $@;
+
+	die $refusal if !ref $refusal || !$status{ $refusal->{state} };
+	return ($status{ $refusal->{state} }, '');
+}
+
+# book_batch(): a list of [ status, id ].  Who is over the limit is said before
+# places are given out.
+sub book_batch
+{
+	my ($self, $given, $event, @users) = @_;
+	my $row = $self->{event}{$event} // refuse('P0002');
+	my (%asked, @answers);
+	my ($left) = $self->availability($event);
+
+	foreach my $user (@users)
+	{
+		my $status = 'booked';
+
+		$status = 'user_limit'
+		  if defined $row->{limit} && $self->owned($event, $user) + ++$asked{$user} > $row->{limit};
+		$status = !on_sale($row) ? 'not_on_sale' : $left-- > 0 ? 'booked' : 'sold_out'
+		  if $status eq 'booked';
+		push @answers, [ $status, '', $user ];
+	}
+	my @served = grep { $_->[0] eq 'booked' } @answers;
+
+	$self->take($event, scalar @served) if @served;
+	$_->[1] = $self->add_ticket($given, event => $event, user => $_->[2]) foreach @served;
+	return map { [ @$_[ 0, 1 ] ] } @answers;
+}
+
+# hold_tickets(): the id.  ttl in seconds.
+sub hold
+{
+	my ($self, $given, $event, $user, $quantity, $ttl, $key) = @_;
+	my $asked = "$user $quantity hold " . ($ttl // '');
+	my $answer = $self->answer($event, $key, $asked);
+
+	return $answer if $answer;
+	refuse('P0002') if !$self->{event}{$event};
+	refuse('22023') if defined $ttl && ($ttl <= 0 || $ttl > 3600);
+	$self->take($event, $quantity, window => 1, user => $user);
+	my $id = $self->new_id($given);
+
+	$self->{hold}{$id} = { id => $id, event => $event, user => $user, quantity => $quantity,
+		expires => $self->{now} + ($ttl // 600), created => $self->{now}, ended => undef };
+	return $self->remember($event, $key, $asked, $id);
+}
+
+# Was a hold that has ended released before it expired, or confirmed?
+sub ended_early
+{
+	my ($hold) = @_;
+
+	return $hold->{ended} < $hold->{expires};
+}
+
+# confirm_hold(): the tickets' ids.
+sub confirm
+{
+	my ($self, $given, $id, $rebook) = @_;
+	my $hold = $self->{hold}{$id} // refuse('P0002');
+	my @before = defined $hold->{ended} ? $self->tickets_of_hold($id) : ();
+
+	return [ map { $_->{id} } @before ] if @before;
+	refuse('TK005') if defined $hold->{ended} && ended_early($hold);
+	if (!defined $hold->{ended} && !$self->has_expired($hold))
+	{
+		$hold->{ended} = $self->{now};
+	}
+	elsif ($rebook)
+	{
+		$self->end_hold($hold) if !defined $hold->{ended};
+		$self->take($hold->{event}, $hold->{quantity}, window => 1, user => $hold->{user});
+	}
+	else
+	{
+		refuse('TK004');
+	}
+	return [ map { $self->add_ticket($given, event => $hold->{event}, user => $hold->{user}, hold => $id) }
+		  1 .. $hold->{quantity} ];
+}
+
+# release_hold(): t or f.
+sub release
+{
+	my ($self, $id) = @_;
+	my $hold = $self->{hold}{$id};
+	my $live = $hold && !defined $hold->{ended};
+
+	$self->end_hold($hold) if $live;
+	return $live ? 1 : 0;
+}
+
+# extend_hold()
+sub extend
+{
+	my ($self, $id, $ttl) = @_;
+	my $hold = $self->{hold}{$id} // refuse('P0002');
+
+	refuse('TK005') if defined $hold->{ended} && ($self->tickets_of_hold($id) || ended_early($hold));
+	refuse('TK004') if defined $hold->{ended} || $self->has_expired($hold);
+	refuse('22023') if $ttl > 3600 || $self->{now} + $ttl > $hold->{created} + 3600;
+	$hold->{expires} = max($hold->{expires}, $self->{now} + $ttl);
+	return;
+}
+
+# expire_holds(): how many.
+sub expire
+{
+	my ($self) = @_;
+	my @expired = map { $self->expired_of($_) } keys %{ $self->{event} };
+
+	$self->end_hold($_) foreach @expired;
+	return scalar @expired;
+}
+
+# cancel_ticket()
+sub cancel
+{
+	my ($self, $id) = @_;
+	my $ticket = $self->{ticket}{$id} // refuse('P0002');
+
+	return 0 if $ticket->{cancelled};
+	refuse('TK005') if $ticket->{redeemed};
+	$ticket->{cancelled} = 1;
+	$self->row_removed($ticket->{event}, 1);
+	return 1;
+}
+
+# redeem_ticket(): the status.
+sub redeem
+{
+	my ($self, $id) = @_;
+	my $ticket = $self->{ticket}{$id} // refuse('P0002');
+
+	return 'cancelled' if $ticket->{cancelled};
+	return 'already_redeemed' if $ticket->{redeemed};
+	$ticket->{redeemed} = 1;
+	return 'redeemed';
+}
+
+# transfer_ticket()
+sub transfer
+{
+	my ($self, $id, $user) = @_;
+	my $ticket = $self->{ticket}{$id} // refuse('P0002');
+
+	refuse('TK005') if $ticket->{cancelled} || $ticket->{redeemed};
+	$self->update_tickets([ $ticket ], user => $user);
+	return;
+}
+
+# rebuild_inventory() changes nothing that is to be seen.
+sub rebuild
+{
+	my ($self, $event) = @_;
+
+	refuse('P0002') if !$self->{event}{$event};
+	return;
+}
+
+# purge(): of keys and ended holds all, or those of events that are gone.
+sub purge
+{
+	my ($self, $all) = @_;
+
+	$self->{request} = {} if $all;
+	foreach my $hold (values %{ $self->{hold} })
+	{
+		delete $self->{hold}{ $hold->{id} }
+		  if defined $hold->{ended} && ($all || !$self->{event}{ $hold->{event} });
+	}
+	return;
+}
+
+# ---- plain SQL: tickets and holds ----
+
+# What the foreign key says of an event that tickets are to be of.
+sub check_key
+{
+	my ($self, $event) = @_;
+
+	refuse('23503') if $self->{has_key} && !$self->{event}{$event};
+	return;
+}
+
+# INSERT of tickets: a list of [ event, user, cancelled ].
+sub insert_tickets
+{
+	my ($self, $given, @rows) = @_;
+	my @ids = map { $self->add_ticket($given, event => $_->[0], user => $_->[1], cancelled => $_->[2] ? 1 : 0) } @rows;
+
+	foreach my $ticket (map { $self->{ticket}{$_} } @ids)
+	{
+		$self->check_key($ticket->{event});
+		$self->row_added($ticket, places($ticket));
+	}
+	return \@ids;
+}
+
+# The trigger: a row of either table has changed from what it was.
+sub row_changed
+{
+	my ($self, $old, $new) = @_;
+	my ($before, $after) = (places($old), places($new));
+
+	refuse('TK005')
+	  if defined $new->{quantity} && !$before && $after && $self->tickets_of_hold($new->{id});
+	if ($old->{event} != $new->{event})
+	{
+		$self->check_key($new->{event}) if !defined $new->{quantity};
+		$self->row_removed($old->{event}, $before);
+		$self->row_added($new, $after);
+		return;
+	}
+	my $lives_on = defined $new->{quantity} && $new->{expires} > $old->{expires} && $self->has_expired($old);
+
+	$self->take($new->{event}, 0, user => $new->{user}, written => 1)
+	  if $after > 0 && $after <= $before && ($old->{user} != $new->{user} || $lives_on);
+	$self->row_added($new, $after - $before) if $after > $before;
+	$self->row_removed($new->{event}, $before - $after) if $after < $before;
+	return;
+}
+
+# UPDATE of tickets, in the order in which they are given.
+sub update_tickets
+{
+	my ($self, $tickets, %set) = @_;
+	my @old = map { {%$_} } @$tickets;
+
+	@$_{ keys %set } = values %set foreach @$tickets;
+	$self->row_changed($old[$_], $tickets->[$_]) foreach 0 .. $#old;
+	return;
+}
+
+# DELETE of tickets
+sub delete_tickets
+{
+	my ($self, @tickets) = @_;
+
+	delete $self->{ticket}{ $_->{id} } foreach @tickets;
+	$self->row_removed($_->{event}, places($_)) foreach @tickets;
+	return;
+}
+
+# INSERT of a hold
+sub insert_hold
+{
+	my ($self, $given, %row) = @_;
+	my $id = $self->new_id($given);
+
+	$self->{hold}{$id} = { id => $id, created => $self->{now}, ended => undef, %row };
+	$self->row_added($self->{hold}{$id}, places($self->{hold}{$id}));
+	return $id;
+}
+
+# UPDATE of a hold
+sub update_hold
+{
+	my ($self, $hold, %set) = @_;
+	my $old = {%$hold};
+
+	@$hold{ keys %set } = values %set;
+	$self->row_changed($old, $hold);
+	return;
+}
+
+# DELETE of holds
+sub delete_holds
+{
+	my ($self, @holds) = @_;
+
+	delete $self->{hold}{ $_->{id} } foreach @holds;
+	$self->row_removed($_->{event}, places($_)) foreach @holds;
+	return;
+}
+
+# ---- plain SQL: events ----
+
+# INSERT of an event: capacity, limit, start, end.
+sub insert_event
+{
+	my ($self, $id, %row) = @_;
+
+	refuse('23514') if $row{capacity} < 0;
+	refuse('23505') if $self->{event}{$id};
+	$self->{event}{$id} = { start => '', end => '', limit => undef, %row, free => $row{capacity} };
+	return;
+}
+
+# An event has gone, or has another id.
+sub remove_event
+{
+	my ($self, $id) = @_;
+
+	refuse('23503') if $self->holds_of($id) || $self->tickets_of($id);
+	$self->forget_keys($id);
+	delete $self->{event}{$id};
+	return;
+}
+
+# DELETE of an event
+sub delete_event
+{
+	my ($self, $id) = @_;
+
+	return if !$self->{event}{$id};
+	delete $self->{ticket}{ $_->{id} } foreach $self->{has_key} ? $self->tickets_of($id) : ();
+	$self->remove_event($id);
+	return;
+}
+
+# UPDATE of events' ids, each [ from, to ], whose tickets may follow them, and of
+# what else is given.  The keys are looked at as each row is written, and then
+# the triggers fire: those of the events before those of the tickets.
+sub renumber_events
+{
+	my ($self, $pairs, %set) = @_;
+	my %there = map { $_ => 1 } keys %{ $self->{event} };
+	my @moved;
+
+	foreach my $pair (@$pairs)
+	{
+		delete $there{ $pair->[0] };
+		refuse('23505') if $there{ $pair->[1] };
+		$there{ $pair->[1] } = 1;
+	}
+	foreach my $pair (@$pairs)
+	{
+		my ($from, $to) = @$pair;
+		my $event = $self->{event}{$from};
+		my @tickets = $self->{has_key} ? $self->tickets_of($from) : ();
+
+		$_->{event} = $to foreach @tickets;
+		$self->remove_event($from);
+		$self->insert_event($to, %$event, %set);
+		push @moved, @tickets;
+	}
+	$self->row_added($_, places($_)) foreach @moved;
+	return;
+}
+
+# UPDATE of an event otherwise
+sub update_event
+{
+	my ($self, $id, %set) = @_;
+	my $event = $self->{event}{$id} // return;
+	my $more = ($set{capacity} // $event->{capacity}) - $event->{capacity};
+
+	refuse('23514') if $event->{capacity} + $more < 0;
+	@$event{ keys %set } = values %set;
+	if ($more < 0)
+	{
+		$self->end_hold($_) foreach $self->expired_of($id);
+		refuse('TK008') if $event->{free} + $more < 0;
+	}
+	$event->{free} += $more;
+	return;
+}
+
+# TRUNCATE of tables
+sub truncate_tables
+{
+	my ($self, @tables) = @_;
+	my %gone = map { $_ => 1 } @tables;
+
+	refuse('0A000') if $gone{event} && $self->{has_key} && !$gone{ticket};
+	$self->{$_} = {} foreach grep { $gone{$_} } qw(ticket hold);
+	refuse('23503') if $gone{event} && (%{ $self->{ticket} } || %{ $self->{hold} });
+	@$self{qw(event request)} = ({}, {}) if $gone{event};
+	foreach my $id (keys %{ $self->{event} })
+	{
+		$self->{event}{$id}{free} = $self->{event}{$id}{capacity} -
+		  sum0(map { places($_) } $self->tickets_of($id), $self->holds_of($id));
+	}
+	return;
+}
+
+# ---- all of it ----
+
+# All that there is, as lines that the server can tell as well.
+sub lines
+{
+	my ($self) = @_;
+	my @lines;
+
+	foreach my $id (sort { $a <=> $b } keys %{ $self->{event} })
+	{
+		my $event = $self->{event}{$id};
+
+		push @lines, join ' ', 'event', $id, $event->{capacity}, $event->{limit} // '-', $self->availability($id);
+	}
+	push @lines, map { join ' ', 'hold', @$_{qw(id event user quantity)}, defined $_->{ended} ? 'ended' : 'live' }
+	  map { $self->{hold}{$_} } sort { $a <=> $b } keys %{ $self->{hold} };
+	push @lines, map { join ' ', 'ticket', @$_{qw(id event user cancelled redeemed)}, $_->{hold} // '-' }
+	  $self->all_tickets;
+	push @lines, map { "key $_" } sort keys %{ $self->{request} };
+	return @lines;
+}
+
+1;
