@@ -350,13 +350,12 @@ update_row(BookingCall *call, PinnedRow *row, int ncolumns, int *columns,
 	ReleaseBuffer(row->buffer);
 	stripe->seen_in = row->buffer;	/* a hint: mostly it is on the same page */
 
-	fault_point("stripe: not in the index");
-
 	/* an update that was not HOT needs entries in every index */
 	if (result == TM_Ok && !HeapTupleIsHeapOnly(tuple))
 	{
 		RowWriter	writer;
 
+		fault_point("stripe: not in the index");
 		row_writer_open(&writer, rel, false);
 		row_writer_index_update(&writer, tuple);
 		row_writer_close(&writer);
