@@ -8,7 +8,8 @@
 #
 # A function that makes a deed is given the model, by which it chooses, and the
 # ids of the events.  It returns several where one leads to the next, and none
-# where there is nothing to do.
+# where there is nothing to do.  A kind instead of a deed: one of that kind, made
+# when what comes before is done.
 
 package BookingDeeds;
 
@@ -44,7 +45,7 @@ sub chance
 sub some_user { return 1 + int rand $users }
 sub some_quantity { return some_of(1, 1, 2, 2, 3, 5, 12, 40) }
 sub some_capacity { return some_of(0, 1, 2, 3, 5, 10, 20, 40, 100) }
-sub some_key { return chance(0.25) ? some_of('a' .. 'c') : undef }
+sub some_key { return chance(0.3) ? some_of('a', 'b') : undef }
 
 # An event that is there, as a rule.
 sub some_event
@@ -643,6 +644,18 @@ sub rules_anew
 		try_burst($event, some_of(1, 5, 12)));
 }
 
+# A hold, and what becomes of it, perhaps after something else.
+sub hold_life
+{
+	my ($model, $ids) = @_;
+	my $ttl = some_of(undef, undef, 1800, '0.000001');
+
+	return (
+		hold_some(some_event($model, $ids), some_user(), some_of(1, 2, 3), $ttl, some_key()),
+		chance(0.3) ? some_of(deed_kinds()) : (),
+		map { some_of(qw(confirm confirm extend release update_hold update_hold expire try_burst)) } 1 .. some_of(1, 2, 4));
+}
+
 # A hold that expires by itself, while bookings ask for its places.
 sub hold_and_wait
 {
@@ -674,8 +687,11 @@ my %kinds = (
 		return confirm(some_row($_[0], 'hold', sub { return !defined $_[0]{ended} }), chance(0.5));
 	},
 	release => sub { return release(some_row($_[0], 'hold', sub { return !defined $_[0]{ended} })) },
-	extend => sub { return extend(some_row($_[0], 'hold'), some_of(1, 1200, 7200)) },
+	extend => sub {
+		return extend(some_row($_[0], 'hold', sub { return !defined $_[0]{ended} }), some_of(1, 1200, 1200, 7200));
+	},
 	expire => \&expire,
+	hold_life => \&hold_life,
 	hold_and_wait => \&hold_and_wait,
 	verify => \&verify,
 	rebuild => sub { return rebuild(some_event(@_)) },
@@ -752,7 +768,7 @@ sub make_deeds
 {
 	my ($kind, $model, $ids) = @_;
 
-	return map { { kind => $kind, %$_ } } $kinds{$kind}->($model, $ids);
+	return map { ref $_ ? { kind => $kind, %$_ } : $_ } $kinds{$kind}->($model, $ids);
 }
 
 1;
