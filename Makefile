@@ -9,14 +9,15 @@
 #   make faults       the promises under faults, on servers of their own (as root,
 #                     under 40 minutes; QUICK=1: under 4)
 #   make coverage     what of the source the test suite reaches
-#   make mutants      does the test suite notice wrong code? (about an hour;
+#   make mutants      does the test suite notice wrong code? (half an hour;
 #                     MUTANTS=...: these; QUICK=1: by the tests that they name)
 #   make analyse      static analysis by clang-tidy and scan-build
 #   make sanitize     the test suite under AddressSanitizer and
 #                     UndefinedBehaviorSanitizer
 #   make asserts      the test suite on a PostgreSQL with assertions, and with its
-#                     caches forgotten wherever they might be
-#   make valgrind     the test suite with the server under valgrind (hours)
+#                     caches forgotten wherever they might be (hours;
+#                     WITHOUT_DISCARD=1: only the former, minutes)
+#   make valgrind     the test suite with the server under valgrind (an hour)
 #   make sqlsmith     ten minutes (DURATION=600) of random statements
 #   make bench        the benchmark, on a server of its own
 #   make format, check-format, lint          for those who change the source

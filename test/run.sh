@@ -3,6 +3,7 @@
 # run.sh - the whole test suite (make test).
 #
 # usage: test/run.sh [regress] [isolation] [tap]	(default: all three)
+#        test/run.sh [regress-default] [isolation-default] ...
 #
 # Builds pg_booking with warnings as errors and runs, each on a new server of
 # its own (server.sh):
@@ -11,6 +12,7 @@
 #               booking.direct_path = off, then with booking.split_always = on
 #   isolation   the specs in test/isolation, as they are and with
 #               booking.direct_path = off
+#   ...-default the same, with the settings as they are only
 #   tap         the TAP tests in test/t, which make their own servers
 #
 # Of what failed, the differences or the end of the log are shown.  The last
@@ -50,6 +52,7 @@ main()
 		case $suite in
 			regress) ways+=(regress regress-sql regress-split) ;;
 			isolation) ways+=(isolation isolation-sql) ;;
+			regress-default | isolation-default) ways+=("${suite%-default}") ;;
 			tap) ways+=(tap) ;;
 			*) pgb_die "unknown suite \"$suite\"" ;;
 		esac

@@ -3,12 +3,12 @@
 # valgrind.sh - the test suite with every server process under valgrind (make
 # valgrind).
 #
-# usage: test/valgrind.sh [regress] [isolation]	(default: both)
+# usage: test/valgrind.sh [SUITE ...]	(default: regress-default isolation-default)
 #
 # The server is that of debug_postgres.sh, which tells valgrind of each palloc()
 # and pfree(); PostgreSQL's own suppressions are used, and no others.  Each error
-# that valgrind finds is a failure.  It takes hours rather than minutes.  (The TAP
-# tests, whose clients wait only so long, are not for it.)  The last line is
+# that valgrind finds is a failure.  SUITE is one of run.sh's, but for the TAP
+# tests, whose clients wait only so long.  The last line is
 #
 #   N passed, N failed
 #
@@ -25,7 +25,7 @@ main()
 {
 	local suites=("$@") folder
 
-	[ "$#" -gt 0 ] || suites=(regress isolation)
+	[ "$#" -gt 0 ] || suites=(regress-default isolation-default)
 	export PGB_TIMEOUT=${PGB_TIMEOUT:-28800} PGB_STEP_TIMEOUT=${PGB_STEP_TIMEOUT:-600}
 	PG_CONFIG=$("$PGB_REPO/test/debug_postgres.sh")
 	export PG_CONFIG
