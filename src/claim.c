@@ -239,7 +239,8 @@ claim_count(BookingCall *call, int64 event_id, Claim *claim)
 
 /*
  * The same for many users, in the order of their ids.  Again until all are
- * locked: purge() may delete the row of one that was not.
+ * locked: purge() may delete the row of one that was not.  (That is then locked
+ * out of order, and may meet another batch: 40P01.)
  */
 static void
 lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)

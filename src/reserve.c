@@ -63,6 +63,7 @@ typedef struct Reserve
 {
 	int64		event_id;		/* hash key; must be first */
 	int64		booked;			/* by this transaction; rolled back or not */
+	CommandId	gone_before;	/* only rows that were removed before that */
 	ReserveChange *innermost;
 } Reserve;
 
@@ -111,6 +112,7 @@ find_reserve(int64 event_id, bool create)
 	if (create && !found)
 	{
 		reserve->booked = 0;
+		reserve->gone_before = FirstCommandId;
 		reserve->innermost = NULL;
 	}
 	return reserve;
@@ -266,28 +268,32 @@ reserve_forget(int64 event_id)
 void
 reserve_note_gone(int64 event_id, int64 places)
 {
-	current_change(find_reserve(event_id, true))->gone += places;
+	Reserve    *reserve = find_reserve(event_id, true);
+
+	current_change(reserve)->gone += places;
+	reserve->gone_before = GetCurrentCommandId(false);
 }
 
 /*
- * Are places of the event that a trigger wants to give back such as went with
- * its inventory?  Then it has nothing to give.
+ * Of the places that a trigger wants to give back to the event, for a row that
+ * the command has removed, how many went with the event's inventory, so that
+ * they are not to be given?  They count only once.
  */
-bool
-reserve_are_gone(int64 event_id, int32 places)
+int32
+reserve_take_gone(int64 event_id, int32 places, CommandId removed_in)
 {
 	Reserve    *reserve = find_reserve(event_id, false);
 	int64		gone = 0;
 
-	if (reserve == NULL)
-		return false;
+	if (reserve == NULL || removed_in >= reserve->gone_before)
+		return 0;
 	for (ReserveChange *change = reserve->innermost; change;
 		 change = change->outer)
 		gone += change->gone;
-	if (gone < places)
-		return false;
-	current_change(reserve)->gone -= places;
-	return true;
+	gone = Min(gone, places);
+	if (gone > 0)
+		current_change(reserve)->gone -= gone;
+	return (int32) gone;
 }
 
 /*

@@ -21,7 +21,8 @@ extern bool reserve_keep(BookingCall *call, int64 event_id, int32 quantity);
 extern bool reserve_was_used(void);
 extern int64 reserve_forget(int64 event_id);
 extern void reserve_note_gone(int64 event_id, int64 places);
-extern bool reserve_are_gone(int64 event_id, int32 places);
+extern int32 reserve_take_gone(int64 event_id, int32 places,
+							   CommandId removed_in);
 extern void reserve_give_back(BookingCall *call);
 
 #endif							/* BOOKING_RESERVE_H */

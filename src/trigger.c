@@ -16,6 +16,7 @@
  */
 #include "pg_booking.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
@@ -43,6 +44,7 @@ typedef struct PlacesRow
 	Datum		user_id;
 	int32		places;			/* that it holds; 0: it is not live */
 	TimestampTz expires_at;		/* of a hold */
+	CommandId	removed_in;		/* of a row that is no more so */
 } PlacesRow;
 
 /*
@@ -120,6 +122,7 @@ read_ticket_row(Relation rel, TupleTableSlot *slot)
 	row.places = live ? 1 : 0;
 	row.hold_id = 0;
 	row.expires_at = DT_NOEND;
+	row.removed_in = InvalidCommandId;
 	return row;
 }
 
@@ -144,6 +147,7 @@ read_hold_row(Relation rel, TupleTableSlot *slot)
 	row.hold_id = DatumGetInt64(row_value_not_null(rel, slot, "hold_id"));
 	row.expires_at =
 		DatumGetTimestampTz(row_value_not_null(rel, slot, "expires_at"));
+	row.removed_in = InvalidCommandId;
 	return row;
 }
 
@@ -184,10 +188,11 @@ places_added(BookingCall *call, const PlacesRow *row, int32 places)
 static void
 places_removed(BookingCall *call, const PlacesRow *row, int32 places)
 {
-	if (places > 0 &&
-		booking_settle_ahead(call, row->event_id, NULL, -places) < 0 &&
-		!reserve_are_gone(row->event_id, places) &&
-		!booking_give(call, row->event_id, places) &&
+	if (places == 0 ||
+		booking_settle_ahead(call, row->event_id, NULL, -places) >= 0)
+		return;
+	places -= reserve_take_gone(row->event_id, places, row->removed_in);
+	if (places > 0 && !booking_give(call, row->event_id, places) &&
 		booking_event_exists(call, row->event_id))
 		booking_error_no_inventory(row->event_id);
 }
@@ -225,7 +230,7 @@ places_kept(BookingCall *call, const PlacesRow *old, const PlacesRow *new)
 	if (new->places > old->places)
 		places_added(call, new, new->places - old->places);
 	else if (new->places < old->places)
-		places_removed(call, new, old->places - new->places);
+		places_removed(call, old, old->places - new->places);
 }
 
 /* TK005 where a hold that has become tickets is made live again. */
@@ -270,6 +275,18 @@ note_hold(const PlacesRow *row)
 		remembered_hold_changed(row->event_id);
 }
 
+/* The command of this transaction that has removed a version of a row. */
+static CommandId
+removed_in(HeapTuple tuple)
+{
+	HeapTupleHeader header = tuple->t_data;
+
+	if (!TransactionIdIsCurrentTransactionId(
+			HeapTupleHeaderGetUpdateXid(header)))
+		return InvalidCommandId;
+	return HeapTupleHeaderGetCmax(header);
+}
+
 /* What the triggers of the ticket and the hold table do. */
 static void
 serve_places(BookingCall *call, TriggerData *data,
@@ -286,8 +303,12 @@ serve_places(BookingCall *call, TriggerData *data,
 	row = read_row(rel, data->tg_trigslot);
 	note_hold(&row);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+	{
 		places_added(call, &row, row.places);
-	else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+		return;
+	}
+	row.removed_in = removed_in(data->tg_trigtuple);
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
 		PlacesRow	new = read_row(rel, data->tg_newslot);
 
