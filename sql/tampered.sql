@@ -126,7 +126,8 @@ ROLLBACK;
 BEGIN;
 INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (2, 6, 1, '2020-01-01');
 DELETE FROM booking.inventory WHERE event_id = 1;
-SELECT booking.expire_holds();
+SELECT booking.expire_holds(1);
+SELECT booking.expire_holds(1);
 SELECT event_id, count(*) FROM booking.hold WHERE ended_at IS NULL GROUP BY 1 ORDER BY 1;
 ROLLBACK;
 

@@ -141,9 +141,8 @@ booking_warn_no_inventory(int64 event_id)
 	ereport(WARNING,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("event " INT64_FORMAT " has no inventory", event_id),
-			 errdetail("Its expired holds are left as they are."),
-			 errhint("Call booking.rebuild_inventory(" INT64_FORMAT "), or delete the holds if the event is gone.",
-					 event_id)));
+			 errdetail("Expired holds of such events are left as they are."),
+			 errhint("booking.verify() names them. Call booking.rebuild_inventory(), or delete the holds if the event is gone.")));
 }
 
 /* P0002: there is no such ticket, or hold. */

@@ -112,13 +112,26 @@ static BookingPlan lock_expired_plan = {
 				  TIMESTAMPTZOID },
 };
 
+/* The inventory of a hold's event; a subquery, so that it is asked by index. */
+#define HAS_INVENTORY \
+	"(SELECT true FROM booking.inventory i" \
+	" WHERE i.event_id OPERATOR(pg_catalog.=) hold.event_id LIMIT 1)"
+
 static BookingPlan sweep_plan = {
 	.sql = "SELECT " HOLD_COLUMNS " FROM booking.hold"
 		   " WHERE ended_at IS NULL"
-		   " AND expires_at OPERATOR(pg_catalog.<=) $2"
+		   " AND expires_at OPERATOR(pg_catalog.<=) $2 AND " HAS_INVENTORY
 		   " ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED",
 	.nargs = 2,
 	.argtypes = { INT8OID, TIMESTAMPTZOID },
+};
+
+static BookingPlan not_swept_plan = {
+	.sql = "SELECT event_id FROM booking.hold WHERE ended_at IS NULL"
+		   " AND expires_at OPERATOR(pg_catalog.<=) $1"
+		   " AND " HAS_INVENTORY " IS NULL LIMIT 1",
+	.nargs = 1,
+	.argtypes = { TIMESTAMPTZOID },
 };
 
 /* The hold that is being confirmed, or 0. */
@@ -364,12 +377,26 @@ by_event(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/* Warns of expired holds of an event without inventory, if there are any. */
+static void
+warn_of_not_swept(BookingCall *call, Datum now)
+{
+	bool		isnull;
+
+	booking_connect_for_all_rows(call);
+	if (booking_execute(&not_swept_plan, &now, false) > 0)
+		booking_warn_no_inventory(DatumGetInt64(booking_result(0, 1, INT8OID,
+															   &isnull)));
+	booking_finish(call);
+}
+
 /*
  * Ends expired holds of all events, at most so many of them, but for those
  * that somebody has locked; gives their places back, and returns how many
  * there were.  The events are served in the order of their ids, so that two
- * sweeps don't wait for each other.  One whose inventory is missing is passed
- * over with a warning, lest it stop the sweep of all others.
+ * sweeps don't wait for each other.  Those whose inventory is missing are
+ * passed over, lest they stop the sweep of all others, with a warning when the
+ * others are done.
  */
 int32
 hold_sweep(BookingCall *call, int32 most)
@@ -377,7 +404,6 @@ hold_sweep(BookingCall *call, int32 most)
 	Datum		values[2];
 	HoldSet		set;
 	int			next;
-	int32		ended = 0;
 
 	values[0] = Int64GetDatum(most);
 	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
@@ -393,12 +419,10 @@ hold_sweep(BookingCall *call, int32 most)
 			 next < set.count && set.hold[next].event_id == event_id; next++)
 			places += set.hold[next].quantity;
 		if (!booking_give(call, event_id, (int32) places))
-		{
-			booking_warn_no_inventory(event_id);
-			continue;
-		}
+			booking_error_no_inventory(event_id);
 		end_rows(call, &set.hold[first], next - first, places);
-		ended += next - first;
 	}
-	return ended;
+	if (set.count < most)
+		warn_of_not_swept(call, values[1]);
+	return set.count;
 }
