@@ -419,6 +419,7 @@ hold_sweep(BookingCall *call, int32 most)
 			 next < set.count && set.hold[next].event_id == event_id; next++)
 			places += set.hold[next].quantity;
 		if (!booking_give(call, event_id, (int32) places))
+			/* can't happen: there was inventory, and holds keep the event */
 			booking_error_no_inventory(event_id);
 		end_rows(call, &set.hold[first], next - first, places);
 	}
