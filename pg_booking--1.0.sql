@@ -244,7 +244,7 @@ AS 'MODULE_PATHNAME', 'booking_settle_inventory'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.settle_inventory() IS
-'Internal: checks the shape of the tables, and writes places that this transaction has taken ahead of their use back to the inventory, as its commit would. Called by verify() and rebuild_inventory(). Raises 42P01 or 55000.';
+'Internal: checks the shape of the tables, and writes places that this transaction has taken ahead of their use back to the inventory, as its commit would, and forgets where the session has seen the inventory''s rows. Called by verify() and rebuild_inventory(). Raises 42P01 or 55000.';
 
 
 /* ---- the functions that an administrator calls ---- */

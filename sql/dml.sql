@@ -408,23 +408,18 @@ DELETE FROM booking.event;
 -- ... and takes some of its places, or gives some of theirs back in another way
 ALTER TABLE booking.hold ADD CONSTRAINT hold_event_fk
   FOREIGN KEY (event_id) REFERENCES booking.event ON DELETE CASCADE;
+\set event_anew 'WITH d AS (DELETE FROM booking.event RETURNING event_id), i AS (INSERT INTO booking.event (event_id, capacity) SELECT event_id, 10 FROM d RETURNING event_id)'
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 10);
 SELECT booking.hold_tickets(1, 1, 3) IS NOT NULL AS held;
-WITH d AS (DELETE FROM booking.event RETURNING event_id),
-     i AS (INSERT INTO booking.event (event_id, capacity)
-           SELECT event_id, 10 FROM d RETURNING event_id)
+:event_anew
 INSERT INTO booking.ticket (event_id, user_id) SELECT event_id, 7 FROM i;
 SELECT * FROM places();
 SELECT booking.hold_tickets(1, 1, 3) IS NOT NULL AS held;
-WITH d AS (DELETE FROM booking.event RETURNING event_id),
-     i AS (INSERT INTO booking.event (event_id, capacity)
-           SELECT event_id, 10 FROM d RETURNING event_id)
+:event_anew
 UPDATE booking.hold SET quantity = 5 FROM i;
 SELECT * FROM places();
 SELECT booking.hold_tickets(1, 1, 3) IS NOT NULL AS held;
-WITH d AS (DELETE FROM booking.event RETURNING event_id),
-     i AS (INSERT INTO booking.event (event_id, capacity)
-           SELECT event_id, 10 FROM d RETURNING event_id)
+:event_anew
 UPDATE booking.hold SET quantity = 1 FROM i;
 SELECT * FROM places();
 -- what is missing without a trigger that is still to fire is not kept from anybody

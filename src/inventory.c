@@ -300,7 +300,7 @@ split(BookingCall *call, int64 event_id)
 		fault_point("split: halved");
 		stripe_insert(call, event_id, number, half, &mine->rules);
 		fault_point("split: done");
-		remembered_note(event_id, mine);
+		changed(event_id, mine);
 	}
 }
 

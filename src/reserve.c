@@ -335,7 +335,10 @@ any_reserve(void)
 	return false;
 }
 
-/* Has this transaction had a reserve, of any event, at any time? */
+/*
+ * Has this transaction had a reserve, of any event, at any time, or noted
+ * places that are gone?
+ */
 bool
 reserve_was_used(void)
 {
@@ -345,8 +348,9 @@ reserve_was_used(void)
 /*
  * settle_inventory(): for those that read or replace the inventory by SQL.
  * Checks that the tables are there (42P01) and of the right shape (55000),
- * and gives the reserve back.  Anybody may call it: it changes nothing but how
- * the caller's own transaction keeps its books.
+ * gives the reserve back, and forgets the stripes that the session remembers.
+ * Anybody may call it: it changes nothing but how the caller's own transaction
+ * keeps its books.
  */
 Datum
 booking_settle_inventory(PG_FUNCTION_ARGS)

@@ -326,16 +326,17 @@ sub update_tickets
 		} };
 }
 
-sub delete_tickets
+# Of tickets, or of holds.
+sub delete_where
 {
-	my ($where, $condition) = @_;
+	my ($table, $where, $condition) = @_;
 
 	return {
-		sql => "DELETE FROM booking.ticket WHERE $where",
+		sql => "DELETE FROM booking.$table WHERE $where",
 		does => sub {
 			my ($model) = @_;
 
-			$model->delete_tickets(grep { $condition->($_) } $model->all_tickets);
+			$model->delete_rows($table, grep { $condition->($_) } values %{ $model->{$table} });
 			return;
 		} };
 }
@@ -417,20 +418,6 @@ sub some_change_of_hold
 			[ "quantity = $quantity", sub { return (quantity => $quantity) } ],
 			[ "user_id = $user", sub { return (user => $user) } ],
 			[ "event_id = $event", sub { return (event => $event) } ]) };
-}
-
-sub delete_holds
-{
-	my ($where, $condition) = @_;
-
-	return {
-		sql => "DELETE FROM booking.hold WHERE $where",
-		does => sub {
-			my ($model) = @_;
-
-			$model->delete_holds(grep { $condition->($_) } values %{ $model->{hold} });
-			return;
-		} };
 }
 
 # ---- events, by plain SQL ----
@@ -589,7 +576,7 @@ sub merge_tickets
 			my ($model) = @_;
 			my @tickets = grep { $_->{user} == $user } $model->tickets_of($event);
 
-			$model->delete_tickets(grep { $_->{cancelled} } @tickets);
+			$model->delete_rows('ticket', grep { $_->{cancelled} } @tickets);
 			$model->update_tickets([ grep { !$_->{cancelled} } @tickets ], cancelled => 1);
 			return;
 		} };
@@ -604,8 +591,8 @@ sub end_of_event
 
 	return truncate_tables(qw(event ticket hold)) if chance(0.3);
 	return (
-		chance(0.8) ? delete_holds(of_event($event)) : (),
-		$model->{has_key} && chance(0.7) ? () : delete_tickets(of_event($event)),
+		chance(0.8) ? delete_where('hold', of_event($event)) : (),
+		$model->{has_key} && chance(0.7) ? () : delete_where('ticket', of_event($event)),
 		delete_event($event));
 }
 
@@ -637,7 +624,7 @@ sub rules_anew
 		chance(0.7) ? book_burst($event, some_of(9, 12, 20)) : (),
 		chance(0.7) ? update_event($event, some_rules()) : reload_event($event, some_rules()),
 		some_of(
-			delete_tickets("event_id = $event AND user_id = 1",
+			delete_where('ticket', "event_id = $event AND user_id = 1",
 				sub { return $_[0]{event} == $event && $_[0]{user} == 1 }),
 			cancel_burst($event), rebuild($event),
 			update_event($event, capacity => some_capacity())),
@@ -727,7 +714,7 @@ my %kinds = (
 
 		return update_tickets("user_id = $user", { user => $user }, some_tickets(@_));
 	},
-	delete_rows => sub { return delete_tickets(some_tickets(@_)) },
+	delete_rows => sub { return delete_where('ticket', some_tickets(@_)) },
 	insert_hold => sub {
 		return insert_hold(some_event(@_), some_user(), some_of(1 .. 4), some_of(900, 900, -1), chance(0.1));
 	},
@@ -735,7 +722,7 @@ my %kinds = (
 	delete_hold => sub {
 		my $id = some_row($_[0], 'hold');
 
-		return delete_holds("hold_id = $id", sub { return $_[0]{id} == $id });
+		return delete_where('hold', "hold_id = $id", sub { return $_[0]{id} == $id });
 	},
 	insert_event => sub { return insert_event(some_of(@{ $_[1] }), capacity => some_capacity(), some_rules()) },
 	capacity => sub { return update_event(some_event(@_), capacity => some_capacity()) },

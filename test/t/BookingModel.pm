@@ -516,13 +516,13 @@ sub update_tickets
 	return;
 }
 
-# DELETE of tickets
-sub delete_tickets
+# DELETE of tickets, or of holds
+sub delete_rows
 {
-	my ($self, @tickets) = @_;
+	my ($self, $table, @rows) = @_;
 
-	delete $self->{ticket}{ $_->{id} } foreach @tickets;
-	$self->row_removed($_->{event}, places($_)) foreach @tickets;
+	delete $self->{$table}{ $_->{id} } foreach @rows;
+	$self->row_removed($_->{event}, places($_)) foreach @rows;
 	return;
 }
 
@@ -545,16 +545,6 @@ sub update_hold
 
 	@$hold{ keys %set } = values %set;
 	$self->row_changed($old, $hold);
-	return;
-}
-
-# DELETE of holds
-sub delete_holds
-{
-	my ($self, @holds) = @_;
-
-	delete $self->{hold}{ $_->{id} } foreach @holds;
-	$self->row_removed($_->{event}, places($_)) foreach @holds;
 	return;
 }
 
