@@ -58,16 +58,16 @@ OBJS = \
 REGRESS = \
 	setup \
 	tables \
-	booking \
+	tickets \
 	errors \
-	dml \
-	paths \
+	plain_sql \
+	direct_path \
 	acl \
-	isolation \
-	split \
+	visibility \
+	stripes \
 	holds \
 	requests \
-	limits \
+	sale_rules \
 	batch \
 	history \
 	user_ids \
