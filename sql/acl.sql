@@ -26,7 +26,7 @@ CREATE ROLE regress_booking_nobody;
 SELECT oid::regprocedure AS for_all
 FROM pg_proc
 WHERE pronamespace = 'booking'::regnamespace
-  AND has_function_privilege('regress_booking_nobody', oid, 'EXECUTE')
+    AND has_function_privilege('regress_booking_nobody', oid, 'EXECUTE')
 ORDER BY oid::regprocedure::text COLLATE "C";
 
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 100), (2, 0);
@@ -37,13 +37,13 @@ SELECT booking.release_hold(1);
 -- the clerk: USAGE and EXECUTE, and nothing on the tables
 GRANT USAGE ON SCHEMA booking TO regress_booking_clerk, regress_booking_web, regress_booking_nobody;
 GRANT EXECUTE ON FUNCTION
-  booking.book_ticket(bigint, bigint, text), booking.try_book_ticket(bigint, bigint, text),
-  booking.book_tickets(bigint, bigint, integer, text), booking.book_batch(bigint, bigint[]),
-  booking.hold_tickets(bigint, bigint, integer, interval, text),
-  booking.confirm_hold(bigint, text), booking.extend_hold(bigint, interval),
-  booking.release_hold(bigint), booking.expire_holds(integer),
-  booking.cancel_ticket(bigint), booking.transfer_ticket(bigint, bigint),
-  booking.redeem_ticket(bigint), booking.availability(bigint)
+    booking.book_ticket(bigint, bigint, text), booking.try_book_ticket(bigint, bigint, text),
+    booking.book_tickets(bigint, bigint, integer, text), booking.book_batch(bigint, bigint[]),
+    booking.hold_tickets(bigint, bigint, integer, interval, text),
+    booking.confirm_hold(bigint, text), booking.extend_hold(bigint, interval),
+    booking.release_hold(bigint), booking.expire_holds(integer),
+    booking.cancel_ticket(bigint), booking.transfer_ticket(bigint, bigint),
+    booking.redeem_ticket(bigint), booking.availability(bigint)
 TO regress_booking_clerk;
 
 -- an event with everything to be asked for, empty again at the end of a day
@@ -52,46 +52,46 @@ VALUES (3, 7, 2, '2000-01-01', '2100-01-01');
 CREATE PROCEDURE empty_event() LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog
 AS $$
-  DELETE FROM booking.ticket WHERE event_id = 3;
-  DELETE FROM booking.request WHERE event_id = 3;
+    DELETE FROM booking.ticket WHERE event_id = 3;
+    DELETE FROM booking.request WHERE event_id = 3;
 $$;
 CREATE PROCEDURE clerks_day()
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  ticket bigint := booking.book_ticket(1, 10);
-  more bigint[] := booking.book_tickets(1, 11, 2);
-  hold bigint;
+    ticket bigint := booking.book_ticket(1, 10);
+    more bigint[] := booking.book_tickets(1, 11, 2);
+    hold bigint;
 BEGIN
-  RAISE INFO 'try: %', (SELECT status FROM booking.try_book_ticket(1, 12));
-  RAISE INFO 'sold out: %', (SELECT status FROM booking.try_book_ticket(2, 12));
-  PERFORM booking.transfer_ticket(ticket, 13);
-  RAISE INFO 'redeem: %', (SELECT status FROM booking.redeem_ticket(ticket));
-  RAISE INFO 'cancel: %', booking.cancel_ticket(more[1]);
-  -- holds, the batch, keys: of an event that has a limit and a sales window
-  RAISE INFO 'batch: %', (SELECT string_agg(ord || ' ' || status, ', ')
-                          FROM booking.book_batch(3, ARRAY[10, 11, 10, 10]));
-  RAISE INFO 'limit: %', (SELECT status FROM booking.try_book_ticket(3, 10));
-  hold := (booking.hold_tickets(3, 12, 2, '1 minute', 'a key')).hold_id;
-  RAISE INFO 'the same hold: %', hold OPERATOR(pg_catalog.=)
-    (booking.hold_tickets(3, 12, 2, '1 minute', 'a key')).hold_id;
-  PERFORM booking.extend_hold(hold, '2 minutes');
-  more := booking.confirm_hold(hold);
-  RAISE INFO 'the same tickets: %', more OPERATOR(pg_catalog.=)
-    booking.confirm_hold(hold, 'rebook');
-  hold := (booking.hold_tickets(3, 13, 1)).hold_id;
-  RAISE INFO 'release: %', booking.release_hold(hold);
-  -- the last place is one that an expired hold has
-  hold := (booking.hold_tickets(3, 14, 2, '1 microsecond')).hold_id;
-  more := booking.book_tickets(3, 15, 2);
-  RAISE INFO 'swept: %', booking.expire_holds();
-  BEGIN
-    PERFORM booking.confirm_hold(hold, 'rebook');
-  EXCEPTION WHEN SQLSTATE 'TK001' THEN
-    RAISE INFO 'too late: %', SQLERRM;
-  END;
-  RAISE INFO 'available: %', (SELECT available FROM booking.availability(1));
-  RAISE INFO 'I am still: %', current_user;
+    RAISE INFO 'try: %', (SELECT status FROM booking.try_book_ticket(1, 12));
+    RAISE INFO 'sold out: %', (SELECT status FROM booking.try_book_ticket(2, 12));
+    PERFORM booking.transfer_ticket(ticket, 13);
+    RAISE INFO 'redeem: %', (SELECT status FROM booking.redeem_ticket(ticket));
+    RAISE INFO 'cancel: %', booking.cancel_ticket(more[1]);
+    -- holds, the batch, keys: of an event that has a limit and a sales window
+    RAISE INFO 'batch: %', (SELECT string_agg(ord || ' ' || status, ', ')
+                            FROM booking.book_batch(3, ARRAY[10, 11, 10, 10]));
+    RAISE INFO 'limit: %', (SELECT status FROM booking.try_book_ticket(3, 10));
+    hold := (booking.hold_tickets(3, 12, 2, '1 minute', 'a key')).hold_id;
+    RAISE INFO 'the same hold: %', hold OPERATOR(pg_catalog.=)
+        (booking.hold_tickets(3, 12, 2, '1 minute', 'a key')).hold_id;
+    PERFORM booking.extend_hold(hold, '2 minutes');
+    more := booking.confirm_hold(hold);
+    RAISE INFO 'the same tickets: %', more OPERATOR(pg_catalog.=)
+        booking.confirm_hold(hold, 'rebook');
+    hold := (booking.hold_tickets(3, 13, 1)).hold_id;
+    RAISE INFO 'release: %', booking.release_hold(hold);
+    -- the last place is one that an expired hold has
+    hold := (booking.hold_tickets(3, 14, 2, '1 microsecond')).hold_id;
+    more := booking.book_tickets(3, 15, 2);
+    RAISE INFO 'swept: %', booking.expire_holds();
+    BEGIN
+        PERFORM booking.confirm_hold(hold, 'rebook');
+    EXCEPTION WHEN SQLSTATE 'TK001' THEN
+        RAISE INFO 'too late: %', SQLERRM;
+    END;
+    RAISE INFO 'available: %', (SELECT available FROM booking.availability(1));
+    RAISE INFO 'I am still: %', current_user;
 END
 $$;
 SET ROLE regress_booking_clerk;
@@ -107,39 +107,39 @@ SELECT booking.book_ticket(2, 1);
 SELECT current_user;
 DO $$
 BEGIN
-  PERFORM booking.book_ticket(2, 1);
+    PERFORM booking.book_ticket(2, 1);
 EXCEPTION WHEN OTHERS THEN
-  RAISE INFO '%: I am %', SQLSTATE, current_user;
+    RAISE INFO '%: I am %', SQLSTATE, current_user;
 END
 $$;
 -- and no more than that
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT FROM booking.ticket'),
-  (2, 'SELECT FROM booking.event'),
-  (3, 'SELECT FROM booking.inventory'),
-  (4, 'SELECT FROM booking.hold'),
-  (5, 'SELECT FROM booking.request'),
-  (6, 'SELECT FROM booking.user_limit'),
-  (7, 'SELECT FROM booking.sales'),
-  (8, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
-  (9, 'UPDATE booking.ticket SET user_id = 1'),
-  (10, 'DELETE FROM booking.ticket'),
-  (11, 'TRUNCATE booking.ticket'),
-  (12, 'UPDATE booking.event SET capacity = 1000'),
-  (13, 'UPDATE booking.inventory SET available = 1000'),
-  (14, 'UPDATE booking.hold SET expires_at = ''infinity'''),
-  (15, 'DELETE FROM booking.request'),
-  (16, 'SELECT nextval(''booking.ticket_ticket_id_seq'')'),
-  (17, 'SELECT booking.verify()'),
-  (18, 'SELECT booking.rebuild_inventory(1)'),
-  (19, 'SELECT booking.purge(''0'')'),
-  (20, 'SELECT booking.keep_history()'),
-  (21, 'SELECT booking.create_tables()'),
-  (22, 'DROP EXTENSION pg_booking CASCADE'),
-  (23, 'CREATE TRIGGER t AFTER INSERT ON booking.ticket FOR EACH ROW'
-       ' EXECUTE FUNCTION booking.ticket_changed()')) AS t (n, statement),
-  outcome(statement) o
+    (1, 'SELECT FROM booking.ticket'),
+    (2, 'SELECT FROM booking.event'),
+    (3, 'SELECT FROM booking.inventory'),
+    (4, 'SELECT FROM booking.hold'),
+    (5, 'SELECT FROM booking.request'),
+    (6, 'SELECT FROM booking.user_limit'),
+    (7, 'SELECT FROM booking.sales'),
+    (8, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
+    (9, 'UPDATE booking.ticket SET user_id = 1'),
+    (10, 'DELETE FROM booking.ticket'),
+    (11, 'TRUNCATE booking.ticket'),
+    (12, 'UPDATE booking.event SET capacity = 1000'),
+    (13, 'UPDATE booking.inventory SET available = 1000'),
+    (14, 'UPDATE booking.hold SET expires_at = ''infinity'''),
+    (15, 'DELETE FROM booking.request'),
+    (16, 'SELECT nextval(''booking.ticket_ticket_id_seq'')'),
+    (17, 'SELECT booking.verify()'),
+    (18, 'SELECT booking.rebuild_inventory(1)'),
+    (19, 'SELECT booking.purge(''0'')'),
+    (20, 'SELECT booking.keep_history()'),
+    (21, 'SELECT booking.create_tables()'),
+    (22, 'DROP EXTENSION pg_booking CASCADE'),
+    (23, 'CREATE TRIGGER t AFTER INSERT ON booking.ticket FOR EACH ROW'
+         ' EXECUTE FUNCTION booking.ticket_changed()')) AS t (n, statement),
+    outcome(statement) o
 ORDER BY n;
 RESET ROLE;
 
@@ -147,31 +147,31 @@ RESET ROLE;
 SET ROLE regress_booking_nobody;
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(1, 1)'),
-  (2, 'SELECT booking.try_book_ticket(1, 1)'),
-  (3, 'SELECT booking.book_tickets(1, 1, 1)'),
-  (4, 'SELECT booking.cancel_ticket(1)'),
-  (5, 'SELECT booking.transfer_ticket(1, 1)'),
-  (6, 'SELECT booking.redeem_ticket(1)'),
-  (7, 'SELECT booking.availability(1)'),
-  (8, 'SELECT booking.verify()'),
-  (9, 'SELECT booking.rebuild_inventory(1)'),
-  (10, 'SELECT booking.create_tables()'),
-  (11, 'SELECT booking.book_batch(1, ARRAY[1])'),
-  (12, 'SELECT booking.hold_tickets(1, 1)'),
-  (13, 'SELECT booking.confirm_hold(1)'),
-  (14, 'SELECT booking.extend_hold(1, ''1 minute'')'),
-  (15, 'SELECT booking.release_hold(1)'),
-  (16, 'SELECT booking.expire_holds()'),
-  (17, 'SELECT booking.keep_history()'),
-  (18, 'SELECT booking.purge(''1 day'')'),
-  (19, 'SELECT booking.book_ticket(1, ''1'')'),
-  (20, 'SELECT booking.try_book_ticket(1, ''1'')'),
-  (21, 'SELECT booking.book_tickets(1, ''1'', 1)'),
-  (22, 'SELECT booking.book_batch(1, ARRAY[''1''])'),
-  (23, 'SELECT booking.hold_tickets(1, ''1'')'),
-  (24, 'SELECT booking.transfer_ticket(1, ''1'')')) AS t (n, statement),
-  outcome(statement) o
+    (1, 'SELECT booking.book_ticket(1, 1)'),
+    (2, 'SELECT booking.try_book_ticket(1, 1)'),
+    (3, 'SELECT booking.book_tickets(1, 1, 1)'),
+    (4, 'SELECT booking.cancel_ticket(1)'),
+    (5, 'SELECT booking.transfer_ticket(1, 1)'),
+    (6, 'SELECT booking.redeem_ticket(1)'),
+    (7, 'SELECT booking.availability(1)'),
+    (8, 'SELECT booking.verify()'),
+    (9, 'SELECT booking.rebuild_inventory(1)'),
+    (10, 'SELECT booking.create_tables()'),
+    (11, 'SELECT booking.book_batch(1, ARRAY[1])'),
+    (12, 'SELECT booking.hold_tickets(1, 1)'),
+    (13, 'SELECT booking.confirm_hold(1)'),
+    (14, 'SELECT booking.extend_hold(1, ''1 minute'')'),
+    (15, 'SELECT booking.release_hold(1)'),
+    (16, 'SELECT booking.expire_holds()'),
+    (17, 'SELECT booking.keep_history()'),
+    (18, 'SELECT booking.purge(''1 day'')'),
+    (19, 'SELECT booking.book_ticket(1, ''1'')'),
+    (20, 'SELECT booking.try_book_ticket(1, ''1'')'),
+    (21, 'SELECT booking.book_tickets(1, ''1'', 1)'),
+    (22, 'SELECT booking.book_batch(1, ARRAY[''1''])'),
+    (23, 'SELECT booking.hold_tickets(1, ''1'')'),
+    (24, 'SELECT booking.transfer_ticket(1, ''1'')')) AS t (n, statement),
+    outcome(statement) o
 ORDER BY n;
 RESET ROLE;
 -- a trigger function does nothing for a stranger
@@ -179,7 +179,7 @@ GRANT CREATE ON SCHEMA public TO regress_booking_nobody;
 SET ROLE regress_booking_nobody;
 CREATE TABLE mine (ticket_id bigint, event_id bigint, capacity integer, cancelled_at timestamptz);
 CREATE TRIGGER t AFTER INSERT OR DELETE ON mine
-  FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
+    FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
 SELECT code, message FROM outcome('INSERT INTO mine VALUES (1, 1, 1)');
 DROP TRIGGER t ON mine;
 CREATE TRIGGER t AFTER TRUNCATE ON mine EXECUTE FUNCTION booking.ticket_changed();
@@ -238,16 +238,16 @@ REVOKE ALL ON booking.ticket, booking.event FROM regress_booking_web;
 -- a foreign key's action fires does; it can't become anybody else.
 CREATE FUNCTION change_role() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  RAISE INFO 'trigger: I am the owner: %',
-    current_user = (SELECT tableowner FROM pg_tables
-                    WHERE schemaname = 'booking' AND tablename = 'ticket');
-  EXECUTE NEW.seat;
-  NEW.seat := NULL;
-  RETURN NEW;
+    RAISE INFO 'trigger: I am the owner: %',
+        current_user = (SELECT tableowner FROM pg_tables
+                        WHERE schemaname = 'booking' AND tablename = 'ticket');
+    EXECUTE NEW.seat;
+    NEW.seat := NULL;
+    RETURN NEW;
 END
 $$;
 CREATE TRIGGER change_role BEFORE INSERT ON booking.ticket
-  FOR EACH ROW EXECUTE FUNCTION change_role();
+    FOR EACH ROW EXECUTE FUNCTION change_role();
 SET ROLE regress_booking_clerk;
 ALTER TABLE booking.ticket ALTER seat SET DEFAULT 'SET ROLE regress_booking_nobody';
 RESET ROLE;
@@ -271,35 +271,35 @@ ALTER TABLE booking.ticket ALTER seat DROP DEFAULT;
 CREATE TABLE public.audit (who text);
 CREATE FUNCTION write_audit() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO audit VALUES (current_user);
-  RETURN NULL;
+    INSERT INTO audit VALUES (current_user);
+    RETURN NULL;
 END
 $$;
 CREATE SCHEMA regress_booking_evil AUTHORIZATION regress_booking_clerk;
 SET ROLE regress_booking_clerk;
 CREATE TABLE regress_booking_evil.audit (who text);
 CREATE FUNCTION regress_booking_evil.run() RETURNS trigger LANGUAGE plpgsql AS
-  $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
+    $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
 CREATE TRIGGER run BEFORE INSERT ON regress_booking_evil.audit
-  FOR EACH ROW EXECUTE FUNCTION regress_booking_evil.run();
+    FOR EACH ROW EXECUTE FUNCTION regress_booking_evil.run();
 GRANT ALL ON SCHEMA regress_booking_evil TO PUBLIC;
 GRANT ALL ON regress_booking_evil.audit TO PUBLIC;
 RESET ROLE;
 CREATE TRIGGER write_audit AFTER INSERT OR UPDATE ON booking.ticket
-  FOR EACH ROW EXECUTE FUNCTION write_audit();
+    FOR EACH ROW EXECUTE FUNCTION write_audit();
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 77) RETURNING ticket_id AS id \gset
 SELECT set_config('booking_test.id', :'id', false) IS NULL AS id_is_null;
 SET ROLE regress_booking_clerk;
 SET search_path = regress_booking_evil, public;
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(1, 1)'),
-  (2, 'SELECT booking.try_book_ticket(1, 1)'),
-  (3, 'SELECT booking.cancel_ticket(current_setting(''booking_test.id'')::bigint)'),
-  (4, 'SELECT booking.redeem_ticket(current_setting(''booking_test.id'')::bigint)'),
-  (5, 'SELECT booking.transfer_ticket(current_setting(''booking_test.id'')::bigint, 1)'))
-  AS t (n, statement),
-  public.outcome(statement) o
+    (1, 'SELECT booking.book_ticket(1, 1)'),
+    (2, 'SELECT booking.try_book_ticket(1, 1)'),
+    (3, 'SELECT booking.cancel_ticket(current_setting(''booking_test.id'')::bigint)'),
+    (4, 'SELECT booking.redeem_ticket(current_setting(''booking_test.id'')::bigint)'),
+    (5, 'SELECT booking.transfer_ticket(current_setting(''booking_test.id'')::bigint, 1)'))
+    AS t (n, statement),
+    public.outcome(statement) o
 ORDER BY n;
 SHOW search_path;
 RESET search_path;
@@ -320,15 +320,15 @@ DROP TABLE public.audit;
 -- the same of a function in an index, on the direct path (from 17 on, CREATE
 -- INDEX evaluates it with a search_path of its own, hence the order)
 CREATE FUNCTION label(bigint) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
-  $$BEGIN RETURN 'user ' || $1; END$$;
+    $$BEGIN RETURN 'user ' || $1; END$$;
 CREATE INDEX ticket_label ON booking.ticket (label(user_id));
 CREATE FUNCTION public.lookup(bigint) RETURNS text LANGUAGE sql IMMUTABLE
-  RETURN 'user ' || $1;
+    RETURN 'user ' || $1;
 CREATE OR REPLACE FUNCTION label(bigint) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
-  $$BEGIN RETURN lookup($1); END$$;
+    $$BEGIN RETURN lookup($1); END$$;
 SET ROLE regress_booking_clerk;
 CREATE FUNCTION regress_booking_evil.lookup(bigint) RETURNS text LANGUAGE plpgsql
-  AS $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
+    AS $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
 SET search_path = regress_booking_evil, public;
 SELECT code, message FROM public.outcome('SELECT booking.book_ticket(1, 1)');
 SELECT code, message FROM public.outcome('SELECT booking.book_ticket(1, 1)');
@@ -338,16 +338,16 @@ DROP FUNCTION label CASCADE;
 DROP FUNCTION public.lookup;
 -- and of one in an index's predicate, which is evaluated when the index is opened
 CREATE FUNCTION floor_of(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
-  $$BEGIN RETURN $1; END$$;
+    $$BEGIN RETURN $1; END$$;
 CREATE INDEX ticket_vip ON booking.ticket (user_id) WHERE user_id > floor_of(5);
 CREATE FUNCTION public.helper(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN $1;
 CREATE OR REPLACE FUNCTION floor_of(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
-  $$BEGIN RETURN helper($1); END$$;
+    $$BEGIN RETURN helper($1); END$$;
 \c -
 \set SHOW_CONTEXT never
 SET ROLE regress_booking_clerk;
 CREATE FUNCTION regress_booking_evil.helper(bigint) RETURNS bigint LANGUAGE plpgsql
-  AS $$BEGIN RAISE EXCEPTION 'evil code as %', current_user; END$$;
+    AS $$BEGIN RAISE EXCEPTION 'evil code as %', current_user; END$$;
 SET search_path = regress_booking_evil, public;
 SELECT code, message FROM public.outcome('SELECT booking.book_ticket(1, 1)');
 RESET search_path;
@@ -403,31 +403,31 @@ SELECT * FROM booking.verify();
 CREATE SCHEMA hostile;
 CREATE FUNCTION hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  RAISE 'trapped';
+    RAISE 'trapped';
 END
 $$;
 CREATE FUNCTION hostile.eq(bigint, bigint) RETURNS boolean LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN true; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN true; END$$;
 CREATE FUNCTION hostile.eq(integer, integer) RETURNS boolean LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN true; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN true; END$$;
 CREATE FUNCTION hostile.plus(bigint, bigint) RETURNS bigint LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
 CREATE FUNCTION hostile.minus(integer, bigint) RETURNS bigint LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
 CREATE FUNCTION hostile.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN NULL; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN NULL; END$$;
 CREATE FUNCTION hostile.now() RETURNS timestamptz LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN NULL; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN NULL; END$$;
 CREATE FUNCTION hostile.generate_series(integer, integer) RETURNS SETOF integer LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN NEXT 1; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN NEXT 1; END$$;
 CREATE FUNCTION hostile.to_regclass(text) RETURNS regclass LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN NULL; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN NULL; END$$;
 CREATE FUNCTION hostile.sum_step(bigint, integer) RETURNS bigint LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
 CREATE AGGREGATE hostile.sum(integer) (SFUNC = hostile.sum_step, STYPE = bigint, INITCOND = 0);
 CREATE AGGREGATE hostile.min(integer) (SFUNC = hostile.sum_step, STYPE = bigint, INITCOND = 0);
 CREATE FUNCTION hostile.count_step(bigint) RETURNS bigint LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN 0; END$$;
 CREATE AGGREGATE hostile.count(*) (SFUNC = hostile.count_step, STYPE = bigint, INITCOND = 0);
 CREATE OPERATOR hostile.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = hostile.eq);
 CREATE OPERATOR hostile.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = hostile.eq);
@@ -435,10 +435,10 @@ CREATE OPERATOR hostile.<> (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = host
 CREATE OPERATOR hostile.+ (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = hostile.plus);
 CREATE OPERATOR hostile.- (LEFTARG = integer, RIGHTARG = bigint, FUNCTION = hostile.minus);
 CREATE FUNCTION hostile.le(timestamptz, timestamptz) RETURNS boolean LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); RETURN true; END$$;
+    AS $$BEGIN PERFORM hostile.trap(); RETURN true; END$$;
 CREATE OPERATOR hostile.<= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = hostile.le);
 CREATE FUNCTION hostile.unnest(bigint[]) RETURNS SETOF bigint LANGUAGE plpgsql
-  AS $$BEGIN PERFORM hostile.trap(); END$$;
+    AS $$BEGIN PERFORM hostile.trap(); END$$;
 CREATE TABLE hostile.event (event_id bigint, capacity integer);
 CREATE TABLE hostile.inventory (event_id bigint, stripe integer, available integer);
 CREATE TABLE hostile.ticket (ticket_id bigint, event_id bigint, user_id bigint);
@@ -514,7 +514,7 @@ SELECT booking.book_ticket(1, 2);
 SELECT booking.book_ticket(1, 3);
 SELECT relname FROM pg_catalog.pg_class
 WHERE relnamespace OPERATOR(pg_catalog.=) 'booking'::regnamespace
-  AND relkind OPERATOR(pg_catalog.=) 'r'
+    AND relkind OPERATOR(pg_catalog.=) 'r'
 ORDER BY relname;
 -- the columns' defaults are the core's functions, too
 SELECT pg_catalog.count(*) FROM booking.ticket WHERE booked_at IS NULL;
@@ -572,9 +572,9 @@ RESET SESSION AUTHORIZATION;
 -- what runs in a trigger has his rights, and not those of the functions' owner
 SET SESSION AUTHORIZATION regress_booking_shop;
 CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
-  AS $$BEGIN RAISE INFO 'I am %', current_user; RETURN NEW; END$$;
+    AS $$BEGIN RAISE INFO 'I am %', current_user; RETURN NEW; END$$;
 CREATE TRIGGER tell BEFORE INSERT OR UPDATE ON booking.ticket
-  FOR EACH ROW EXECUTE FUNCTION tell();
+    FOR EACH ROW EXECUTE FUNCTION tell();
 RESET SESSION AUTHORIZATION;
 SET SESSION AUTHORIZATION regress_booking_clerk;
 SELECT booking.book_ticket(1, 3);
@@ -606,8 +606,8 @@ REVOKE ALL ON SCHEMA booking
 FROM regress_booking_clerk, regress_booking_web, regress_booking_nobody;
 DROP PROCEDURE clerks_day, empty_event;
 DROP OWNED BY regress_booking_clerk, regress_booking_web, regress_booking_nobody,
-  regress_booking_shop;
+    regress_booking_shop;
 DROP ROLE regress_booking_clerk, regress_booking_web, regress_booking_nobody,
-  regress_booking_shop;
+    regress_booking_shop;
 SELECT * FROM damage();
 SELECT * FROM booking.verify();

@@ -31,15 +31,15 @@ SELECT count(*) FROM booking.book_batch(1, ARRAY[]::bigint[]);
 SELECT count(*) FROM booking.book_batch(1, '{}'::text[]);
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT booking.book_batch(NULL, ARRAY[1])'),
-  (2, 'SELECT booking.book_batch(1, NULL::bigint[])'),
-  (3, 'SELECT booking.book_batch(1, NULL)'),
-  (4, 'SELECT booking.book_batch(1, ARRAY[1, NULL, 3])'),
-  (5, 'SELECT booking.book_batch(1, ARRAY[NULL]::text[])'),
-  (6, 'SELECT booking.book_batch(99, ARRAY[1])'),
-  (7, 'SELECT booking.book_batch(99, ARRAY[]::bigint[])'),
-  (8, 'SELECT booking.book_batch(1, ARRAY[''1'', ''two''])')) AS t (n, statement),
-  outcome(statement) o
+    (1, 'SELECT booking.book_batch(NULL, ARRAY[1])'),
+    (2, 'SELECT booking.book_batch(1, NULL::bigint[])'),
+    (3, 'SELECT booking.book_batch(1, NULL)'),
+    (4, 'SELECT booking.book_batch(1, ARRAY[1, NULL, 3])'),
+    (5, 'SELECT booking.book_batch(1, ARRAY[NULL]::text[])'),
+    (6, 'SELECT booking.book_batch(99, ARRAY[1])'),
+    (7, 'SELECT booking.book_batch(99, ARRAY[]::bigint[])'),
+    (8, 'SELECT booking.book_batch(1, ARRAY[''1'', ''two''])')) AS t (n, statement),
+    outcome(statement) o
 ORDER BY n;
 SELECT count(*) FROM booking.ticket;
 -- several dimensions, and other bounds, are one row after the other
@@ -123,10 +123,10 @@ CREATE PROCEDURE sell(event_id bigint, tickets integer)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-  FOR u IN 1..tickets LOOP
-    PERFORM booking.book_ticket(event_id, u);
-    COMMIT;
-  END LOOP;
+    FOR u IN 1..tickets LOOP
+        PERFORM booking.book_ticket(event_id, u);
+        COMMIT;
+    END LOOP;
 END
 $$;
 CALL sell(3, 100);
@@ -160,27 +160,27 @@ SELECT * FROM booking.verify();
 
 INSERT INTO booking.event (event_id, capacity) VALUES (9, 20);
 ALTER TABLE booking.ticket ADD COLUMN note text DEFAULT 'none',
-  ADD CONSTRAINT known CHECK (user_id > 0);
+    ADD CONSTRAINT known CHECK (user_id > 0);
 SELECT ord, status FROM booking.book_batch(9, ARRAY[1, 2]);
 SELECT DISTINCT note FROM booking.ticket WHERE event_id = 9;
 SELECT code FROM outcome('SELECT booking.book_batch(9, ARRAY[3, -13])');
 ALTER TABLE booking.ticket DROP COLUMN note, DROP CONSTRAINT known;
 CREATE FUNCTION misbehave() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NEW.user_id = 41 THEN
-    RETURN NULL;
-  ELSIF NEW.user_id = 42 THEN
-    NEW.event_id := 1;
-  ELSIF NEW.user_id = 43 THEN
-    NEW.user_id := 44;
-  END IF;
-  RETURN NEW;
+    IF NEW.user_id = 41 THEN
+        RETURN NULL;
+    ELSIF NEW.user_id = 42 THEN
+        NEW.event_id := 1;
+    ELSIF NEW.user_id = 43 THEN
+        NEW.user_id := 44;
+    END IF;
+    RETURN NEW;
 END
 $$;
 CREATE TRIGGER misbehave BEFORE INSERT ON booking.ticket
-  FOR EACH ROW EXECUTE FUNCTION misbehave();
+    FOR EACH ROW EXECUTE FUNCTION misbehave();
 SELECT u, o.code FROM generate_series(41, 43) u,
-  outcome(format('SELECT booking.book_batch(9, ARRAY[1, %s])', u)) o ORDER BY u;
+    outcome(format('SELECT booking.book_batch(9, ARRAY[1, %s])', u)) o ORDER BY u;
 DROP TRIGGER misbehave ON booking.ticket;
 DROP FUNCTION misbehave;
 -- a unique index that one of them breaks undoes all

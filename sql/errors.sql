@@ -13,32 +13,32 @@ RESET client_min_messages;
 
 CREATE TEMP TABLE call (n integer GENERATED ALWAYS AS IDENTITY, statement text);
 INSERT INTO call (statement) VALUES
-  ('SELECT booking.book_ticket(1, 1)'),
-  ('SELECT booking.try_book_ticket(1, 1)'),
-  ('SELECT booking.book_tickets(1, 1, 1)'),
-  ('SELECT booking.cancel_ticket(1)'),
-  ('SELECT booking.transfer_ticket(1, 1)'),
-  ('SELECT booking.redeem_ticket(1)'),
-  ('SELECT booking.availability(1)'),
-  ('SELECT booking.book_ticket(1, ''1'')'),
-  ('SELECT booking.book_batch(1, ARRAY[1])'),
-  ('SELECT booking.hold_tickets(1, 1)'),
-  ('SELECT booking.confirm_hold(1)'),
-  ('SELECT booking.extend_hold(1, ''1 minute'')'),
-  ('SELECT booking.release_hold(1)'),
-  ('SELECT booking.expire_holds()'),
-  ('SELECT booking.keep_history()'),
-  ('SELECT booking.purge(''0'')'),
-  ('SELECT booking.settle_inventory()'),
-  ('SELECT booking.verify()'),
-  ('SELECT booking.verify(1)'),
-  ('SELECT booking.rebuild_inventory(1)');
+    ('SELECT booking.book_ticket(1, 1)'),
+    ('SELECT booking.try_book_ticket(1, 1)'),
+    ('SELECT booking.book_tickets(1, 1, 1)'),
+    ('SELECT booking.cancel_ticket(1)'),
+    ('SELECT booking.transfer_ticket(1, 1)'),
+    ('SELECT booking.redeem_ticket(1)'),
+    ('SELECT booking.availability(1)'),
+    ('SELECT booking.book_ticket(1, ''1'')'),
+    ('SELECT booking.book_batch(1, ARRAY[1])'),
+    ('SELECT booking.hold_tickets(1, 1)'),
+    ('SELECT booking.confirm_hold(1)'),
+    ('SELECT booking.extend_hold(1, ''1 minute'')'),
+    ('SELECT booking.release_hold(1)'),
+    ('SELECT booking.expire_holds()'),
+    ('SELECT booking.keep_history()'),
+    ('SELECT booking.purge(''0'')'),
+    ('SELECT booking.settle_inventory()'),
+    ('SELECT booking.verify()'),
+    ('SELECT booking.verify(1)'),
+    ('SELECT booking.rebuild_inventory(1)');
 SELECT statement, o.code, o.hint
 FROM call, outcome(statement) o ORDER BY n;
 SELECT count(*) AS not_tried
 FROM pg_proc WHERE pronamespace = 'booking'::regnamespace
-  AND prorettype <> 'trigger'::regtype AND proname <> 'create_tables'
-  AND NOT EXISTS (SELECT FROM call WHERE statement LIKE '%' || proname || '(%');
+    AND prorettype <> 'trigger'::regtype AND proname <> 'create_tables'
+    AND NOT EXISTS (SELECT FROM call WHERE statement LIKE '%' || proname || '(%');
 
 CALL afresh();
 INSERT INTO booking.event (capacity) VALUES (10), (0);
@@ -51,69 +51,69 @@ CREATE TEMP TABLE inventory_before AS SELECT sum(available) FROM booking.invento
 -- null where a value is needed: 22004, and never a null result
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(NULL, 1)'),
-  (2, 'SELECT booking.book_ticket(1, NULL)'),
-  (3, 'SELECT booking.try_book_ticket(NULL, 1)'),
-  (4, 'SELECT booking.try_book_ticket(1, NULL)'),
-  (5, 'SELECT booking.book_tickets(NULL, 1, 1)'),
-  (6, 'SELECT booking.book_tickets(1, NULL, 1)'),
-  (7, 'SELECT booking.book_tickets(1, 1, NULL)'),
-  (8, 'SELECT booking.cancel_ticket(NULL)'),
-  (9, 'SELECT booking.transfer_ticket(NULL, 1)'),
-  (10, 'SELECT booking.transfer_ticket(1, NULL)'),
-  (11, 'SELECT booking.redeem_ticket(NULL)'),
-  (12, 'SELECT booking.availability(NULL)'),
-  (13, 'SELECT booking.rebuild_inventory(NULL)'),
-  (14, 'SELECT booking.book_ticket(1, NULL::bigint)'),
-  (15, 'SELECT booking.book_ticket(NULL, 1, ''a key'')'),
-  (16, 'SELECT booking.book_batch(NULL, ARRAY[1])'),
-  (17, 'SELECT booking.book_batch(1, NULL::bigint[])'),
-  (18, 'SELECT booking.book_batch(1, NULL::text[])'),
-  (19, 'SELECT booking.book_batch(1, ARRAY[1, NULL])'),
-  (20, 'SELECT booking.hold_tickets(NULL, 1)'),
-  (21, 'SELECT booking.hold_tickets(1, NULL)'),
-  (22, 'SELECT booking.hold_tickets(1, 1, NULL)'),
-  (23, 'SELECT booking.confirm_hold(NULL)'),
-  (24, 'SELECT booking.confirm_hold(1, NULL)'),
-  (25, 'SELECT booking.extend_hold(NULL, ''1 minute'')'),
-  (26, 'SELECT booking.release_hold(NULL)'),
-  (27, 'SELECT booking.purge(NULL)'),
-  (28, 'SELECT booking.create_tables(NULL)')) AS t (n, statement), outcome(statement) o
+    (1, 'SELECT booking.book_ticket(NULL, 1)'),
+    (2, 'SELECT booking.book_ticket(1, NULL)'),
+    (3, 'SELECT booking.try_book_ticket(NULL, 1)'),
+    (4, 'SELECT booking.try_book_ticket(1, NULL)'),
+    (5, 'SELECT booking.book_tickets(NULL, 1, 1)'),
+    (6, 'SELECT booking.book_tickets(1, NULL, 1)'),
+    (7, 'SELECT booking.book_tickets(1, 1, NULL)'),
+    (8, 'SELECT booking.cancel_ticket(NULL)'),
+    (9, 'SELECT booking.transfer_ticket(NULL, 1)'),
+    (10, 'SELECT booking.transfer_ticket(1, NULL)'),
+    (11, 'SELECT booking.redeem_ticket(NULL)'),
+    (12, 'SELECT booking.availability(NULL)'),
+    (13, 'SELECT booking.rebuild_inventory(NULL)'),
+    (14, 'SELECT booking.book_ticket(1, NULL::bigint)'),
+    (15, 'SELECT booking.book_ticket(NULL, 1, ''a key'')'),
+    (16, 'SELECT booking.book_batch(NULL, ARRAY[1])'),
+    (17, 'SELECT booking.book_batch(1, NULL::bigint[])'),
+    (18, 'SELECT booking.book_batch(1, NULL::text[])'),
+    (19, 'SELECT booking.book_batch(1, ARRAY[1, NULL])'),
+    (20, 'SELECT booking.hold_tickets(NULL, 1)'),
+    (21, 'SELECT booking.hold_tickets(1, NULL)'),
+    (22, 'SELECT booking.hold_tickets(1, 1, NULL)'),
+    (23, 'SELECT booking.confirm_hold(NULL)'),
+    (24, 'SELECT booking.confirm_hold(1, NULL)'),
+    (25, 'SELECT booking.extend_hold(NULL, ''1 minute'')'),
+    (26, 'SELECT booking.release_hold(NULL)'),
+    (27, 'SELECT booking.purge(NULL)'),
+    (28, 'SELECT booking.create_tables(NULL)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
 -- what does not exist: P0002
 SELECT statement, o.code, o.message, o.hint <> '' AS hint
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(99, 1)'),
-  (2, 'SELECT booking.try_book_ticket(99, 1)'),
-  (3, 'SELECT booking.book_tickets(99, 1, 2)'),
-  (4, 'SELECT booking.book_tickets(99, 1, 134217724)'),
-  (5, 'SELECT booking.cancel_ticket(99)'),
-  (6, 'SELECT booking.transfer_ticket(99, 1)'),
-  (7, 'SELECT booking.redeem_ticket(99)'),
-  (8, 'SELECT booking.availability(99)'),
-  (9, 'SELECT booking.rebuild_inventory(99)'),
-  (10, 'SELECT booking.book_ticket(9223372036854775807, 1)'),
-  (11, 'SELECT booking.book_ticket(-9223372036854775808, 1)'),
-  (12, 'SELECT booking.cancel_ticket(9223372036854775807)'),
-  (13, 'SELECT booking.redeem_ticket(-9223372036854775808)'),
-  (14, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (99, 1)'),
-  (15, 'INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (99, 1, now())'),
-  (16, 'UPDATE booking.ticket SET event_id = 99 WHERE ticket_id = 1'),
-  (17, 'UPDATE booking.ticket SET event_id = 99 WHERE ticket_id = 3'),
-  (18, 'SELECT booking.book_ticket(99, 1, ''a key'')'),
-  (19, 'SELECT booking.try_book_ticket(99, 1, ''a key'')'),
-  (20, 'SELECT booking.book_batch(99, ARRAY[1])'),
-  (21, 'SELECT booking.book_batch(99, ARRAY[]::bigint[])'),
-  (22, 'SELECT booking.hold_tickets(99, 1)'),
-  (23, 'SELECT booking.hold_tickets(99, 1, 1, NULL, ''a key'')'),
-  (24, 'SELECT booking.confirm_hold(99)'),
-  (25, 'SELECT booking.confirm_hold(99, ''rebook'')'),
-  (26, 'SELECT booking.extend_hold(99, ''1 minute'')'),
-  (27, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
-       ' VALUES (99, 1, 1, ''infinity'')'),
-  (28, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)'
-       ' VALUES (99, 1, 1, ''infinity'', now())')
+    (1, 'SELECT booking.book_ticket(99, 1)'),
+    (2, 'SELECT booking.try_book_ticket(99, 1)'),
+    (3, 'SELECT booking.book_tickets(99, 1, 2)'),
+    (4, 'SELECT booking.book_tickets(99, 1, 134217724)'),
+    (5, 'SELECT booking.cancel_ticket(99)'),
+    (6, 'SELECT booking.transfer_ticket(99, 1)'),
+    (7, 'SELECT booking.redeem_ticket(99)'),
+    (8, 'SELECT booking.availability(99)'),
+    (9, 'SELECT booking.rebuild_inventory(99)'),
+    (10, 'SELECT booking.book_ticket(9223372036854775807, 1)'),
+    (11, 'SELECT booking.book_ticket(-9223372036854775808, 1)'),
+    (12, 'SELECT booking.cancel_ticket(9223372036854775807)'),
+    (13, 'SELECT booking.redeem_ticket(-9223372036854775808)'),
+    (14, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (99, 1)'),
+    (15, 'INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (99, 1, now())'),
+    (16, 'UPDATE booking.ticket SET event_id = 99 WHERE ticket_id = 1'),
+    (17, 'UPDATE booking.ticket SET event_id = 99 WHERE ticket_id = 3'),
+    (18, 'SELECT booking.book_ticket(99, 1, ''a key'')'),
+    (19, 'SELECT booking.try_book_ticket(99, 1, ''a key'')'),
+    (20, 'SELECT booking.book_batch(99, ARRAY[1])'),
+    (21, 'SELECT booking.book_batch(99, ARRAY[]::bigint[])'),
+    (22, 'SELECT booking.hold_tickets(99, 1)'),
+    (23, 'SELECT booking.hold_tickets(99, 1, 1, NULL, ''a key'')'),
+    (24, 'SELECT booking.confirm_hold(99)'),
+    (25, 'SELECT booking.confirm_hold(99, ''rebook'')'),
+    (26, 'SELECT booking.extend_hold(99, ''1 minute'')'),
+    (27, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
+         ' VALUES (99, 1, 1, ''infinity'')'),
+    (28, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)'
+         ' VALUES (99, 1, 1, ''infinity'', now())')
 ) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 SELECT * FROM booking.verify(99);
@@ -134,35 +134,35 @@ ORDER BY quantity;
 -- capacities
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'INSERT INTO booking.event (capacity) VALUES (-1)'),
-  (2, 'UPDATE booking.event SET capacity = -1 WHERE event_id = 1'),
-  (3, 'UPDATE booking.event SET capacity = -1 WHERE event_id = 2'),
-  (4, 'INSERT INTO booking.event (name) VALUES (''no capacity'')'),
-  (5, 'UPDATE booking.event SET capacity = NULL'),
-  (6, 'UPDATE booking.event SET capacity = capacity + 2147483647 WHERE event_id = 1'),
-  (7, 'INSERT INTO booking.event (event_id, capacity) VALUES (1, 1)')) AS t (n, statement),
-     outcome(statement) o
+    (1, 'INSERT INTO booking.event (capacity) VALUES (-1)'),
+    (2, 'UPDATE booking.event SET capacity = -1 WHERE event_id = 1'),
+    (3, 'UPDATE booking.event SET capacity = -1 WHERE event_id = 2'),
+    (4, 'INSERT INTO booking.event (name) VALUES (''no capacity'')'),
+    (5, 'UPDATE booking.event SET capacity = NULL'),
+    (6, 'UPDATE booking.event SET capacity = capacity + 2147483647 WHERE event_id = 1'),
+    (7, 'INSERT INTO booking.event (event_id, capacity) VALUES (1, 1)')) AS t (n, statement),
+       outcome(statement) o
 ORDER BY n;
 
 -- tickets
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'INSERT INTO booking.ticket (event_id) VALUES (1)'),
-  (2, 'INSERT INTO booking.ticket (user_id) VALUES (1)'),
-  (3, 'UPDATE booking.ticket SET event_id = NULL WHERE ticket_id = 1'),
-  (4, 'INSERT INTO booking.ticket (ticket_id, event_id, user_id) VALUES (1, 1, 1)'),
-  (5, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 1)'),
-  (6, 'INSERT INTO booking.ticket (event_id, user_id) SELECT 1, 1 FROM generate_series(1, 9)'),
-  (7, 'SELECT booking.cancel_ticket(2)'),
-  (8, 'SELECT booking.transfer_ticket(2, 1)'),
-  (9, 'SELECT booking.transfer_ticket(3, 1)')) AS t (n, statement), outcome(statement) o
+    (1, 'INSERT INTO booking.ticket (event_id) VALUES (1)'),
+    (2, 'INSERT INTO booking.ticket (user_id) VALUES (1)'),
+    (3, 'UPDATE booking.ticket SET event_id = NULL WHERE ticket_id = 1'),
+    (4, 'INSERT INTO booking.ticket (ticket_id, event_id, user_id) VALUES (1, 1, 1)'),
+    (5, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 1)'),
+    (6, 'INSERT INTO booking.ticket (event_id, user_id) SELECT 1, 1 FROM generate_series(1, 9)'),
+    (7, 'SELECT booking.cancel_ticket(2)'),
+    (8, 'SELECT booking.transfer_ticket(2, 1)'),
+    (9, 'SELECT booking.transfer_ticket(3, 1)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
 SELECT statement, o.detail
 FROM (VALUES
-  (1, 'SELECT booking.cancel_ticket(2)'),
-  (2, 'SELECT booking.transfer_ticket(2, 1)'),
-  (3, 'SELECT booking.transfer_ticket(3, 1)')) AS t (n, statement), outcome(statement) o
+    (1, 'SELECT booking.cancel_ticket(2)'),
+    (2, 'SELECT booking.transfer_ticket(2, 1)'),
+    (3, 'SELECT booking.transfer_ticket(3, 1)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
 -- cancelling twice is no error, only false
@@ -193,84 +193,84 @@ SELECT * FROM places();
 -- needs some of them
 DROP VIEW booking.sales;
 CREATE TEMP TABLE needed AS
-  SELECT c.oid, c.relname, a.attname, a.atttypid, row_number() OVER (ORDER BY relname, attnum) AS n
-  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-  WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
-    AND (c.relname, a.attname) NOT IN (('event', 'name'), ('event', 'created_at'));
+    SELECT c.oid, c.relname, a.attname, a.atttypid, row_number() OVER (ORDER BY relname, attnum) AS n
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
+        AND (c.relname, a.attname) NOT IN (('event', 'name'), ('event', 'created_at'));
 SELECT relname, attname, a.code, a.detail
 FROM needed, after_change(
-  format('ALTER TABLE booking.%I DROP COLUMN %I CASCADE', relname, attname),
-  'SELECT booking.book_ticket(1, 1)') a
+    format('ALTER TABLE booking.%I DROP COLUMN %I CASCADE', relname, attname),
+    'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
 SELECT relname, attname, a.code, a.detail
 FROM needed, after_change(
-  format('ALTER TABLE booking.%I RENAME COLUMN %I TO renamed', relname, attname),
-  'SELECT booking.book_ticket(1, 1)') a
+    format('ALTER TABLE booking.%I RENAME COLUMN %I TO renamed', relname, attname),
+    'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
 SELECT relname, attname, a.code, a.detail
 FROM needed, after_change(
-  format('ALTER TABLE booking.%1$I DROP COLUMN %2$I CASCADE, ADD COLUMN %2$I %3$s',
-         relname, attname, CASE atttypid WHEN 'bigint'::regtype THEN 'integer'
-                           WHEN 'integer'::regtype THEN 'bigint' ELSE 'varchar(80)' END),
-  'SELECT booking.book_ticket(1, 1)') a
+    format('ALTER TABLE booking.%1$I DROP COLUMN %2$I CASCADE, ADD COLUMN %2$I %3$s',
+           relname, attname, CASE atttypid WHEN 'bigint'::regtype THEN 'integer'
+                             WHEN 'integer'::regtype THEN 'bigint' ELSE 'varchar(80)' END),
+    'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
 
 -- every function says so, and so do the triggers
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
-  (1, 'SELECT booking.try_book_ticket(1, 1)'),
-  (2, 'SELECT booking.book_tickets(1, 1, 2)'),
-  (3, 'SELECT booking.cancel_ticket(1)'),
-  (4, 'SELECT booking.transfer_ticket(1, 2)'),
-  (5, 'SELECT booking.redeem_ticket(1)'),
-  (6, 'SELECT booking.availability(1)'),
-  (7, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
-  (8, 'UPDATE booking.ticket SET event_id = 2'),
-  (9, 'DELETE FROM booking.ticket'),
-  (10, 'TRUNCATE booking.ticket'),
-  (11, 'INSERT INTO booking.event VALUES (50, NULL, 1)'),
-  (12, 'UPDATE booking.event SET name = NULL'),
-  (13, 'DELETE FROM booking.event WHERE event_id = 2'),
-  (14, 'SELECT booking.book_batch(1, ARRAY[1])'),
-  (15, 'SELECT booking.hold_tickets(1, 1)'),
-  (16, 'SELECT booking.confirm_hold(1)'),
-  (17, 'SELECT booking.extend_hold(1, ''1 minute'')'),
-  (18, 'SELECT booking.release_hold(1)'),
-  (19, 'SELECT booking.expire_holds()'),
-  (20, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
-       ' VALUES (1, 1, 1, now())'),
-  (21, 'TRUNCATE booking.hold'),
-  (22, 'SELECT booking.verify()'),
-  (23, 'SELECT booking.purge(''0'')'),
-  (24, 'SELECT booking.keep_history()')) AS t (n, statement),
-  after_change('ALTER TABLE booking.inventory RENAME COLUMN available TO renamed', statement) a
+    (1, 'SELECT booking.try_book_ticket(1, 1)'),
+    (2, 'SELECT booking.book_tickets(1, 1, 2)'),
+    (3, 'SELECT booking.cancel_ticket(1)'),
+    (4, 'SELECT booking.transfer_ticket(1, 2)'),
+    (5, 'SELECT booking.redeem_ticket(1)'),
+    (6, 'SELECT booking.availability(1)'),
+    (7, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
+    (8, 'UPDATE booking.ticket SET event_id = 2'),
+    (9, 'DELETE FROM booking.ticket'),
+    (10, 'TRUNCATE booking.ticket'),
+    (11, 'INSERT INTO booking.event VALUES (50, NULL, 1)'),
+    (12, 'UPDATE booking.event SET name = NULL'),
+    (13, 'DELETE FROM booking.event WHERE event_id = 2'),
+    (14, 'SELECT booking.book_batch(1, ARRAY[1])'),
+    (15, 'SELECT booking.hold_tickets(1, 1)'),
+    (16, 'SELECT booking.confirm_hold(1)'),
+    (17, 'SELECT booking.extend_hold(1, ''1 minute'')'),
+    (18, 'SELECT booking.release_hold(1)'),
+    (19, 'SELECT booking.expire_holds()'),
+    (20, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
+         ' VALUES (1, 1, 1, now())'),
+    (21, 'TRUNCATE booking.hold'),
+    (22, 'SELECT booking.verify()'),
+    (23, 'SELECT booking.purge(''0'')'),
+    (24, 'SELECT booking.keep_history()')) AS t (n, statement),
+    after_change('ALTER TABLE booking.inventory RENAME COLUMN available TO renamed', statement) a
 ORDER BY n;
 
 -- the rest of the shape
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
-  (1, 'ALTER TABLE booking.event RENAME TO renamed'),
-  (2, 'ALTER TABLE booking.inventory RENAME TO renamed'),
-  (3, 'ALTER TABLE booking.ticket RENAME TO renamed'),
-  (4, 'DROP TABLE booking.event'),
-  (5, 'DROP TABLE booking.inventory'),
-  (6, 'DROP TABLE booking.ticket'),
-  (7, 'ALTER TABLE booking.ticket SET SCHEMA public'),
-  (8, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_pkey'),
-  (9, 'CREATE INDEX ON booking.inventory USING hash (available)'),
-  (10, 'CREATE INDEX ON booking.inventory (available) WHERE available > 0'),
-  (11, 'CREATE INDEX ON booking.inventory ((available + 1))'),
-  (12, 'CREATE TABLE public.seller (event_id bigint, stripe integer,'
-       ' FOREIGN KEY (event_id, stripe) REFERENCES booking.inventory)'),
-  (13, 'DROP TRIGGER booking_ticket_changed ON booking.ticket'),
-  (14, 'DROP TRIGGER booking_event_changed ON booking.event'),
-  (15, 'DROP TRIGGER booking_hold_changed ON booking.hold'),
-  (16, 'DROP TABLE booking.hold'),
-  (17, 'DROP TABLE booking.request'),
-  (18, 'DROP TABLE booking.user_limit'),
-  (19, 'ALTER TABLE booking.ticket ALTER user_id TYPE text')
-  ) AS t (n, change),
-  after_change(change, 'SELECT booking.book_ticket(1, 1)') a
+    (1, 'ALTER TABLE booking.event RENAME TO renamed'),
+    (2, 'ALTER TABLE booking.inventory RENAME TO renamed'),
+    (3, 'ALTER TABLE booking.ticket RENAME TO renamed'),
+    (4, 'DROP TABLE booking.event'),
+    (5, 'DROP TABLE booking.inventory'),
+    (6, 'DROP TABLE booking.ticket'),
+    (7, 'ALTER TABLE booking.ticket SET SCHEMA public'),
+    (8, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_pkey'),
+    (9, 'CREATE INDEX ON booking.inventory USING hash (available)'),
+    (10, 'CREATE INDEX ON booking.inventory (available) WHERE available > 0'),
+    (11, 'CREATE INDEX ON booking.inventory ((available + 1))'),
+    (12, 'CREATE TABLE public.seller (event_id bigint, stripe integer,'
+         ' FOREIGN KEY (event_id, stripe) REFERENCES booking.inventory)'),
+    (13, 'DROP TRIGGER booking_ticket_changed ON booking.ticket'),
+    (14, 'DROP TRIGGER booking_event_changed ON booking.event'),
+    (15, 'DROP TRIGGER booking_hold_changed ON booking.hold'),
+    (16, 'DROP TABLE booking.hold'),
+    (17, 'DROP TABLE booking.request'),
+    (18, 'DROP TABLE booking.user_limit'),
+    (19, 'ALTER TABLE booking.ticket ALTER user_id TYPE text')
+    ) AS t (n, change),
+    after_change(change, 'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
 
 -- the inventory is written without the executor, so a column that would need it
@@ -297,38 +297,38 @@ SELECT booking.book_ticket(1, 2) > 0 AS booked;
 -- an inventory that somebody else has written
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
-  (1, 'DELETE FROM booking.inventory'),
-  (2, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_stripe_check;'
-      ' INSERT INTO booking.inventory VALUES (1, 256, 5), (1, -1, 5)')) AS t (n, change),
-  after_change(change, 'SELECT booking.book_tickets(1, 1, 7)') a
+    (1, 'DELETE FROM booking.inventory'),
+    (2, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_stripe_check;'
+        ' INSERT INTO booking.inventory VALUES (1, 256, 5), (1, -1, 5)')) AS t (n, change),
+    after_change(change, 'SELECT booking.book_tickets(1, 1, 7)') a
 ORDER BY n;
 
 -- trigger functions are for our triggers only: 39P01
 CREATE TABLE stranger (event_id bigint, capacity integer, cancelled_at timestamptz);
 CREATE TRIGGER stranger_ticket AFTER INSERT ON stranger
-  FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
+    FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
 SELECT code, message FROM outcome('INSERT INTO stranger VALUES (1, 5)');
 DROP TRIGGER stranger_ticket ON stranger;
 CREATE TRIGGER stranger_event AFTER INSERT OR DELETE ON stranger
-  FOR EACH ROW EXECUTE FUNCTION booking.event_changed();
+    FOR EACH ROW EXECUTE FUNCTION booking.event_changed();
 SELECT code, message FROM outcome('INSERT INTO stranger VALUES (1, 5)');
 DROP TRIGGER stranger_event ON stranger;
 CREATE TRIGGER stranger_truncated AFTER TRUNCATE ON stranger
-  EXECUTE FUNCTION booking.ticket_changed();
+    EXECUTE FUNCTION booking.ticket_changed();
 SELECT code, message FROM outcome('TRUNCATE stranger');
 SELECT n, a.code, a.message
 FROM (VALUES
-  (1, 'CREATE TRIGGER wrong BEFORE INSERT ON booking.ticket'
-      ' FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed()'),
-  (2, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
-      ' FOR EACH STATEMENT EXECUTE FUNCTION booking.ticket_changed()'),
-  (3, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
-      ' FOR EACH ROW EXECUTE FUNCTION booking.event_changed()'),
-  (4, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
-      ' FOR EACH ROW EXECUTE FUNCTION booking.hold_changed()'),
-  (5, 'CREATE TRIGGER wrong BEFORE INSERT ON booking.ticket'
-      ' FOR EACH ROW EXECUTE FUNCTION booking.record_history()')) AS t (n, change),
-  after_change(change, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)') a
+    (1, 'CREATE TRIGGER wrong BEFORE INSERT ON booking.ticket'
+        ' FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed()'),
+    (2, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
+        ' FOR EACH STATEMENT EXECUTE FUNCTION booking.ticket_changed()'),
+    (3, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
+        ' FOR EACH ROW EXECUTE FUNCTION booking.event_changed()'),
+    (4, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
+        ' FOR EACH ROW EXECUTE FUNCTION booking.hold_changed()'),
+    (5, 'CREATE TRIGGER wrong BEFORE INSERT ON booking.ticket'
+        ' FOR EACH ROW EXECUTE FUNCTION booking.record_history()')) AS t (n, change),
+    after_change(change, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)') a
 ORDER BY n;
 SELECT code FROM outcome('SELECT booking.ticket_changed()');
 SELECT code FROM outcome('SELECT booking.event_changed()');

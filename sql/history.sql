@@ -33,13 +33,13 @@ RETURNS TABLE (row_of text, action text, event_id bigint, user_id bigint, ticket
                hold_id bigint, quantity integer)
 LANGUAGE sql
 AS $$
-  WITH new AS (
-    INSERT INTO seen
-    SELECT history_id FROM booking.history
-    WHERE history_id > (SELECT coalesce(max(history_id), 0) FROM seen)
-    RETURNING history_id)
-  SELECT row_of, action, event_id, user_id, ticket_id, hold_id, quantity
-  FROM booking.history JOIN new USING (history_id) ORDER BY history_id
+    WITH new AS (
+        INSERT INTO seen
+        SELECT history_id FROM booking.history
+        WHERE history_id > (SELECT coalesce(max(history_id), 0) FROM seen)
+        RETURNING history_id)
+    SELECT row_of, action, event_id, user_id, ticket_id, hold_id, quantity
+    FROM booking.history JOIN new USING (history_id) ORDER BY history_id
 $$;
 
 -- ---- every action, by the functions ----
@@ -125,7 +125,7 @@ RESET client_min_messages;
 CREATE ROLE regress_booking_clerk;
 GRANT USAGE ON SCHEMA booking TO regress_booking_clerk;
 GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, bigint, text),
-  booking.hold_tickets(bigint, bigint, integer, interval, text), booking.confirm_hold(bigint, text)
+    booking.hold_tickets(bigint, bigint, integer, interval, text), booking.confirm_hold(bigint, text)
 TO regress_booking_clerk;
 GRANT INSERT ON booking.ticket TO regress_booking_clerk;
 SELECT count(*) FROM news();
@@ -149,10 +149,10 @@ DROP ROLE regress_booking_clerk;
 
 SELECT statement, o.code, o.message, o.hint
 FROM (VALUES
-  (1, 'UPDATE booking.history SET done_by = ''nobody'''),
-  (2, 'DELETE FROM booking.history'),
-  (3, 'DELETE FROM booking.history WHERE false'),
-  (4, 'TRUNCATE booking.history')) AS t (n, statement), outcome(statement) o
+    (1, 'UPDATE booking.history SET done_by = ''nobody'''),
+    (2, 'DELETE FROM booking.history'),
+    (3, 'DELETE FROM booking.history WHERE false'),
+    (4, 'TRUNCATE booking.history')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 SELECT count(*) > 40 AS all_there FROM booking.history;
 
@@ -240,7 +240,7 @@ SELECT statement, o.code
 FROM (VALUES (1, 'UPDATE booking.ticket SET user_id = NULL'),
              (2, 'UPDATE booking.hold SET user_id = NULL'),
              (3, 'INSERT INTO booking.ticket (event_id) VALUES (1)')) AS t (n, statement),
-  outcome(statement) o
+    outcome(statement) o
 ORDER BY n;
 ALTER TABLE booking.ticket ALTER user_id SET NOT NULL;
 ALTER TABLE booking.hold ALTER user_id SET NOT NULL;

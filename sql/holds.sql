@@ -19,18 +19,18 @@ RETURNS TABLE (event_id bigint, capacity integer, free bigint, live bigint, held
                availability text)
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-  SELECT p.event_id, p.capacity, p.free, p.live,
-         (SELECT coalesce(sum(quantity), 0) FROM booking.hold h
-          WHERE h.event_id = p.event_id AND h.ended_at IS NULL),
-         (SELECT format('%s free, %s held, %s booked', a.available, a.held, a.booked)
-          FROM booking.availability(p.event_id) a)
-  FROM places() p;
+    SELECT p.event_id, p.capacity, p.free, p.live,
+           (SELECT coalesce(sum(quantity), 0) FROM booking.hold h
+            WHERE h.event_id = p.event_id AND h.ended_at IS NULL),
+           (SELECT format('%s free, %s held, %s booked', a.available, a.held, a.booked)
+            FROM booking.availability(p.event_id) a)
+    FROM places() p;
 END;
 CREATE PROCEDURE let_expire(variadic hold_ids bigint[])
 LANGUAGE sql
 BEGIN ATOMIC
-  UPDATE booking.hold SET expires_at = clock_timestamp() - interval '1 second'
-  WHERE hold_id = ANY (hold_ids);
+    UPDATE booking.hold SET expires_at = clock_timestamp() - interval '1 second'
+    WHERE hold_id = ANY (hold_ids);
 END;
 
 INSERT INTO booking.event (event_id, name, capacity) VALUES (1, 'concert', 10), (2, 'theatre', 3);
@@ -64,12 +64,12 @@ SELECT * FROM booking.verify();
 -- a confirmation writes no inventory row
 BEGIN;
 CREATE TEMP TABLE before AS
-  SELECT stripe, ctid AS place, xmin::text AS writer, xmax::text AS locker
-  FROM booking.inventory WHERE event_id = 1;
+    SELECT stripe, ctid AS place, xmin::text AS writer, xmax::text AS locker
+    FROM booking.inventory WHERE event_id = 1;
 SELECT cardinality(booking.confirm_hold(1)) AS tickets;
 SELECT count(*) AS touched
 FROM before b FULL JOIN (SELECT * , ctid, xmin, xmax FROM booking.inventory WHERE event_id = 1) i
-  ON i.stripe = b.stripe AND i.ctid = b.place AND i.xmin::text = b.writer AND i.xmax::text = b.locker
+    ON i.stripe = b.stripe AND i.ctid = b.place AND i.xmin::text = b.writer AND i.xmax::text = b.locker
 WHERE b.stripe IS NULL OR i.stripe IS NULL;
 ROLLBACK;
 SELECT * FROM held_places() WHERE event_id = 1;
@@ -117,24 +117,24 @@ SELECT * FROM booking.verify();
 
 SELECT statement, o.code, o.message, o.detail
 FROM (VALUES
-  (1, 'SELECT booking.hold_tickets(2, 1, 4)'),
-  (2, 'SELECT booking.hold_tickets(2, 1, 0)'),
-  (3, 'SELECT booking.hold_tickets(2, 1, -1)'),
-  (4, 'SELECT booking.hold_tickets(2, 1, 134217725)'),
-  (5, 'SELECT booking.hold_tickets(2, 1, 1, ''0'')'),
-  (6, 'SELECT booking.hold_tickets(2, 1, 1, ''-1 second'')'),
-  (7, 'SELECT booking.hold_tickets(2, 1, 1, ''1 month -40 days'')'),
-  (8, 'SELECT booking.hold_tickets(2, 1, 1, ''1 hour 1 microsecond'')'),
-  (9, 'SELECT booking.hold_tickets(2, 1, 1, ''178000000 years'')'),
-  (10, 'SELECT booking.confirm_hold(1, ''maybe'')'),
-  (11, 'SELECT booking.confirm_hold(1, '''')'),
-  (12, 'SELECT booking.confirm_hold(1, ''REBOOK'')'),
-  (13, 'SELECT booking.confirm_hold(-1)'),
-  (14, 'SELECT booking.confirm_hold(9223372036854775807, ''rebook'')'),
-  (15, 'SELECT booking.extend_hold(99, ''1 minute'')'),
-  (16, 'SELECT booking.extend_hold(1, NULL)'),
-  (17, 'SELECT booking.expire_holds(-1)'),
-  (18, 'SELECT booking.purge(''-1 second'')')) AS t (n, statement), outcome(statement) o
+    (1, 'SELECT booking.hold_tickets(2, 1, 4)'),
+    (2, 'SELECT booking.hold_tickets(2, 1, 0)'),
+    (3, 'SELECT booking.hold_tickets(2, 1, -1)'),
+    (4, 'SELECT booking.hold_tickets(2, 1, 134217725)'),
+    (5, 'SELECT booking.hold_tickets(2, 1, 1, ''0'')'),
+    (6, 'SELECT booking.hold_tickets(2, 1, 1, ''-1 second'')'),
+    (7, 'SELECT booking.hold_tickets(2, 1, 1, ''1 month -40 days'')'),
+    (8, 'SELECT booking.hold_tickets(2, 1, 1, ''1 hour 1 microsecond'')'),
+    (9, 'SELECT booking.hold_tickets(2, 1, 1, ''178000000 years'')'),
+    (10, 'SELECT booking.confirm_hold(1, ''maybe'')'),
+    (11, 'SELECT booking.confirm_hold(1, '''')'),
+    (12, 'SELECT booking.confirm_hold(1, ''REBOOK'')'),
+    (13, 'SELECT booking.confirm_hold(-1)'),
+    (14, 'SELECT booking.confirm_hold(9223372036854775807, ''rebook'')'),
+    (15, 'SELECT booking.extend_hold(99, ''1 minute'')'),
+    (16, 'SELECT booking.extend_hold(1, NULL)'),
+    (17, 'SELECT booking.expire_holds(-1)'),
+    (18, 'SELECT booking.purge(''-1 second'')')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 -- the whole hour is allowed
 SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(2, 1, 1, '1 hour');
@@ -396,14 +396,14 @@ SELECT * FROM held_places() WHERE event_id > 2;
 -- null where a value is needed, and no quantity at all
 SELECT statement, o.code
 FROM (VALUES
-  (1, 'INSERT INTO booking.hold (user_id, quantity, expires_at) VALUES (1, 1, now())'),
-  (2, 'INSERT INTO booking.hold (event_id, quantity, expires_at) VALUES (3, 1, now())'),
-  (3, 'INSERT INTO booking.hold (event_id, user_id, expires_at) VALUES (3, 1, now())'),
-  (4, 'INSERT INTO booking.hold (event_id, user_id, quantity) VALUES (3, 1, 1)'),
-  (5, 'UPDATE booking.hold SET event_id = NULL'),
-  (6, 'UPDATE booking.hold SET expires_at = NULL'),
-  (7, 'UPDATE booking.hold SET quantity = -quantity'),
-  (8, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (4, 3, 0, now())')) AS t (n, statement), outcome(statement) o
+    (1, 'INSERT INTO booking.hold (user_id, quantity, expires_at) VALUES (1, 1, now())'),
+    (2, 'INSERT INTO booking.hold (event_id, quantity, expires_at) VALUES (3, 1, now())'),
+    (3, 'INSERT INTO booking.hold (event_id, user_id, expires_at) VALUES (3, 1, now())'),
+    (4, 'INSERT INTO booking.hold (event_id, user_id, quantity) VALUES (3, 1, 1)'),
+    (5, 'UPDATE booking.hold SET event_id = NULL'),
+    (6, 'UPDATE booking.hold SET expires_at = NULL'),
+    (7, 'UPDATE booking.hold SET quantity = -quantity'),
+    (8, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (4, 3, 0, now())')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 -- DELETE gives back what was live
 SELECT count(hold_id) FROM booking.hold_tickets(3, 1, 2);
@@ -438,7 +438,7 @@ USING (VALUES (-1, 'end'), (-2, 'delete'), (-3, 'hold')) AS s (id, wish) ON h.ho
 WHEN MATCHED AND wish = 'end' THEN UPDATE SET ended_at = now()
 WHEN MATCHED AND wish = 'delete' THEN DELETE
 WHEN NOT MATCHED THEN INSERT (hold_id, event_id, user_id, quantity, expires_at)
-  VALUES (s.id, 3, 1, 4, 'infinity');
+    VALUES (s.id, 3, 1, 4, 'infinity');
 SELECT * FROM held_places() WHERE event_id = 3;
 INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at)
 VALUES (-3, 3, 1, 1, 'infinity') ON CONFLICT DO NOTHING;
@@ -513,29 +513,29 @@ SELECT * FROM booking.verify();
 -- a trigger of the user's that has its way with a hold: 55000, and nothing has changed
 CREATE FUNCTION misbehave() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NEW.user_id = 41 THEN
-    RETURN NULL;
-  ELSIF NEW.user_id = 42 THEN
-    NEW.event_id := 2;
-  ELSIF NEW.user_id = 43 THEN
-    NEW.quantity := NEW.quantity + 1;
-  ELSIF NEW.user_id = 44 THEN
-    NEW.ended_at := CASE TG_OP WHEN 'INSERT' THEN now() END;
-    NEW.expires_at := now();
-  END IF;
-  RETURN NEW;
+    IF NEW.user_id = 41 THEN
+        RETURN NULL;
+    ELSIF NEW.user_id = 42 THEN
+        NEW.event_id := 2;
+    ELSIF NEW.user_id = 43 THEN
+        NEW.quantity := NEW.quantity + 1;
+    ELSIF NEW.user_id = 44 THEN
+        NEW.ended_at := CASE TG_OP WHEN 'INSERT' THEN now() END;
+        NEW.expires_at := now();
+    END IF;
+    RETURN NEW;
 END
 $$;
 INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at)
 SELECT -u, 1, u, 1, now() + interval '10 minutes' FROM unnest(ARRAY[41, 44]) u;
 CREATE TRIGGER misbehave BEFORE INSERT OR UPDATE ON booking.hold
-  FOR EACH ROW EXECUTE FUNCTION misbehave();
+    FOR EACH ROW EXECUTE FUNCTION misbehave();
 SELECT u, o.code, o.message FROM generate_series(41, 44) u,
-  outcome(format('SELECT booking.hold_tickets(1, %s, 2)', u)) o ORDER BY u;
+    outcome(format('SELECT booking.hold_tickets(1, %s, 2)', u)) o ORDER BY u;
 SELECT u, s, o.code FROM unnest(ARRAY[41, 44]) u,
-  unnest(ARRAY['SELECT booking.confirm_hold(-%s)', 'SELECT booking.release_hold(-%s)',
-               'SELECT booking.extend_hold(-%s, ''30 minutes'')']) s,
-  outcome(format(s, u)) o ORDER BY u, s COLLATE "C";
+    unnest(ARRAY['SELECT booking.confirm_hold(-%s)', 'SELECT booking.release_hold(-%s)',
+                 'SELECT booking.extend_hold(-%s, ''30 minutes'')']) s,
+    outcome(format(s, u)) o ORDER BY u, s COLLATE "C";
 DROP TRIGGER misbehave ON booking.hold;
 DROP FUNCTION misbehave;
 SELECT user_id, quantity, ended_at FROM booking.hold WHERE hold_id < 0 ORDER BY user_id;
@@ -544,7 +544,7 @@ SELECT * FROM booking.verify();
 
 -- columns, defaults and constraints of the user's own are honoured
 ALTER TABLE booking.hold ADD COLUMN note text DEFAULT 'none',
-  ADD CONSTRAINT few CHECK (quantity < 4) NOT VALID;
+    ADD CONSTRAINT few CHECK (quantity < 4) NOT VALID;
 SELECT hold_id AS hold FROM booking.hold_tickets(1, 1, 3) \gset
 SELECT note FROM booking.hold WHERE hold_id = :hold;
 SELECT code FROM outcome('SELECT booking.hold_tickets(1, 1, 4)');
@@ -620,7 +620,7 @@ UPDATE booking.event SET hold_ttl = NULL WHERE event_id = 1;
 SELECT statement, o.code, o.message
 FROM (VALUES (1, 'SELECT booking.hold_tickets(1, 1)'),
              (2, 'SELECT booking.hold_tickets(1, 1, 1, ''1 minute'')')) AS t (n, statement),
-  outcome(statement) o
+    outcome(statement) o
 ORDER BY n;
 ROLLBACK;
 SELECT count(hold_id) FROM booking.hold_tickets(1, 1);

@@ -365,7 +365,7 @@ SELECT * FROM places();
 -- a foreign key of the user's own lets tickets go with their event, and get its new id
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1), (1, 2);
 ALTER TABLE booking.ticket ADD CONSTRAINT ticket_event_fk
-  FOREIGN KEY (event_id) REFERENCES booking.event ON UPDATE CASCADE ON DELETE CASCADE;
+    FOREIGN KEY (event_id) REFERENCES booking.event ON UPDATE CASCADE ON DELETE CASCADE;
 UPDATE booking.event SET event_id = 2 WHERE event_id = 1;
 SELECT * FROM places();
 UPDATE booking.event SET event_id = 1, capacity = 1 WHERE event_id = 2;
@@ -407,7 +407,7 @@ DELETE FROM booking.hold;
 DELETE FROM booking.event;
 -- ... and takes some of its places, or gives some of theirs back in another way
 ALTER TABLE booking.hold ADD CONSTRAINT hold_event_fk
-  FOREIGN KEY (event_id) REFERENCES booking.event ON DELETE CASCADE;
+    FOREIGN KEY (event_id) REFERENCES booking.event ON DELETE CASCADE;
 \set event_anew 'WITH d AS (DELETE FROM booking.event RETURNING event_id), i AS (INSERT INTO booking.event (event_id, capacity) SELECT event_id, 10 FROM d RETURNING event_id)'
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 10);
 SELECT booking.hold_tickets(1, 1, 3) IS NOT NULL AS held;

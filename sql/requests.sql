@@ -56,17 +56,17 @@ SELECT * FROM booking.verify();
 
 SELECT statement, o.code, o.message, o.detail
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(1, 43, ''one'')'),
-  (2, 'SELECT booking.try_book_ticket(1, 43, ''one'')'),
-  (3, 'SELECT booking.book_tickets(1, 43, 3, ''three'')'),
-  (4, 'SELECT booking.book_tickets(1, 42, 2, ''three'')'),
-  (5, 'SELECT booking.book_ticket(1, 42, ''three'')'),
-  (6, 'SELECT booking.hold_tickets(1, 42, 3, NULL, ''three'')'),
-  (7, 'SELECT booking.book_tickets(1, 42, 2, ''four'')'),
-  (8, 'SELECT booking.hold_tickets(1, 43, 2, NULL, ''four'')'),
-  (9, 'SELECT booking.hold_tickets(1, 42, 1, NULL, ''four'')'),
-  (10, 'SELECT booking.hold_tickets(1, 42, 2, ''10 minutes'', ''four'')')) AS t (n, statement),
-  outcome(statement) o
+    (1, 'SELECT booking.book_ticket(1, 43, ''one'')'),
+    (2, 'SELECT booking.try_book_ticket(1, 43, ''one'')'),
+    (3, 'SELECT booking.book_tickets(1, 43, 3, ''three'')'),
+    (4, 'SELECT booking.book_tickets(1, 42, 2, ''three'')'),
+    (5, 'SELECT booking.book_ticket(1, 42, ''three'')'),
+    (6, 'SELECT booking.hold_tickets(1, 42, 3, NULL, ''three'')'),
+    (7, 'SELECT booking.book_tickets(1, 42, 2, ''four'')'),
+    (8, 'SELECT booking.hold_tickets(1, 43, 2, NULL, ''four'')'),
+    (9, 'SELECT booking.hold_tickets(1, 42, 1, NULL, ''four'')'),
+    (10, 'SELECT booking.hold_tickets(1, 42, 2, ''10 minutes'', ''four'')')) AS t (n, statement),
+    outcome(statement) o
 ORDER BY n;
 SELECT hint FROM outcome('SELECT booking.book_ticket(1, 43, ''one'')');
 -- a ttl that was given, in other words and not at all
@@ -170,11 +170,11 @@ INSERT INTO keys VALUES (repeat('long', 250000));
 ALTER TABLE keys ALTER key SET STORAGE EXTENDED;
 INSERT INTO keys VALUES (repeat('long', 250001));
 SELECT o.code, o.detail FROM generate_series(4, 7) n, keys,
-  outcome(CASE n
-    WHEN 4 THEN 'SELECT booking.book_ticket(1, 1, key) FROM keys'
-    WHEN 5 THEN 'SELECT booking.try_book_ticket(1, 1, key) FROM keys'
-    WHEN 6 THEN 'SELECT booking.book_tickets(1, 1, 1, key) FROM keys'
-    ELSE 'SELECT booking.hold_tickets(1, 1, 1, NULL, key) FROM keys' END) o
+    outcome(CASE n
+        WHEN 4 THEN 'SELECT booking.book_ticket(1, 1, key) FROM keys'
+        WHEN 5 THEN 'SELECT booking.try_book_ticket(1, 1, key) FROM keys'
+        WHEN 6 THEN 'SELECT booking.book_tickets(1, 1, 1, key) FROM keys'
+        ELSE 'SELECT booking.hold_tickets(1, 1, 1, NULL, key) FROM keys' END) o
 WHERE length(key) = 1000000;
 DROP TABLE keys;
 -- a bad key is found before the event is looked for, and null is none
@@ -209,12 +209,12 @@ SELECT booking.book_ticket(4, 8, 'key 1') > 0 AS booked;
 
 CREATE FUNCTION send_again() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM booking.book_ticket(NEW.event_id, NEW.user_id, 'mine');
-  RETURN NEW;
+    PERFORM booking.book_ticket(NEW.event_id, NEW.user_id, 'mine');
+    RETURN NEW;
 END
 $$;
 CREATE TRIGGER send_again BEFORE INSERT ON booking.ticket
-  FOR EACH ROW EXECUTE FUNCTION send_again();
+    FOR EACH ROW EXECUTE FUNCTION send_again();
 SELECT code, message FROM outcome('SELECT booking.book_ticket(3, 50, ''mine'')');
 DROP TRIGGER send_again ON booking.ticket;
 DROP FUNCTION send_again;

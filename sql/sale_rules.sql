@@ -14,11 +14,11 @@ CALL afresh();
 CREATE FUNCTION owned(of_event bigint, of_user bigint) RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-  SELECT (SELECT count(*) FROM booking.ticket
-          WHERE event_id = of_event AND user_id = of_user AND cancelled_at IS NULL)
-       + (SELECT coalesce(sum(quantity), 0) FROM booking.hold
-          WHERE event_id = of_event AND user_id = of_user AND ended_at IS NULL
-            AND expires_at > clock_timestamp());
+    SELECT (SELECT count(*) FROM booking.ticket
+            WHERE event_id = of_event AND user_id = of_user AND cancelled_at IS NULL)
+         + (SELECT coalesce(sum(quantity), 0) FROM booking.hold
+            WHERE event_id = of_event AND user_id = of_user AND ended_at IS NULL
+                AND expires_at > clock_timestamp());
 END;
 
 INSERT INTO booking.event (event_id, capacity, max_per_user)
@@ -103,10 +103,10 @@ INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)
 VALUES (1, 11, 3, 'infinity', now());
 SELECT statement, o.code
 FROM (VALUES
-  (1, 'UPDATE booking.hold SET ended_at = NULL WHERE event_id = 1 AND user_id = 11'),
-  (2, 'UPDATE booking.hold SET quantity = 2 WHERE event_id = 1 AND user_id = 11 AND ended_at IS NULL'),
-  (3, 'UPDATE booking.hold SET user_id = 10 WHERE event_id = 1 AND user_id = 11 AND ended_at IS NULL'))
-  AS t (n, statement), outcome(statement) o
+    (1, 'UPDATE booking.hold SET ended_at = NULL WHERE event_id = 1 AND user_id = 11'),
+    (2, 'UPDATE booking.hold SET quantity = 2 WHERE event_id = 1 AND user_id = 11 AND ended_at IS NULL'),
+    (3, 'UPDATE booking.hold SET user_id = 10 WHERE event_id = 1 AND user_id = 11 AND ended_at IS NULL'))
+    AS t (n, statement), outcome(statement) o
 ORDER BY n;
 UPDATE booking.hold SET user_id = 12 WHERE event_id = 1 AND user_id = 11 AND ended_at IS NULL;
 SELECT u, owned(1, u) FROM generate_series(10, 12) u;
@@ -241,19 +241,19 @@ SELECT * FROM booking.verify();
 -- a trigger that books for the same user sees its own
 CREATE FUNCTION companion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NEW.user_id = 30 AND pg_trigger_depth() = 1 THEN
-    INSERT INTO booking.ticket (event_id, user_id) VALUES (NEW.event_id, NEW.user_id);
-  END IF;
-  RETURN NEW;
+    IF NEW.user_id = 30 AND pg_trigger_depth() = 1 THEN
+        INSERT INTO booking.ticket (event_id, user_id) VALUES (NEW.event_id, NEW.user_id);
+    END IF;
+    RETURN NEW;
 END
 $$;
 CREATE TRIGGER companion BEFORE INSERT ON booking.ticket
-  FOR EACH ROW EXECUTE FUNCTION companion();
+    FOR EACH ROW EXECUTE FUNCTION companion();
 SELECT statement, o.code, owned(1, 30)
 FROM (VALUES
-  (1, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 30)'),
-  (2, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 30)')) AS t (n, statement),
-  outcome(statement) o
+    (1, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 30)'),
+    (2, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 30)')) AS t (n, statement),
+    outcome(statement) o
 ORDER BY n;
 DROP TRIGGER companion ON booking.ticket;
 DROP FUNCTION companion;
@@ -262,14 +262,14 @@ SELECT * FROM booking.verify();
 -- and one that books for another user, who is full, is refused with all it was in
 CREATE FUNCTION companion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NEW.user_id = 31 THEN
-    INSERT INTO booking.ticket (event_id, user_id) VALUES (NEW.event_id, 32);
-  END IF;
-  RETURN NEW;
+    IF NEW.user_id = 31 THEN
+        INSERT INTO booking.ticket (event_id, user_id) VALUES (NEW.event_id, 32);
+    END IF;
+    RETURN NEW;
 END
 $$;
 CREATE TRIGGER companion BEFORE INSERT ON booking.ticket
-  FOR EACH ROW EXECUTE FUNCTION companion();
+    FOR EACH ROW EXECUTE FUNCTION companion();
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 32);
 SELECT n, s, o.code, owned(1, 31), owned(1, 32)
 FROM (VALUES (1, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 31)'),
@@ -277,7 +277,7 @@ FROM (VALUES (1, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 31)'
              (3, 'SELECT booking.book_ticket(1, 31)'),
              (4, 'SELECT booking.book_tickets(1, 31, 1)'),
              (5, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 33), (1, 31)')) AS t (n, s),
-  outcome(s) o
+    outcome(s) o
 ORDER BY n;
 SELECT owned(1, 31), owned(1, 32), owned(1, 33);
 DROP TRIGGER companion ON booking.ticket;
@@ -302,14 +302,14 @@ SELECT booking.book_ticket(13, 1);
 SELECT booking.book_ticket(15, 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT e, o.code FROM generate_series(11, 14) e,
-  outcome(format('SELECT booking.book_tickets(%s, 1, 2)', e)) o ORDER BY e;
+    outcome(format('SELECT booking.book_tickets(%s, 1, 2)', e)) o ORDER BY e;
 SELECT e, o.code FROM generate_series(11, 14) e,
-  outcome(format('SELECT booking.hold_tickets(%s, 1)', e)) o ORDER BY e;
+    outcome(format('SELECT booking.hold_tickets(%s, 1)', e)) o ORDER BY e;
 SELECT e, o.code FROM generate_series(11, 14) e,
-  outcome(format('INSERT INTO booking.ticket (event_id, user_id) VALUES (%s, 1)', e)) o ORDER BY e;
+    outcome(format('INSERT INTO booking.ticket (event_id, user_id) VALUES (%s, 1)', e)) o ORDER BY e;
 SELECT e, o.code FROM generate_series(11, 14) e,
-  outcome(format('INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
-                 ' VALUES (%s, 1, 1, ''infinity'')', e)) o ORDER BY e;
+    outcome(format('INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
+                   ' VALUES (%s, 1, 1, ''infinity'')', e)) o ORDER BY e;
 COPY booking.ticket (event_id, user_id) FROM stdin;
 11	1
 12	1
@@ -403,10 +403,10 @@ CREATE PROCEDURE sell(event_id bigint, from_user integer, to_user integer)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-  FOR u IN from_user..to_user LOOP
-    PERFORM booking.book_ticket(event_id, u);
-    COMMIT;
-  END LOOP;
+    FOR u IN from_user..to_user LOOP
+        PERFORM booking.book_ticket(event_id, u);
+        COMMIT;
+    END LOOP;
 END
 $$;
 CALL sell(18, 1, 100);

@@ -12,9 +12,9 @@ LANGUAGE plpgsql
 SET client_min_messages = warning
 AS $$
 BEGIN
-  DROP SCHEMA IF EXISTS booking CASCADE;
-  CREATE EXTENSION pg_booking;
-  PERFORM booking.create_tables();
+    DROP SCHEMA IF EXISTS booking CASCADE;
+    CREATE EXTENSION pg_booking;
+    PERFORM booking.create_tables();
 END
 $$;
 
@@ -23,14 +23,14 @@ CREATE PROCEDURE give_tables(role name)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  rel regclass;
+    rel regclass;
 BEGIN
-  FOR rel IN
-    SELECT oid FROM pg_class
-    WHERE relnamespace = 'booking'::regnamespace AND relkind IN ('r', 'p', 'v')
-  LOOP
-    EXECUTE format('ALTER TABLE %s OWNER TO %I', rel, role);
-  END LOOP;
+    FOR rel IN
+        SELECT oid FROM pg_class
+        WHERE relnamespace = 'booking'::regnamespace AND relkind IN ('r', 'p', 'v')
+    LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO %I', rel, role);
+    END LOOP;
 END
 $$;
 
@@ -41,15 +41,15 @@ RETURNS TABLE (code text, message text, detail text, hint text)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-  EXECUTE statement;
-  code := '00000';
-  message := 'ok';
-  RETURN NEXT;
+    EXECUTE statement;
+    code := '00000';
+    message := 'ok';
+    RETURN NEXT;
 EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS
-    code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-    detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  RETURN NEXT;
+    GET STACKED DIAGNOSTICS
+        code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+        detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RETURN NEXT;
 END
 $$;
 
@@ -59,13 +59,13 @@ RETURNS TABLE (code text, message text, detail text)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-  BEGIN
-    EXECUTE change;
-    SELECT o.code, o.message, o.detail INTO code, message, detail FROM outcome(statement) o;
-    RAISE SQLSTATE 'UNDO0';
-  EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
-    RETURN NEXT;
-  END;
+    BEGIN
+        EXECUTE change;
+        SELECT o.code, o.message, o.detail INTO code, message, detail FROM outcome(statement) o;
+        RAISE SQLSTATE 'UNDO0';
+    EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
+        RETURN NEXT;
+    END;
 END
 $$;
 
@@ -77,33 +77,33 @@ LANGUAGE plpgsql
 SET client_min_messages = warning
 AS $$
 DECLARE
-  rel record;
+    rel record;
 BEGIN
-  IF NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'amcheck') THEN
-    RETURN;
-  END IF;
-  CREATE EXTENSION IF NOT EXISTS amcheck;
-  FOR rel IN
-    SELECT c.oid::regclass AS name, c.relkind, am.amname
-    FROM pg_class c
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-      LEFT JOIN pg_am am ON am.oid = c.relam
-    WHERE n.nspname = 'booking' AND c.relkind IN ('r', 'i')
-    ORDER BY c.relname
-  LOOP
-    BEGIN
-      IF rel.relkind = 'r' THEN
-        RETURN QUERY EXECUTE format(
-          'SELECT %L, msg FROM verify_heapam(%L)', rel.name, rel.name);
-      ELSIF rel.amname = 'btree' THEN
-        EXECUTE format('SELECT bt_index_parent_check(%L, true)', rel.name);
-      END IF;
-    EXCEPTION WHEN data_corrupted OR index_corrupted THEN
-      relation := rel.name;
-      problem := SQLERRM;
-      RETURN NEXT;
-    END;
-  END LOOP;
+    IF NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'amcheck') THEN
+        RETURN;
+    END IF;
+    CREATE EXTENSION IF NOT EXISTS amcheck;
+    FOR rel IN
+        SELECT c.oid::regclass AS name, c.relkind, am.amname
+        FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            LEFT JOIN pg_am am ON am.oid = c.relam
+        WHERE n.nspname = 'booking' AND c.relkind IN ('r', 'i')
+        ORDER BY c.relname
+    LOOP
+        BEGIN
+            IF rel.relkind = 'r' THEN
+                RETURN QUERY EXECUTE format(
+                    'SELECT %L, msg FROM verify_heapam(%L)', rel.name, rel.name);
+            ELSIF rel.amname = 'btree' THEN
+                EXECUTE format('SELECT bt_index_parent_check(%L, true)', rel.name);
+            END IF;
+        EXCEPTION WHEN data_corrupted OR index_corrupted THEN
+            relation := rel.name;
+            problem := SQLERRM;
+            RETURN NEXT;
+        END;
+    END LOOP;
 END
 $$;
 
@@ -115,15 +115,15 @@ RETURNS TABLE (event_id bigint, capacity integer, free bigint, live bigint, canc
 LANGUAGE plpgsql
 AS $$
 BEGIN
-  RETURN QUERY
-  SELECT e.event_id, e.capacity,
-         (SELECT sum(available) FROM booking.inventory i WHERE i.event_id = e.event_id),
-         count(*) FILTER (WHERE t.ticket_id IS NOT NULL AND t.cancelled_at IS NULL),
-         count(*) FILTER (WHERE t.cancelled_at IS NOT NULL),
-         (SELECT format('%s free, %s booked', a.available, a.booked)
-          FROM booking.availability(e.event_id) a)
-  FROM booking.event e LEFT JOIN booking.ticket t USING (event_id)
-  GROUP BY e.event_id, e.capacity
-  ORDER BY e.event_id;
+    RETURN QUERY
+    SELECT e.event_id, e.capacity,
+           (SELECT sum(available) FROM booking.inventory i WHERE i.event_id = e.event_id),
+           count(*) FILTER (WHERE t.ticket_id IS NOT NULL AND t.cancelled_at IS NULL),
+           count(*) FILTER (WHERE t.cancelled_at IS NOT NULL),
+           (SELECT format('%s free, %s booked', a.available, a.booked)
+            FROM booking.availability(e.event_id) a)
+    FROM booking.event e LEFT JOIN booking.ticket t USING (event_id)
+    GROUP BY e.event_id, e.capacity
+    ORDER BY e.event_id;
 END
 $$;

@@ -29,15 +29,15 @@ CREATE PROCEDURE sell(event_id bigint, tickets integer)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  most bigint := 0;
+    most bigint := 0;
 BEGIN
-  FOR u IN 1..tickets LOOP
-    PERFORM booking.book_ticket(event_id, u);
-    COMMIT;
-    most := greatest(most, stripes(event_id));
-  END LOOP;
-  RAISE INFO 'several stripes: %; never too many: %; problems: %',
-    most > 1, most <= 256, (SELECT count(*) FROM booking.verify(event_id));
+    FOR u IN 1..tickets LOOP
+        PERFORM booking.book_ticket(event_id, u);
+        COMMIT;
+        most := greatest(most, stripes(event_id));
+    END LOOP;
+    RAISE INFO 'several stripes: %; never too many: %; problems: %',
+        most > 1, most <= 256, (SELECT count(*) FROM booking.verify(event_id));
 END
 $$;
 CALL sell(1, 500);
@@ -103,7 +103,7 @@ SELECT * FROM places() WHERE event_id = 3;
 -- splits and drains that are rolled back, by savepoints and by exceptions
 DELETE FROM booking.ticket WHERE event_id = 3;
 CREATE TEMP TABLE stripes_before AS
-  SELECT stripe, available FROM booking.inventory WHERE event_id = 3;
+    SELECT stripe, available FROM booking.inventory WHERE event_id = 3;
 BEGIN;
 SELECT cardinality(booking.book_tickets(3, u, 3)) FROM generate_series(1, 4) u;
 SAVEPOINT a;
@@ -124,24 +124,24 @@ SELECT cardinality(booking.book_tickets(3, 1, 988)) AS tickets;
 SELECT status FROM booking.try_book_ticket(3, 1);
 ROLLBACK;
 SELECT * FROM (SELECT stripe, available FROM booking.inventory WHERE event_id = 3) i
-  FULL JOIN stripes_before b USING (stripe)
+    FULL JOIN stripes_before b USING (stripe)
 WHERE i.available IS DISTINCT FROM b.available;
 DROP TABLE stripes_before;
 DO $$
 BEGIN
-  FOR i IN 1..200 LOOP
-    BEGIN
-      PERFORM booking.book_tickets(3, i, 1 + i % 5);
-      IF i % 2 = 0 THEN
-        PERFORM booking.book_tickets(3, i, a.available::integer) FROM booking.availability(3) a;
-        IF (SELECT status FROM booking.try_book_ticket(3, i)) <> 'sold_out' THEN
-          RAISE 'a place too many';
-        END IF;
-        RAISE division_by_zero;
-      END IF;
-    EXCEPTION WHEN division_by_zero THEN
-    END;
-  END LOOP;
+    FOR i IN 1..200 LOOP
+        BEGIN
+            PERFORM booking.book_tickets(3, i, 1 + i % 5);
+            IF i % 2 = 0 THEN
+                PERFORM booking.book_tickets(3, i, a.available::integer) FROM booking.availability(3) a;
+                IF (SELECT status FROM booking.try_book_ticket(3, i)) <> 'sold_out' THEN
+                    RAISE 'a place too many';
+                END IF;
+                RAISE division_by_zero;
+            END IF;
+        EXCEPTION WHEN division_by_zero THEN
+        END;
+    END LOOP;
 END
 $$;
 SELECT * FROM places() WHERE event_id = 3;
@@ -173,11 +173,11 @@ CREATE PROCEDURE write_stripe_0_until(of_event bigint, at tid)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-  FOR i IN 1..1000 LOOP
-    UPDATE booking.inventory SET available = 0 WHERE event_id = of_event AND stripe = 0;
-    COMMIT;
-    EXIT WHEN EXISTS (SELECT FROM booking.inventory WHERE event_id = of_event AND ctid = at);
-  END LOOP;
+    FOR i IN 1..1000 LOOP
+        UPDATE booking.inventory SET available = 0 WHERE event_id = of_event AND stripe = 0;
+        COMMIT;
+        EXIT WHEN EXISTS (SELECT FROM booking.inventory WHERE event_id = of_event AND ctid = at);
+    END LOOP;
 END
 $$;
 INSERT INTO booking.event (event_id, capacity) VALUES (21, 1);
@@ -282,8 +282,8 @@ SELECT * FROM booking.verify();
 CREATE PROCEDURE spread(of_event bigint, each integer)
 LANGUAGE sql
 AS $$
-  DELETE FROM booking.inventory WHERE event_id = of_event;
-  INSERT INTO booking.inventory SELECT of_event, s, each FROM generate_series(0, 255) s;
+    DELETE FROM booking.inventory WHERE event_id = of_event;
+    INSERT INTO booking.inventory SELECT of_event, s, each FROM generate_series(0, 255) s;
 $$;
 INSERT INTO booking.event (event_id, capacity) VALUES (10, 2560), (11, 2560), (12, 2560);
 CALL spread(10, 10);

@@ -15,8 +15,8 @@ CREATE EXTENSION pg_booking;
 SELECT p.oid::regprocedure AS function, p.provolatile AS volatility, p.proparallel AS parallel,
        p.prosecdef AS definer, p.proisstrict AS strict
 FROM pg_depend d
-  JOIN pg_extension x ON x.oid = d.refobjid
-  JOIN pg_proc p ON p.oid = d.objid
+    JOIN pg_extension x ON x.oid = d.refobjid
+    JOIN pg_proc p ON p.oid = d.objid
 WHERE x.extname = 'pg_booking' AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 SELECT d.classid::regclass AS something_else
@@ -34,8 +34,8 @@ SELECT c.relname AS table_name, a.attname AS column_name,
        format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
        a.attidentity AS identity, pg_get_expr(d.adbin, d.adrelid) AS default
 FROM pg_class c
-  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-  LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
 ORDER BY c.relname, a.attnum;
 SELECT tablename, indexdef FROM pg_indexes
@@ -47,7 +47,7 @@ ORDER BY 1, 2;
 SELECT tgrelid::regclass AS table_name, tgname, tgfoid::regproc AS function
 FROM pg_trigger
 WHERE NOT tgisinternal
-  AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'booking'::regnamespace)
+    AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'booking'::regnamespace)
 ORDER BY 1, 2;
 
 -- the tables are no members of the extension and belong to who made them
@@ -67,20 +67,20 @@ UNION ALL
 SELECT c.oid::regclass::text
 FROM pg_class c
 WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind IN ('r', 'v')
-  AND obj_description(c.oid, 'pg_class') IS NULL;
+    AND obj_description(c.oid, 'pg_class') IS NULL;
 
 -- again, it changes nothing
 INSERT INTO booking.event (name, capacity) VALUES ('concert', 3), ('theatre', 2);
 SELECT booking.book_ticket(1, 100), booking.book_tickets(2, 200, 2);
 CREATE TEMP TABLE before AS
-  SELECT oid, relname, relfilenode, reltuples FROM pg_class
-  WHERE relnamespace = 'booking'::regnamespace;
+    SELECT oid, relname, relfilenode, reltuples FROM pg_class
+    WHERE relnamespace = 'booking'::regnamespace;
 CREATE TEMP TABLE triggers_before AS SELECT oid, tgname, tgenabled FROM pg_trigger;
 SELECT booking.create_tables();
 SELECT count(*) AS changed
 FROM before FULL JOIN (SELECT oid, relfilenode FROM pg_class
                        WHERE relnamespace = 'booking'::regnamespace) now
-  USING (oid, relfilenode)
+    USING (oid, relfilenode)
 WHERE before.relname IS NULL OR now.oid IS NULL;
 SELECT count(*) AS changed
 FROM triggers_before b FULL JOIN pg_trigger t USING (oid, tgname, tgenabled)
@@ -211,7 +211,7 @@ SELECT * FROM booking.verify();
 SET client_min_messages = error;
 DROP EXTENSION pg_booking CASCADE;
 DROP TABLE booking.event, booking.inventory, booking.ticket, booking.hold, booking.request,
-  booking.user_limit CASCADE;
+    booking.user_limit CASCADE;
 RESET client_min_messages;
 SELECT nspname FROM pg_namespace WHERE nspname = 'booking';
 CREATE EXTENSION pg_booking;

@@ -26,55 +26,55 @@ CREATE TEMP TABLE inventory_before AS SELECT sum(available) FROM booking.invento
 -- The triggers don't rely upon the CHECKs and NOT NULLs of the tables: 23514.
 SELECT n, a.code, a.message
 FROM (VALUES
-  (1, 'ALTER TABLE booking.event DROP CONSTRAINT event_capacity_check',
-      'INSERT INTO booking.event (capacity) VALUES (-1)'),
-  (2, 'ALTER TABLE booking.event DROP CONSTRAINT event_capacity_check',
-      'UPDATE booking.event SET capacity = -1 WHERE event_id = 2'),
-  (3, 'ALTER TABLE booking.event ALTER capacity DROP NOT NULL',
-      'INSERT INTO booking.event (capacity) VALUES (NULL)'),
-  (4, 'ALTER TABLE booking.event ALTER capacity DROP NOT NULL',
-      'UPDATE booking.event SET capacity = NULL WHERE event_id = 2'),
-  (5, 'ALTER TABLE booking.event DROP CONSTRAINT event_max_per_user_check',
-      'INSERT INTO booking.event (capacity, max_per_user) VALUES (1, 0)'),
-  (6, 'ALTER TABLE booking.event DROP CONSTRAINT event_max_per_user_check',
-      'UPDATE booking.event SET max_per_user = -1'),
-  (7, 'ALTER TABLE booking.hold DROP CONSTRAINT hold_quantity_check',
-      'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
-      ' VALUES (1, 1, 0, ''infinity'')'),
-  (8, 'ALTER TABLE booking.hold DROP CONSTRAINT hold_quantity_check',
-      'UPDATE booking.hold SET quantity = -1')) AS t (n, change, statement),
-  after_change(change, statement) a
+    (1, 'ALTER TABLE booking.event DROP CONSTRAINT event_capacity_check',
+        'INSERT INTO booking.event (capacity) VALUES (-1)'),
+    (2, 'ALTER TABLE booking.event DROP CONSTRAINT event_capacity_check',
+        'UPDATE booking.event SET capacity = -1 WHERE event_id = 2'),
+    (3, 'ALTER TABLE booking.event ALTER capacity DROP NOT NULL',
+        'INSERT INTO booking.event (capacity) VALUES (NULL)'),
+    (4, 'ALTER TABLE booking.event ALTER capacity DROP NOT NULL',
+        'UPDATE booking.event SET capacity = NULL WHERE event_id = 2'),
+    (5, 'ALTER TABLE booking.event DROP CONSTRAINT event_max_per_user_check',
+        'INSERT INTO booking.event (capacity, max_per_user) VALUES (1, 0)'),
+    (6, 'ALTER TABLE booking.event DROP CONSTRAINT event_max_per_user_check',
+        'UPDATE booking.event SET max_per_user = -1'),
+    (7, 'ALTER TABLE booking.hold DROP CONSTRAINT hold_quantity_check',
+        'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
+        ' VALUES (1, 1, 0, ''infinity'')'),
+    (8, 'ALTER TABLE booking.hold DROP CONSTRAINT hold_quantity_check',
+        'UPDATE booking.hold SET quantity = -1')) AS t (n, change, statement),
+    after_change(change, statement) a
 ORDER BY n;
 
 -- A NOT NULL more than create_tables() made: the core's own 23502, whatever the
 -- way in.
 SELECT n, a.code, a.message
 FROM (VALUES
-  (1, 'seat', 'SELECT booking.book_ticket(1, 1)'),
-  (2, 'redeemed_at', 'SELECT booking.book_batch(1, ARRAY[1, 2])'),
-  (3, 'seat', 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
-  (4, 'seat', 'INSERT INTO booking.ticket (event_id, user_id, seat) VALUES (1, 1, ''A1'')'))
-  AS t (n, changed, statement),
-  after_change(format('TRUNCATE booking.ticket; ALTER TABLE booking.ticket ALTER %I SET NOT NULL',
-                      changed), statement) a
+    (1, 'seat', 'SELECT booking.book_ticket(1, 1)'),
+    (2, 'redeemed_at', 'SELECT booking.book_batch(1, ARRAY[1, 2])'),
+    (3, 'seat', 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
+    (4, 'seat', 'INSERT INTO booking.ticket (event_id, user_id, seat) VALUES (1, 1, ''A1'')'))
+    AS t (n, changed, statement),
+    after_change(format('TRUNCATE booking.ticket; ALTER TABLE booking.ticket ALTER %I SET NOT NULL',
+                        changed), statement) a
 ORDER BY n;
 
 -- A null that was written without them: 55000, and never taken for a number.
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
-  (1, 'ALTER TABLE booking.hold ALTER created_at DROP NOT NULL;'
-      ' UPDATE booking.hold SET created_at = NULL',
-      'SELECT booking.confirm_hold(%1$s)'),
-  (2, 'ALTER TABLE booking.hold ALTER created_at DROP NOT NULL;'
-      ' UPDATE booking.hold SET created_at = NULL',
-      'SELECT booking.expire_holds()'),
-  (3, 'ALTER TABLE booking.inventory ALTER available DROP NOT NULL;'
-      ' UPDATE booking.inventory SET available = NULL',
-      'SELECT booking.book_ticket(1, 1)'),
-  (4, 'ALTER TABLE booking.inventory ALTER available DROP NOT NULL;'
-      ' UPDATE booking.inventory SET available = NULL',
-      'SELECT booking.cancel_ticket(%2$s)')) AS t (n, change, statement),
-  after_change(change, format(statement, :hold, :live)) a
+    (1, 'ALTER TABLE booking.hold ALTER created_at DROP NOT NULL;'
+        ' UPDATE booking.hold SET created_at = NULL',
+        'SELECT booking.confirm_hold(%1$s)'),
+    (2, 'ALTER TABLE booking.hold ALTER created_at DROP NOT NULL;'
+        ' UPDATE booking.hold SET created_at = NULL',
+        'SELECT booking.expire_holds()'),
+    (3, 'ALTER TABLE booking.inventory ALTER available DROP NOT NULL;'
+        ' UPDATE booking.inventory SET available = NULL',
+        'SELECT booking.book_ticket(1, 1)'),
+    (4, 'ALTER TABLE booking.inventory ALTER available DROP NOT NULL;'
+        ' UPDATE booking.inventory SET available = NULL',
+        'SELECT booking.cancel_ticket(%2$s)')) AS t (n, change, statement),
+    after_change(change, format(statement, :hold, :live)) a
 ORDER BY n;
 
 -- ---- the inventory ----
@@ -83,35 +83,35 @@ ORDER BY n;
 -- conditions of sale, and a hint that mends it.  All else goes on.
 SELECT n, a.code, a.message
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(1, 7)'),
-  (2, 'SELECT booking.try_book_ticket(1, 7)'),
-  (3, 'SELECT booking.book_tickets(1, 7, 2)'),
-  (4, 'SELECT booking.book_batch(1, ARRAY[7, 8])'),
-  (5, 'SELECT booking.hold_tickets(1, 7)'),
-  (6, 'SELECT booking.book_ticket(1, 7, ''another key'')'),
-  (7, 'SELECT booking.cancel_ticket(%1$s)'),
-  (8, 'SELECT booking.release_hold(%2$s)'),
-  (9, 'SELECT booking.confirm_hold(%3$s, ''rebook'')'),
-  (11, 'SELECT booking.availability(1)'),
-  (12, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7)'),
-  (13, 'INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (1, 7, now())'),
-  (14, 'UPDATE booking.ticket SET cancelled_at = now() WHERE ticket_id = %1$s'),
-  (15, 'UPDATE booking.ticket SET event_id = 2 WHERE ticket_id = %1$s'),
-  (16, 'DELETE FROM booking.ticket WHERE ticket_id = %1$s'),
-  (17, 'DELETE FROM booking.hold WHERE hold_id = %2$s'),
-  (18, 'UPDATE booking.event SET capacity = 11 WHERE event_id = 1'),
-  (19, 'UPDATE booking.event SET capacity = 3 WHERE event_id = 1'),
-  (20, 'UPDATE booking.event SET capacity = 3 WHERE event_id = 2'),
-  (21, 'UPDATE booking.event SET max_per_user = 1 WHERE event_id = 1'),
-  (22, 'SELECT booking.book_ticket(1, 2, ''a key'')'),
-  (23, 'SELECT booking.redeem_ticket(%1$s)'),
-  (24, 'SELECT booking.transfer_ticket(%1$s, 7)'),
-  (25, 'SELECT booking.confirm_hold(%2$s)'),
-  (26, 'SELECT booking.extend_hold(%2$s, ''20 minutes'')'),
-  (27, 'UPDATE booking.event SET name = ''x'''),
-  (28, 'DELETE FROM booking.event WHERE event_id = 2')) AS t (n, statement),
-  after_change('DELETE FROM booking.inventory',
-               format(statement, :live, :hold, :expired)) a
+    (1, 'SELECT booking.book_ticket(1, 7)'),
+    (2, 'SELECT booking.try_book_ticket(1, 7)'),
+    (3, 'SELECT booking.book_tickets(1, 7, 2)'),
+    (4, 'SELECT booking.book_batch(1, ARRAY[7, 8])'),
+    (5, 'SELECT booking.hold_tickets(1, 7)'),
+    (6, 'SELECT booking.book_ticket(1, 7, ''another key'')'),
+    (7, 'SELECT booking.cancel_ticket(%1$s)'),
+    (8, 'SELECT booking.release_hold(%2$s)'),
+    (9, 'SELECT booking.confirm_hold(%3$s, ''rebook'')'),
+    (11, 'SELECT booking.availability(1)'),
+    (12, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7)'),
+    (13, 'INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (1, 7, now())'),
+    (14, 'UPDATE booking.ticket SET cancelled_at = now() WHERE ticket_id = %1$s'),
+    (15, 'UPDATE booking.ticket SET event_id = 2 WHERE ticket_id = %1$s'),
+    (16, 'DELETE FROM booking.ticket WHERE ticket_id = %1$s'),
+    (17, 'DELETE FROM booking.hold WHERE hold_id = %2$s'),
+    (18, 'UPDATE booking.event SET capacity = 11 WHERE event_id = 1'),
+    (19, 'UPDATE booking.event SET capacity = 3 WHERE event_id = 1'),
+    (20, 'UPDATE booking.event SET capacity = 3 WHERE event_id = 2'),
+    (21, 'UPDATE booking.event SET max_per_user = 1 WHERE event_id = 1'),
+    (22, 'SELECT booking.book_ticket(1, 2, ''a key'')'),
+    (23, 'SELECT booking.redeem_ticket(%1$s)'),
+    (24, 'SELECT booking.transfer_ticket(%1$s, 7)'),
+    (25, 'SELECT booking.confirm_hold(%2$s)'),
+    (26, 'SELECT booking.extend_hold(%2$s, ''20 minutes'')'),
+    (27, 'UPDATE booking.event SET name = ''x'''),
+    (28, 'DELETE FROM booking.event WHERE event_id = 2')) AS t (n, statement),
+    after_change('DELETE FROM booking.inventory',
+                 format(statement, :live, :hold, :expired)) a
 ORDER BY n;
 BEGIN;
 DELETE FROM booking.inventory;
@@ -134,32 +134,32 @@ ROLLBACK;
 -- It has no stripe 0: 55000 from whatever needs more than one stripe.
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
-  (1, 'UPDATE booking.event SET capacity = 9 WHERE event_id = 1'),
-  (2, 'UPDATE booking.event SET max_per_user = 1 WHERE event_id = 1'),
-  (3, 'DELETE FROM booking.event WHERE event_id = 2')) AS t (n, statement),
-  after_change('UPDATE booking.inventory SET stripe = stripe + 100', statement) a
+    (1, 'UPDATE booking.event SET capacity = 9 WHERE event_id = 1'),
+    (2, 'UPDATE booking.event SET max_per_user = 1 WHERE event_id = 1'),
+    (3, 'DELETE FROM booking.event WHERE event_id = 2')) AS t (n, statement),
+    after_change('UPDATE booking.inventory SET stripe = stripe + 100', statement) a
 ORDER BY n;
 
 -- It has more places than a number can say: 22003, and not a negative number.
 SELECT n, a.code, a.message
 FROM (VALUES
-  (1, 'SELECT booking.cancel_ticket(%1$s)'),
-  (2, 'DELETE FROM booking.ticket WHERE ticket_id = %1$s'),
-  (3, 'SELECT booking.release_hold(%2$s)'),
-  (4, 'UPDATE booking.event SET capacity = 2147483647 WHERE event_id = 1')) AS t (n, statement),
-  after_change('UPDATE booking.inventory SET available = 2147483647',
-               format(statement, :live, :hold)) a
+    (1, 'SELECT booking.cancel_ticket(%1$s)'),
+    (2, 'DELETE FROM booking.ticket WHERE ticket_id = %1$s'),
+    (3, 'SELECT booking.release_hold(%2$s)'),
+    (4, 'UPDATE booking.event SET capacity = 2147483647 WHERE event_id = 1')) AS t (n, statement),
+    after_change('UPDATE booking.inventory SET available = 2147483647',
+                 format(statement, :live, :hold)) a
 ORDER BY n;
 
 -- It is no table of ours.
 SELECT n, a.code, a.detail, o.detail
 FROM (VALUES
-  (1, 'CREATE VIEW booking.inventory AS SELECT * FROM booking.renamed'),
-  (2, 'CREATE TABLE booking.inventory (LIKE booking.renamed INCLUDING ALL)'
-      ' PARTITION BY HASH (event_id)')) AS t (n, replacement),
-  LATERAL (SELECT 'ALTER TABLE booking.inventory RENAME TO renamed; ' || replacement) c (change),
-  after_change(change, 'SELECT booking.book_ticket(1, 7)') a,
-  after_change(change, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7)') o
+    (1, 'CREATE VIEW booking.inventory AS SELECT * FROM booking.renamed'),
+    (2, 'CREATE TABLE booking.inventory (LIKE booking.renamed INCLUDING ALL)'
+        ' PARTITION BY HASH (event_id)')) AS t (n, replacement),
+    LATERAL (SELECT 'ALTER TABLE booking.inventory RENAME TO renamed; ' || replacement) c (change),
+    after_change(change, 'SELECT booking.book_ticket(1, 7)') a,
+    after_change(change, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7)') o
 ORDER BY n;
 
 -- It goes while a transaction has places in reserve, which have nowhere to go:
@@ -193,23 +193,23 @@ FROM after_change('UPDATE booking.event SET max_per_user = 5 WHERE event_id = 2;
 CREATE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
 SELECT n, a.code, a.message
 FROM (VALUES
-  (1, 'request', 'SELECT booking.book_ticket(2, 7, ''a key'')'),
-  (2, 'user_limit', 'SELECT booking.book_ticket(2, 7)'),
-  (3, 'user_limit', 'SELECT booking.book_batch(2, ARRAY[7, 8])')) AS t (n, changed, statement),
-  after_change(format('UPDATE booking.event SET max_per_user = 5;'
-                      ' CREATE TRIGGER keep_out BEFORE INSERT ON booking.%I'
-                      ' FOR EACH ROW EXECUTE FUNCTION keep_out()', changed), statement) a
+    (1, 'request', 'SELECT booking.book_ticket(2, 7, ''a key'')'),
+    (2, 'user_limit', 'SELECT booking.book_ticket(2, 7)'),
+    (3, 'user_limit', 'SELECT booking.book_batch(2, ARRAY[7, 8])')) AS t (n, changed, statement),
+    after_change(format('UPDATE booking.event SET max_per_user = 5;'
+                        ' CREATE TRIGGER keep_out BEFORE INSERT ON booking.%I'
+                        ' FOR EACH ROW EXECUTE FUNCTION keep_out()', changed), statement) a
 ORDER BY n;
 DROP FUNCTION keep_out();
 
 -- a hold that has become tickets can't be made to hold their places once more
 SELECT n, o.code, o.message, o.detail
 FROM (VALUES
-  (1, 'UPDATE booking.hold SET ended_at = NULL WHERE hold_id = %s'),
-  (2, 'UPDATE booking.hold SET ended_at = NULL, expires_at = ''infinity'', event_id = 2'
-      ' WHERE hold_id = %s'),
-  (3, 'UPDATE booking.hold SET ended_at = ended_at WHERE hold_id = %s'))
-  AS t (n, statement), outcome(format(statement, :confirmed)) o
+    (1, 'UPDATE booking.hold SET ended_at = NULL WHERE hold_id = %s'),
+    (2, 'UPDATE booking.hold SET ended_at = NULL, expires_at = ''infinity'', event_id = 2'
+        ' WHERE hold_id = %s'),
+    (3, 'UPDATE booking.hold SET ended_at = ended_at WHERE hold_id = %s'))
+    AS t (n, statement), outcome(format(statement, :confirmed)) o
 ORDER BY n;
 
 -- what verify() finds of what was written past the triggers
@@ -218,7 +218,7 @@ LANGUAGE plpgsql
 SET session_replication_role = replica
 AS $$
 BEGIN
-  EXECUTE statement;
+    EXECUTE statement;
 END
 $$;
 BEGIN;

@@ -48,9 +48,9 @@ COMMIT;
 BEGIN;
 DO $$
 BEGIN
-  PERFORM booking.book_ticket(1, 44);
+    PERFORM booking.book_ticket(1, 44);
 EXCEPTION WHEN SQLSTATE 'TK001' THEN
-  RAISE NOTICE 'no luck: %', SQLERRM;
+    RAISE NOTICE 'no luck: %', SQLERRM;
 END
 $$;
 COMMIT;

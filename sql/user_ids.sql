@@ -49,68 +49,68 @@ CREATE FUNCTION answer(query text) RETURNS text
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  result text;
+    result text;
 BEGIN
-  EXECUTE format('SELECT coalesce(string_agg(r::text, %L), %L) FROM (%s) r', ' ', 'no row', query)
-  INTO result;
-  RETURN result;
+    EXECUTE format('SELECT coalesce(string_agg(r::text, %L), %L) FROM (%s) r', ' ', 'no row', query)
+    INTO result;
+    RETURN result;
 EXCEPTION WHEN OTHERS THEN
-  RETURN SQLSTATE || ': ' || SQLERRM;
+    RETURN SQLSTATE || ': ' || SQLERRM;
 END
 $$;
 
 -- What is tried.  A, B and C are three users; RUN is before what is no query.
 CREATE TEMP TABLE trial (n integer GENERATED ALWAYS AS IDENTITY, statement text);
 INSERT INTO trial (statement) VALUES
-  ('SELECT booking.book_ticket(1, A)'),
-  ('SELECT booking.book_ticket(user_id => A, event_id => 1)'),
-  ('SELECT * FROM booking.try_book_ticket(1, B)'),
-  ('SELECT booking.book_tickets(1, A, 2)'),
-  ('SELECT ord, status FROM booking.book_batch(1, ARRAY[B, A, B])'),
-  ('SELECT booking.transfer_ticket(2, C)'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, C, 2)'),
-  ('SELECT booking.confirm_hold(1)'),
-  ('SELECT booking.confirm_hold(1)'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, B)'),
-  ('SELECT booking.extend_hold(2, ''30 minutes'') > now()'),
-  ('SELECT booking.release_hold(2)'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, B, 1, ''1 microsecond'')'),
-  ('SELECT booking.expire_holds()'),
-  ('SELECT booking.confirm_hold(3, ''rebook'')'),
-  ('SELECT booking.cancel_ticket(1)'),
-  ('SELECT status FROM booking.redeem_ticket(2)'),
-  ('SELECT CASE user_id WHEN A THEN ''A'' WHEN B THEN ''B'' WHEN C THEN ''C'' END, count(*)'
-   ' FROM booking.ticket GROUP BY user_id ORDER BY 1'),
-  -- keys
-  ('SELECT booking.book_ticket(1, A, ''key'')'),
-  ('SELECT booking.book_ticket(1, A, ''key'')'),
-  ('SELECT booking.book_ticket(1, B, ''key'')'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, C, 1, NULL, ''hold'')'),
-  -- the limit
-  ('SELECT status FROM booking.try_book_ticket(2, A)'),
-  ('SELECT status FROM booking.try_book_ticket(2, A)'),
-  ('SELECT ord, status FROM booking.book_batch(2, ARRAY[A, B, B, C, A])'),
-  ('SELECT booking.hold_tickets(2, B)'),
-  ('SELECT booking.transfer_ticket(max(ticket_id), A) FROM booking.ticket'
-   ' WHERE event_id = 2 AND user_id = B'),
-  ('RUN INSERT INTO booking.ticket (event_id, user_id) VALUES (2, B)'),
-  ('RUN UPDATE booking.ticket SET user_id = A WHERE event_id = 2 AND user_id = C'),
-  ('RUN INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
-   ' VALUES (2, C, 1, ''infinity'')'),
-  -- plain SQL
-  ('RUN INSERT INTO booking.ticket (event_id, user_id) VALUES (1, A), (1, B)'),
-  ('RUN UPDATE booking.ticket SET user_id = B WHERE event_id = 1 AND user_id = A'),
-  ('RUN DELETE FROM booking.ticket WHERE event_id = 1 AND user_id = B'),
-  ('SELECT available, held, booked FROM booking.availability(1)'),
-  ('SELECT available, held, booked FROM booking.sales WHERE event_id = 1'),
-  -- the history
-  ('SELECT row_of, action FROM booking.history WHERE user_id = C AND event_id = 1'
-   ' ORDER BY history_id'),
-  ('SELECT booking.purge(''0'') > 3'),
-  ('SELECT booking.rebuild_inventory(1)'),
-  ('SELECT * FROM booking.verify()');
+    ('SELECT booking.book_ticket(1, A)'),
+    ('SELECT booking.book_ticket(user_id => A, event_id => 1)'),
+    ('SELECT * FROM booking.try_book_ticket(1, B)'),
+    ('SELECT booking.book_tickets(1, A, 2)'),
+    ('SELECT ord, status FROM booking.book_batch(1, ARRAY[B, A, B])'),
+    ('SELECT booking.transfer_ticket(2, C)'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, C, 2)'),
+    ('SELECT booking.confirm_hold(1)'),
+    ('SELECT booking.confirm_hold(1)'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, B)'),
+    ('SELECT booking.extend_hold(2, ''30 minutes'') > now()'),
+    ('SELECT booking.release_hold(2)'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, B, 1, ''1 microsecond'')'),
+    ('SELECT booking.expire_holds()'),
+    ('SELECT booking.confirm_hold(3, ''rebook'')'),
+    ('SELECT booking.cancel_ticket(1)'),
+    ('SELECT status FROM booking.redeem_ticket(2)'),
+    ('SELECT CASE user_id WHEN A THEN ''A'' WHEN B THEN ''B'' WHEN C THEN ''C'' END, count(*)'
+     ' FROM booking.ticket GROUP BY user_id ORDER BY 1'),
+    -- keys
+    ('SELECT booking.book_ticket(1, A, ''key'')'),
+    ('SELECT booking.book_ticket(1, A, ''key'')'),
+    ('SELECT booking.book_ticket(1, B, ''key'')'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, C, 1, NULL, ''hold'')'),
+    -- the limit
+    ('SELECT status FROM booking.try_book_ticket(2, A)'),
+    ('SELECT status FROM booking.try_book_ticket(2, A)'),
+    ('SELECT ord, status FROM booking.book_batch(2, ARRAY[A, B, B, C, A])'),
+    ('SELECT booking.hold_tickets(2, B)'),
+    ('SELECT booking.transfer_ticket(max(ticket_id), A) FROM booking.ticket'
+     ' WHERE event_id = 2 AND user_id = B'),
+    ('RUN INSERT INTO booking.ticket (event_id, user_id) VALUES (2, B)'),
+    ('RUN UPDATE booking.ticket SET user_id = A WHERE event_id = 2 AND user_id = C'),
+    ('RUN INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
+     ' VALUES (2, C, 1, ''infinity'')'),
+    -- plain SQL
+    ('RUN INSERT INTO booking.ticket (event_id, user_id) VALUES (1, A), (1, B)'),
+    ('RUN UPDATE booking.ticket SET user_id = B WHERE event_id = 1 AND user_id = A'),
+    ('RUN DELETE FROM booking.ticket WHERE event_id = 1 AND user_id = B'),
+    ('SELECT available, held, booked FROM booking.availability(1)'),
+    ('SELECT available, held, booked FROM booking.sales WHERE event_id = 1'),
+    -- the history
+    ('SELECT row_of, action FROM booking.history WHERE user_id = C AND event_id = 1'
+     ' ORDER BY history_id'),
+    ('SELECT booking.purge(''0'') > 3'),
+    ('SELECT booking.rebuild_inventory(1)'),
+    ('SELECT * FROM booking.verify()');
 
 -- Makes the tables anew with a type, and answers each trial, with users of it.
 CREATE FUNCTION answers_with(type text, a text, b text, c text)
@@ -119,50 +119,50 @@ LANGUAGE plpgsql
 SET client_min_messages = warning
 AS $$
 DECLARE
-  t record;
-  with_users text;
+    t record;
+    with_users text;
 BEGIN
-  DROP SCHEMA booking CASCADE;
-  CREATE EXTENSION pg_booking;
-  EXECUTE format('SELECT booking.create_tables(%L)', type);
-  PERFORM booking.keep_history();
-  INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (1, 20, NULL), (2, 10, 1);
-  FOR t IN SELECT * FROM trial ORDER BY trial.n LOOP
-    n := t.n;
-    statement := t.statement;
-    with_users := regexp_replace(t.statement, '\mA\M', a, 'g');
-    with_users := regexp_replace(with_users, '\mB\M', b, 'g');
-    with_users := regexp_replace(with_users, '\mC\M', c, 'g');
-    with_users := replace(replace(replace(with_users, 'THEN ''' || a || '''', 'THEN ''A'''),
-                                  'THEN ''' || b || '''', 'THEN ''B'''),
-                          'THEN ''' || c || '''', 'THEN ''C''');
-    IF with_users LIKE 'RUN %' THEN
-      SELECT o.code || ': ' || o.message INTO answer FROM outcome(substr(with_users, 5)) o;
-    ELSE
-      answer := answer(with_users);
-    END IF;
-    RETURN NEXT;
-  END LOOP;
+    DROP SCHEMA booking CASCADE;
+    CREATE EXTENSION pg_booking;
+    EXECUTE format('SELECT booking.create_tables(%L)', type);
+    PERFORM booking.keep_history();
+    INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (1, 20, NULL), (2, 10, 1);
+    FOR t IN SELECT * FROM trial ORDER BY trial.n LOOP
+        n := t.n;
+        statement := t.statement;
+        with_users := regexp_replace(t.statement, '\mA\M', a, 'g');
+        with_users := regexp_replace(with_users, '\mB\M', b, 'g');
+        with_users := regexp_replace(with_users, '\mC\M', c, 'g');
+        with_users := replace(replace(replace(with_users, 'THEN ''' || a || '''', 'THEN ''A'''),
+                                      'THEN ''' || b || '''', 'THEN ''B'''),
+                              'THEN ''' || c || '''', 'THEN ''C''');
+        IF with_users LIKE 'RUN %' THEN
+            SELECT o.code || ': ' || o.message INTO answer FROM outcome(substr(with_users, 5)) o;
+        ELSE
+            answer := answer(with_users);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
 END
 $$;
 CREATE TEMP TABLE answered AS
-  SELECT 'bigint' AS way, * FROM answers_with('bigint', '42', '-7', '9223372036854775807');
+    SELECT 'bigint' AS way, * FROM answers_with('bigint', '42', '-7', '9223372036854775807');
 SELECT statement, answer FROM answered ORDER BY n;
 -- bigint tables and ids that are written as text
 INSERT INTO answered
-  SELECT 'text form', * FROM answers_with('bigint', '''42''', '''-7''', '''9223372036854775807''');
+    SELECT 'text form', * FROM answers_with('bigint', '''42''', '''-7''', '''9223372036854775807''');
 INSERT INTO answered
-  SELECT 'uuid', * FROM answers_with('uuid', '''9f4b2a10-0000-4000-8000-000000000001''',
-    '''9F4B2A1000004000800000000000000B''', '''{9f4b2a10-0000-4000-8000-00000000000c}''');
+    SELECT 'uuid', * FROM answers_with('uuid', '''9f4b2a10-0000-4000-8000-000000000001''',
+        '''9F4B2A1000004000800000000000000B''', '''{9f4b2a10-0000-4000-8000-00000000000c}''');
 INSERT INTO answered
-  SELECT 'text', * FROM answers_with('text', '''Ann''', '''''', quote_literal('Zoë''s ' || repeat('x', 900)));
+    SELECT 'text', * FROM answers_with('text', '''Ann''', '''''', quote_literal('Zoë''s ' || repeat('x', 900)));
 -- text tables and ids that are given as numbers, where there is no column to compare
 INSERT INTO answered
-  SELECT 'bigint form', * FROM answers_with('text', '42', '-7', '9223372036854775807')
-  WHERE statement ~ '^SELECT.*booking\.(\w*book_\w*|hold_tickets|confirm_hold|cancel_ticket)\('
-    AND statement !~ 'user_id';
+    SELECT 'bigint form', * FROM answers_with('text', '42', '-7', '9223372036854775807')
+    WHERE statement ~ '^SELECT.*booking\.(\w*book_\w*|hold_tickets|confirm_hold|cancel_ticket)\('
+        AND statement !~ 'user_id';
 INSERT INTO answered
-  SELECT 'bigint again', * FROM answers_with('bigint', '42', '-7', '9223372036854775807');
+    SELECT 'bigint again', * FROM answers_with('bigint', '42', '-7', '9223372036854775807');
 -- all are as the first, but for those which name a user
 SELECT o.way, o.statement, o.answer, f.answer AS first
 FROM answered o JOIN answered f USING (n)
@@ -182,18 +182,18 @@ INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (1, 5, 2);
 SELECT booking.book_ticket(1, '9f4b2a10-0000-4000-8000-000000000001');
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(1, ''me'')'),
-  (2, 'SELECT booking.book_ticket(1, 42)'),
-  (3, 'SELECT booking.try_book_ticket(1, '''')'),
-  (4, 'SELECT booking.book_tickets(1, ''9f4b2a10'', 1)'),
-  (5, 'SELECT booking.book_batch(1, ARRAY[''9f4b2a10-0000-4000-8000-000000000001'', ''me''])'),
-  (6, 'SELECT booking.book_batch(1, ARRAY[1, 2])'),
-  (7, 'SELECT booking.hold_tickets(1, ''me'')'),
-  (8, 'SELECT booking.hold_tickets(1, 42)'),
-  (9, 'SELECT booking.transfer_ticket(1, ''me'')'),
-  (10, 'SELECT booking.transfer_ticket(1, 42)'),
-  (11, 'SELECT booking.book_ticket(1, NULL)'),
-  (12, 'SELECT booking.book_ticket(1, ''me'', ''key'')')) AS t (n, statement), outcome(statement) o
+    (1, 'SELECT booking.book_ticket(1, ''me'')'),
+    (2, 'SELECT booking.book_ticket(1, 42)'),
+    (3, 'SELECT booking.try_book_ticket(1, '''')'),
+    (4, 'SELECT booking.book_tickets(1, ''9f4b2a10'', 1)'),
+    (5, 'SELECT booking.book_batch(1, ARRAY[''9f4b2a10-0000-4000-8000-000000000001'', ''me''])'),
+    (6, 'SELECT booking.book_batch(1, ARRAY[1, 2])'),
+    (7, 'SELECT booking.hold_tickets(1, ''me'')'),
+    (8, 'SELECT booking.hold_tickets(1, 42)'),
+    (9, 'SELECT booking.transfer_ticket(1, ''me'')'),
+    (10, 'SELECT booking.transfer_ticket(1, 42)'),
+    (11, 'SELECT booking.book_ticket(1, NULL)'),
+    (12, 'SELECT booking.book_ticket(1, ''me'', ''key'')')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 -- a value of the type itself has to be written as text
 SELECT code FROM outcome('SELECT booking.book_ticket(1, gen_random_uuid())');

@@ -37,7 +37,7 @@ SELECT * FROM places() WHERE event_id < 4;
 DELETE FROM booking.ticket WHERE event_id = 2;
 BEGIN;
 DECLARE c CURSOR FOR
-  SELECT u, status FROM generate_series(1, 6) u, booking.try_book_ticket(2, u);
+    SELECT u, status FROM generate_series(1, 6) u, booking.try_book_ticket(2, u);
 FETCH 1 FROM c;
 SELECT status FROM booking.try_book_ticket(2, 100);
 FETCH 1 FROM c;
@@ -51,41 +51,41 @@ SELECT * FROM places() WHERE event_id = 2;
 DELETE FROM booking.ticket;
 DO $$
 DECLARE
-  booked integer := 0;
+    booked integer := 0;
 BEGIN
-  LOOP
-    BEGIN
-      PERFORM booking.book_ticket(1, booked);
-      booked := booked + 1;
-    EXCEPTION WHEN SQLSTATE 'TK001' THEN
-      EXIT;
-    END;
-  END LOOP;
-  RAISE INFO 'booked %', booked;
+    LOOP
+        BEGIN
+            PERFORM booking.book_ticket(1, booked);
+            booked := booked + 1;
+        EXCEPTION WHEN SQLSTATE 'TK001' THEN
+            EXIT;
+        END;
+    END LOOP;
+    RAISE INFO 'booked %', booked;
 END
 $$;
 SELECT * FROM booking.verify();
 DO $$
 BEGIN
-  FOR i IN 1..60 LOOP
-    BEGIN
-      PERFORM booking.book_tickets(4, i, i);
-      IF i % 3 = 0 THEN
-        RAISE division_by_zero;
-      END IF;
-      BEGIN
-        PERFORM booking.book_ticket(4, -i);
-        INSERT INTO booking.ticket (event_id, user_id) VALUES (4, -i);
-        IF i % 3 = 1 THEN
-          RAISE division_by_zero;
-        END IF;
-      EXCEPTION WHEN division_by_zero THEN
-        PERFORM booking.cancel_ticket(min(ticket_id))
-        FROM booking.ticket WHERE event_id = 4 AND user_id = i AND cancelled_at IS NULL;
-      END;
-    EXCEPTION WHEN division_by_zero THEN
-    END;
-  END LOOP;
+    FOR i IN 1..60 LOOP
+        BEGIN
+            PERFORM booking.book_tickets(4, i, i);
+            IF i % 3 = 0 THEN
+                RAISE division_by_zero;
+            END IF;
+            BEGIN
+                PERFORM booking.book_ticket(4, -i);
+                INSERT INTO booking.ticket (event_id, user_id) VALUES (4, -i);
+                IF i % 3 = 1 THEN
+                    RAISE division_by_zero;
+                END IF;
+            EXCEPTION WHEN division_by_zero THEN
+                PERFORM booking.cancel_ticket(min(ticket_id))
+                FROM booking.ticket WHERE event_id = 4 AND user_id = i AND cancelled_at IS NULL;
+            END;
+        EXCEPTION WHEN division_by_zero THEN
+        END;
+    END LOOP;
 END
 $$;
 -- 1 + 4 + 7 ... + 58 and as many cancelled; 2 + 5 + ... + 59, with two more each
@@ -100,14 +100,14 @@ CREATE PROCEDURE book_and_commit()
 LANGUAGE plpgsql
 AS $$
 BEGIN
-  FOR i IN 1..30 LOOP
-    PERFORM booking.book_ticket(4, 1000 + i % 7);
-    IF i % 10 = 0 THEN
-      COMMIT;
-    ELSIF i % 10 = 5 THEN
-      ROLLBACK;
-    END IF;
-  END LOOP;
+    FOR i IN 1..30 LOOP
+        PERFORM booking.book_ticket(4, 1000 + i % 7);
+        IF i % 10 = 0 THEN
+            COMMIT;
+        ELSIF i % 10 = 5 THEN
+            ROLLBACK;
+        END IF;
+    END LOOP;
 END
 $$;
 CALL book_and_commit();
@@ -224,14 +224,14 @@ COMMIT;
 SELECT event_id, capacity, free, live FROM places() WHERE event_id > 2;
 -- availability() as of the statement that asks, while the same statement books
 WITH booked AS MATERIALIZED (
-  SELECT count(booking.book_ticket(5, u)) AS n FROM generate_series(1, 60) u)
+    SELECT count(booking.book_ticket(5, u)) AS n FROM generate_series(1, 60) u)
 SELECT n, a.available + a.booked = a.capacity AS adds_up,
        a.available BETWEEN 840 AND 900 AS plausible
 FROM booked, booking.availability(4 + n - n + 1) a;
 BEGIN;
 SELECT count(booking.book_ticket(5, u)) FROM generate_series(1, 20) u;
 DECLARE c CURSOR FOR SELECT available BETWEEN 720 AND 820 AS plausible
-  FROM generate_series(1, 2) g, booking.availability(4 + g - g + 1);
+    FROM generate_series(1, 2) g, booking.availability(4 + g - g + 1);
 FETCH 1 FROM c;
 SELECT count(booking.book_ticket(5, u)) FROM generate_series(1, 100) u;
 FETCH 1 FROM c;
@@ -271,41 +271,41 @@ CREATE PROCEDURE see_own()
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  ticket bigint;
+    ticket bigint;
 BEGIN
-  RAISE INFO '% ---', current_setting('transaction_isolation');
-  RAISE INFO 'first: %', (SELECT available FROM booking.availability(1));
-  ticket := booking.book_ticket(1, 1);
-  INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 2);
-  RAISE INFO 'three are left: %', cardinality(booking.book_tickets(1, 1, 3));
-  RAISE INFO 'none is left: %', (SELECT status FROM booking.try_book_ticket(1, 3));
-  PERFORM booking.cancel_ticket(ticket);
-  RAISE INFO 'one came back: %', (SELECT status FROM booking.try_book_ticket(1, 3));
-  UPDATE booking.event SET capacity = 7 WHERE event_id = 1;
-  BEGIN
-    RAISE INFO 'two more: %', cardinality(booking.book_tickets(1, 1, 2));
-    RAISE INFO 'no third: %', (SELECT status FROM booking.try_book_ticket(1, 3));
-    RAISE division_by_zero;
-  EXCEPTION WHEN division_by_zero THEN
-  END;
-  RAISE INFO 'again: %', cardinality(booking.book_tickets(1, 1, 2));
-  RAISE INFO 'last: %', (SELECT available FROM booking.availability(1));
-  BEGIN
-    UPDATE booking.event SET capacity = 6 WHERE event_id = 1;
-  EXCEPTION WHEN SQLSTATE 'TK008' THEN
-    RAISE INFO 'capacity in use';
-  END;
-  RAISE INFO 'forty: %', (SELECT count(booking.book_ticket(2, u)) FROM generate_series(1, 40) u);
-  RAISE INFO 'of twenty more: %', (SELECT count(*) FROM generate_series(1, 20) u,
-                                   booking.try_book_ticket(2, u) WHERE status = 'booked');
-  INSERT INTO booking.event (event_id, capacity) VALUES (3, 2);
-  RAISE INFO 'a new event: %', cardinality(booking.book_tickets(3, 1, 2));
-  DELETE FROM booking.ticket WHERE event_id = 3;
-  DELETE FROM booking.event WHERE event_id = 3;
-  RAISE INFO 'problems: %', (SELECT count(*) FROM booking.verify());
-  PERFORM booking.rebuild_inventory(2);
-  TRUNCATE booking.ticket;
-  UPDATE booking.event SET capacity = 5 WHERE event_id = 1;
+    RAISE INFO '% ---', current_setting('transaction_isolation');
+    RAISE INFO 'first: %', (SELECT available FROM booking.availability(1));
+    ticket := booking.book_ticket(1, 1);
+    INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 2);
+    RAISE INFO 'three are left: %', cardinality(booking.book_tickets(1, 1, 3));
+    RAISE INFO 'none is left: %', (SELECT status FROM booking.try_book_ticket(1, 3));
+    PERFORM booking.cancel_ticket(ticket);
+    RAISE INFO 'one came back: %', (SELECT status FROM booking.try_book_ticket(1, 3));
+    UPDATE booking.event SET capacity = 7 WHERE event_id = 1;
+    BEGIN
+        RAISE INFO 'two more: %', cardinality(booking.book_tickets(1, 1, 2));
+        RAISE INFO 'no third: %', (SELECT status FROM booking.try_book_ticket(1, 3));
+        RAISE division_by_zero;
+    EXCEPTION WHEN division_by_zero THEN
+    END;
+    RAISE INFO 'again: %', cardinality(booking.book_tickets(1, 1, 2));
+    RAISE INFO 'last: %', (SELECT available FROM booking.availability(1));
+    BEGIN
+        UPDATE booking.event SET capacity = 6 WHERE event_id = 1;
+    EXCEPTION WHEN SQLSTATE 'TK008' THEN
+        RAISE INFO 'capacity in use';
+    END;
+    RAISE INFO 'forty: %', (SELECT count(booking.book_ticket(2, u)) FROM generate_series(1, 40) u);
+    RAISE INFO 'of twenty more: %', (SELECT count(*) FROM generate_series(1, 20) u,
+                                     booking.try_book_ticket(2, u) WHERE status = 'booked');
+    INSERT INTO booking.event (event_id, capacity) VALUES (3, 2);
+    RAISE INFO 'a new event: %', cardinality(booking.book_tickets(3, 1, 2));
+    DELETE FROM booking.ticket WHERE event_id = 3;
+    DELETE FROM booking.event WHERE event_id = 3;
+    RAISE INFO 'problems: %', (SELECT count(*) FROM booking.verify());
+    PERFORM booking.rebuild_inventory(2);
+    TRUNCATE booking.ticket;
+    UPDATE booking.event SET capacity = 5 WHERE event_id = 1;
 END
 $$;
 CALL see_own();
@@ -344,17 +344,17 @@ SELECT booking.cancel_ticket(:ticket);
 SET default_transaction_read_only = on;
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(1, 1)'),
-  (2, 'SELECT booking.try_book_ticket(1, 1)'),
-  (3, 'SELECT booking.book_tickets(1, 1, 1)'),
-  (4, 'SELECT booking.cancel_ticket(1)'),
-  (5, 'SELECT booking.transfer_ticket(1, 1)'),
-  (6, 'SELECT booking.redeem_ticket(1)'),
-  (7, 'SELECT booking.rebuild_inventory(1)'),
-  (8, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
-  (9, 'SELECT booking.book_ticket(99, 1)'),
-  (10, 'SELECT booking.verify()'),
-  (11, 'SELECT booking.availability(1)')) AS t (n, statement), outcome(statement) o
+    (1, 'SELECT booking.book_ticket(1, 1)'),
+    (2, 'SELECT booking.try_book_ticket(1, 1)'),
+    (3, 'SELECT booking.book_tickets(1, 1, 1)'),
+    (4, 'SELECT booking.cancel_ticket(1)'),
+    (5, 'SELECT booking.transfer_ticket(1, 1)'),
+    (6, 'SELECT booking.redeem_ticket(1)'),
+    (7, 'SELECT booking.rebuild_inventory(1)'),
+    (8, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
+    (9, 'SELECT booking.book_ticket(99, 1)'),
+    (10, 'SELECT booking.verify()'),
+    (11, 'SELECT booking.availability(1)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 SELECT * FROM booking.availability(1);
 SELECT * FROM booking.verify();
