@@ -1,21 +1,25 @@
 --
--- The two ways to insert a ticket.
+-- The direct path and the SQL path: the two ways in which functions insert a
+-- ticket.
 --
--- Promises: the direct path is taken when the ticket table is as
--- create_tables() made it, plus any indexes; it is left as soon as there is
--- anything else that an INSERT would do, and what the user added is honoured;
--- it comes back when that is gone, in sessions that are already open, too.
--- What a trigger or rule of the user's may not do is 55000, and changes
--- nothing.  Indexes of every kind are right on both paths.
---
-CALL afresh();
+-- Promises:
+--   - Functions take the direct path while the ticket table is as create_tables()
+--     made it.  More indexes are allowed.
+--   - They take the SQL path if an INSERT would do anything else, and everything
+--     that the user added works.
+--   - They return to the direct path when the addition is dropped, also in
+--     sessions that are already open.
+--   - If a user's trigger or rule changes what was booked, the function raises
+--     55000 and changes nothing.
+--   - Indexes of every kind are correct on both paths.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 1000), (2, 10);
 
--- Which way does a booking go?  The SQL path fires our trigger, the direct
--- path has no need of it.  The setting is on here, whatever it is outside.
-CREATE FUNCTION way() RETURNS text
+-- Returns the path that a booking takes.  The SQL path fires pg_booking's trigger
+-- and the direct path does not.  The function sets booking.direct_path itself.
+CREATE FUNCTION path_taken() RETURNS text
 LANGUAGE plpgsql
 SET track_functions = 'all'
 SET booking.direct_path = on
@@ -23,16 +27,16 @@ AS $$
 DECLARE
     calls bigint := coalesce(pg_stat_get_xact_function_calls(
                                'booking.ticket_changed'::regproc), 0);
-    way text;
+    path text;
 BEGIN
     PERFORM booking.book_ticket(1, 1);
     calls := coalesce(pg_stat_get_xact_function_calls('booking.ticket_changed'::regproc), 0) - calls;
     RETURN CASE calls WHEN 0 THEN 'direct' WHEN 1 THEN 'SQL' ELSE calls || ' calls' END;
 END
 $$;
-SELECT way() AS as_made;
--- (this test would be blind if it could not see the other)
-CREATE FUNCTION way_when_off() RETURNS text
+SELECT path_taken() AS as_made;
+-- The check would be useless if it could not see the SQL path.
+CREATE FUNCTION path_taken_when_off() RETURNS text
 LANGUAGE plpgsql
 SET track_functions = 'all'
 SET booking.direct_path = off
@@ -46,9 +50,9 @@ BEGIN
     RETURN CASE calls WHEN 0 THEN 'direct' ELSE 'SQL' END;
 END
 $$;
-SELECT way_when_off();
+SELECT path_taken_when_off();
 
--- what the user adds, and takes away again, in one session
+-- What the user adds, and removes again, in one session.
 CREATE TABLE parent (ticket_id bigint PRIMARY KEY);
 CREATE TABLE ancestor (seat text);
 CREATE TABLE log (what text);
@@ -89,7 +93,7 @@ INSERT INTO addition VALUES
          'ALTER TABLE booking.ticket ALTER seat DROP DEFAULT'),
     (17, 'ALTER TABLE booking.ticket ALTER booked_at SET DEFAULT now()',
          'ALTER TABLE booking.ticket ALTER booked_at SET DEFAULT clock_timestamp()');
--- these make no difference to an INSERT, so the path stays
+-- These don't change what an INSERT does, so functions stay on the direct path.
 INSERT INTO addition VALUES
     (31, 'CREATE INDEX i ON booking.ticket (booked_at)', 'DROP INDEX booking.i'),
     (32, 'CREATE TRIGGER t BEFORE UPDATE OR DELETE ON booking.ticket FOR EACH ROW'
@@ -113,29 +117,29 @@ DECLARE
 BEGIN
     FOR a IN SELECT * FROM addition ORDER BY n LOOP
         EXECUTE a.add;
-        added := way();
+        added := path_taken();
         COMMIT;
         EXECUTE a.remove;
-        RAISE INFO '%: %, then %', a.n, added, way();
+        RAISE INFO '%: %, then %', a.n, added, path_taken();
     END LOOP;
 END
 $$;
 CALL try_paths();
 SELECT * FROM booking.verify();
 
--- in one transaction, undone by savepoints
+-- The additions are made and rolled back in one transaction.
 BEGIN;
 ALTER TABLE booking.ticket ADD COLUMN price integer NOT NULL DEFAULT 10;
-SELECT way();
+SELECT path_taken();
 SAVEPOINT a;
 ALTER TABLE booking.ticket DROP COLUMN price;
-SELECT way();
+SELECT path_taken();
 ROLLBACK TO a;
-SELECT way();
+SELECT path_taken();
 ROLLBACK;
-SELECT way();
+SELECT path_taken();
 
--- defaults and generated columns are filled
+-- Defaults and generated columns are filled.
 ALTER TABLE booking.ticket
     ADD COLUMN price integer NOT NULL DEFAULT 10,
     ADD COLUMN who text DEFAULT current_user,
@@ -147,7 +151,7 @@ ALTER TABLE booking.ticket DROP COLUMN price, DROP COLUMN who, DROP COLUMN twice
 SELECT booking.book_ticket(1, 22) AS ticket \gset
 SELECT user_id, seat, redeemed_at, cancelled_at FROM booking.ticket WHERE ticket_id = :ticket;
 
--- constraints are enforced, and what they refuse takes no place
+-- Constraints are enforced.  A ticket that they refuse takes no place.
 SELECT * FROM booking.availability(1) \gset before_
 ALTER TABLE booking.ticket ADD CONSTRAINT adult CHECK (user_id > 0);
 SELECT code, message FROM outcome('SELECT booking.book_ticket(1, -1)');
@@ -174,7 +178,7 @@ SELECT booking.book_tickets(1, 101, 2);
 DROP INDEX booking.one_each;
 SELECT * FROM booking.verify();
 
--- triggers run, in their order, and may fill columns of their own
+-- Triggers run in their order and can fill columns.
 ALTER TABLE booking.ticket ADD COLUMN code text;
 CREATE FUNCTION fill_code() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -201,12 +205,12 @@ TRUNCATE log;
 DROP TRIGGER fill ON booking.ticket;
 DROP TRIGGER log ON booking.ticket;
 ALTER TABLE booking.ticket DROP COLUMN code;
-SELECT way();
+SELECT path_taken();
 
 SELECT * FROM booking.verify();
 
--- A trigger that drops a ticket, sends it to another event, or cancels it:
--- 55000, and nothing has changed, for one ticket and for many.
+-- A trigger drops a ticket, changes its event or cancels it.  The function raises
+-- 55000 and changes nothing, for one ticket and for several.
 CREATE FUNCTION misbehave() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.user_id = 41 THEN
@@ -233,14 +237,14 @@ SELECT booking.book_ticket(2, 41);
 \echo :LAST_ERROR_SQLSTATE
 SELECT count(*) FROM booking.ticket WHERE user_id BETWEEN 41 AND 46;
 SELECT * FROM places();
--- a plain INSERT has asked for no more than the trigger left of it
+-- A plain INSERT takes places only for what the trigger left.
 INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 41), (2, 42), (2, 43), (2, 47);
 SELECT event_id, user_id, cancelled_at IS NOT NULL AS cancelled
 FROM booking.ticket WHERE user_id BETWEEN 41 AND 47 ORDER BY user_id;
 SELECT * FROM booking.verify();
 DROP TRIGGER misbehave ON booking.ticket;
 
--- the same for what cancels, redeems and transfers
+-- The same when tickets are cancelled, redeemed and transferred.
 CREATE FUNCTION obstruct() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RETURN CASE OLD.user_id WHEN 51 THEN NULL ELSE OLD END;
@@ -271,8 +275,8 @@ DROP TRIGGER obstruct ON booking.ticket;
 DROP TRIGGER divert ON booking.ticket;
 DELETE FROM booking.ticket WHERE ticket_id < 0;
 
--- A trigger that itself books: its places and the function's are counted
--- apart, in a block that fails and in one that does not.
+-- A trigger books a ticket itself.  Its places are counted apart from the
+-- function's, whether or not the trigger's block is rolled back.
 CREATE FUNCTION companion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.user_id = 61 THEN
@@ -307,7 +311,7 @@ BEGIN
         INSERT INTO booking.ticket (event_id, user_id, cancelled_at)
         VALUES (NEW.event_id, 1068, now()), (1, 1068, NULL);
     ELSIF NEW.user_id = 69 AND pg_trigger_depth() = 1 THEN
-        -- for the same user: what is undone has used nothing of what is ahead
+        -- For the same user.  The rolled-back INSERT must not use up the handover.
         BEGIN
             INSERT INTO booking.ticket (event_id, user_id) VALUES (NEW.event_id, 69);
             RAISE division_by_zero;
@@ -354,7 +358,7 @@ TABLE log;
 TRUNCATE log;
 SELECT * FROM booking.verify();
 
--- and one that does so when a ticket is cancelled
+-- A trigger books and cancels tickets when a ticket is cancelled.
 CREATE FUNCTION cancel_companion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.user_id = 71 AND NEW.cancelled_at IS NOT NULL THEN
@@ -383,7 +387,7 @@ DROP TRIGGER cancel_companion ON booking.ticket;
 DELETE FROM booking.ticket WHERE event_id = 2;
 SELECT * FROM booking.verify();
 
--- row level security that is forced upon the owner
+-- Row level security is forced on the owner.
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_booking_owner;
 RESET client_min_messages;
@@ -393,7 +397,7 @@ ALTER TABLE booking.event OWNER TO regress_booking_owner;
 SELECT booking.book_ticket(1, 1);
 \echo :LAST_ERROR_SQLSTATE
 CALL give_tables('regress_booking_owner');
-SELECT way();
+SELECT path_taken();
 ALTER TABLE booking.ticket ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY even ON booking.ticket USING (true) WITH CHECK (user_id % 2 = 0);
 SELECT booking.book_ticket(2, 81);
@@ -403,14 +407,14 @@ ALTER TABLE booking.ticket NO FORCE ROW LEVEL SECURITY;
 SELECT booking.book_ticket(2, 81) > 0 AS booked;
 DROP POLICY even ON booking.ticket;
 ALTER TABLE booking.ticket DISABLE ROW LEVEL SECURITY;
-SELECT way();
+SELECT path_taken();
 CALL give_tables(current_user);
 REVOKE USAGE ON SCHEMA booking FROM regress_booking_owner;
 DROP ROLE regress_booking_owner;
-SELECT way();
+SELECT path_taken();
 SELECT * FROM places() WHERE event_id = 2;
 
--- indexes of every kind, on both paths
+-- Indexes of every kind, on both paths.
 ALTER TABLE booking.ticket ADD COLUMN dropped integer;
 ALTER TABLE booking.ticket DROP COLUMN dropped;
 CREATE INDEX ticket_odd_idx ON booking.ticket (user_id) WHERE user_id % 2 = 1;
@@ -426,7 +430,7 @@ CREATE INDEX ticket_live_idx ON booking.ticket (event_id) WHERE cancelled_at IS 
 ALTER TABLE booking.ticket ADD CONSTRAINT ticket_apart
     EXCLUDE USING gist (int8range(user_id, user_id, '[]') WITH &&)
     WHERE (user_id BETWEEN 900 AND 999);
-SELECT way();
+SELECT path_taken();
 SET booking.direct_path = on;
 SELECT count(booking.book_ticket(1, u)) FROM generate_series(200, 300) u;
 SELECT cardinality(booking.book_tickets(1, 301, 50)) AS tickets;
@@ -465,12 +469,12 @@ SELECT a = b AS same, (a).odd > 100 AND (a).tens = 20 AND (a).all_columns = 100
 FROM (SELECT count_by(true) AS a) a, (SELECT count_by(false) AS b) b;
 SELECT * FROM damage();
 ALTER TABLE booking.ticket DROP CONSTRAINT ticket_apart;
--- an index that can't be computed for a row: the booking fails as a whole
+-- An index expression fails for a row: the booking fails as a whole.
 CREATE INDEX ticket_broken_idx ON booking.ticket ((1 / (user_id - 400)));
 SELECT booking.book_ticket(1, 400);
 \echo :LAST_ERROR_SQLSTATE
 DROP INDEX booking.ticket_broken_idx;
--- an index is replaced and rebuilt in a session that has it open
+-- An index is replaced and rebuilt while the session has it open.
 REINDEX TABLE booking.ticket;
 SELECT booking.book_ticket(1, 401) > 0 AS booked;
 REINDEX TABLE CONCURRENTLY booking.inventory;
@@ -481,7 +485,7 @@ CLUSTER booking.ticket USING ticket_pkey;
 SELECT booking.book_ticket(1, 404) > 0 AS booked;
 VACUUM FULL booking.ticket;
 SELECT booking.book_ticket(1, 405) > 0 AS booked;
--- an index of the user's on the inventory makes its updates cold
+-- With the user's index on the inventory, its updates are not HOT.
 CREATE INDEX inventory_available_idx ON booking.inventory (available);
 SELECT count(booking.book_ticket(1, u)) FROM generate_series(410, 420) u;
 SELECT status FROM booking.try_book_ticket(2, 1);
@@ -492,18 +496,18 @@ RESET enable_seqscan;
 DROP INDEX booking.inventory_available_idx;
 SELECT * FROM booking.verify();
 
--- a rule that does something besides
+-- A rule inserts another row for each ticket.
 CREATE RULE also AS ON INSERT TO booking.ticket DO ALSO INSERT INTO log VALUES ('rule');
-SELECT way();
+SELECT path_taken();
 SELECT cardinality(booking.book_tickets(2, 33, 2)) AS tickets;
 TABLE log;
 DROP RULE also ON booking.ticket;
-SELECT way();
+SELECT path_taken();
 TRUNCATE log;
 SELECT * FROM booking.verify();
 
--- a partitioned ticket table
-CALL afresh();
+-- A partitioned ticket table.
+CALL recreate_booking();
 CREATE TABLE partitioned (LIKE booking.ticket INCLUDING DEFAULTS) PARTITION BY LIST (event_id);
 SET client_min_messages = warning;
 DROP TABLE booking.ticket CASCADE;
@@ -513,7 +517,7 @@ ALTER TABLE booking.partitioned RENAME TO ticket;
 CREATE SEQUENCE booking.ticket_id;
 ALTER TABLE booking.ticket ALTER ticket_id SET DEFAULT nextval('booking.ticket_id');
 CREATE TABLE booking.ticket_1 PARTITION OF booking.ticket FOR VALUES IN (1);
--- one whose columns are in another order
+-- A partition whose columns are in another order.
 CREATE TABLE booking.ticket_2 (cancelled_at timestamptz, seat text, user_id bigint NOT NULL,
     junk integer, event_id bigint NOT NULL, redeemed_at timestamptz,
     ticket_id bigint NOT NULL, hold_id bigint, booked_at timestamptz NOT NULL);
@@ -521,7 +525,7 @@ ALTER TABLE booking.ticket_2 DROP COLUMN junk;
 ALTER TABLE booking.ticket ATTACH PARTITION booking.ticket_2 FOR VALUES IN (2);
 SELECT booking.create_tables();
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 20), (2, 3), (3, 1);
-SELECT way();
+SELECT path_taken();
 SELECT cardinality(booking.book_tickets(2, 2, 2)) AS tickets;
 INSERT INTO booking.ticket_2 (ticket_id, event_id, user_id, booked_at) VALUES (100, 2, 3, now());
 SELECT status FROM booking.try_book_ticket(2, 4);
@@ -538,7 +542,7 @@ TRUNCATE booking.ticket;
 SELECT * FROM places();
 
 DROP TABLE parent, ancestor, log, customer;
-DROP FUNCTION way, way_when_off, trigger_noop, fill_code, log_tickets, misbehave, obstruct,
+DROP FUNCTION path_taken, path_taken_when_off, trigger_noop, fill_code, log_tickets, misbehave, obstruct,
     divert, companion, cancel_companion, count_by;
 DROP PROCEDURE try_paths, companions;
 SELECT * FROM damage();

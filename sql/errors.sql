@@ -1,11 +1,12 @@
 --
 -- Bad input.
 --
--- Promises: every mistake has an SQLSTATE of its own and a text that says what
--- to do; none crashes, and none leaves a ticket, a place or a lock behind.
---
+-- Promises:
+--   - Every mistake has its own SQLSTATE and a message that says what to do.
+--   - No mistake crashes the server.
+--   - No mistake leaves a ticket, a taken place or a lock behind.
 
--- before create_tables(): 42P01, with the hint, from every function
+-- Before create_tables(), every function raises 42P01 with a hint.
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS booking CASCADE;
 CREATE EXTENSION pg_booking;
@@ -40,7 +41,7 @@ FROM pg_proc WHERE pronamespace = 'booking'::regnamespace
     AND prorettype <> 'trigger'::regtype AND proname <> 'create_tables'
     AND NOT EXISTS (SELECT FROM call WHERE statement LIKE '%' || proname || '(%');
 
-CALL afresh();
+CALL recreate_booking();
 INSERT INTO booking.event (capacity) VALUES (10), (0);
 SELECT booking.book_tickets(1, 1, 3);
 SELECT status FROM booking.redeem_ticket(2);
@@ -48,7 +49,7 @@ SELECT booking.cancel_ticket(3);
 CREATE TEMP TABLE tickets_before AS SELECT * FROM booking.ticket;
 CREATE TEMP TABLE inventory_before AS SELECT sum(available) FROM booking.inventory;
 
--- null where a value is needed: 22004, and never a null result
+-- A null argument raises 22004.  No function returns null instead.
 SELECT statement, o.code, o.message
 FROM (VALUES
     (1, 'SELECT booking.book_ticket(NULL, 1)'),
@@ -81,7 +82,7 @@ FROM (VALUES
     (28, 'SELECT booking.create_tables(NULL)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
--- what does not exist: P0002
+-- An event, ticket or hold that does not exist raises P0002.
 SELECT statement, o.code, o.message, o.hint <> '' AS hint
 FROM (VALUES
     (1, 'SELECT booking.book_ticket(99, 1)'),
@@ -118,20 +119,20 @@ FROM (VALUES
 ORDER BY n;
 SELECT * FROM booking.verify(99);
 
--- a quantity that is none, or that no array could hold: 22023
+-- A quantity below 1, or larger than any array, raises 22023.
 SELECT quantity, o.code, o.message, o.detail
 FROM (VALUES (0), (-1), (-2147483648), (134217725), (2147483647)) AS t (quantity),
      outcome(format('SELECT booking.book_tickets(1, 1, %s)', quantity)) o
 ORDER BY quantity;
--- that is found before anything is looked at
+-- The quantity is checked before the event is looked up.
 SELECT code FROM outcome('SELECT booking.book_tickets(99, 1, 0)');
--- more than there are: TK001
+-- A quantity larger than the places left raises TK001.
 SELECT quantity, o.*
 FROM (VALUES (9), (134217724)) AS t (quantity),
      outcome(format('SELECT booking.book_tickets(1, 1, %s)', quantity)) o
 ORDER BY quantity;
 
--- capacities
+-- Wrong capacities.
 SELECT statement, o.code, o.message
 FROM (VALUES
     (1, 'INSERT INTO booking.event (capacity) VALUES (-1)'),
@@ -144,7 +145,7 @@ FROM (VALUES
        outcome(statement) o
 ORDER BY n;
 
--- tickets
+-- Wrong tickets.
 SELECT statement, o.code, o.message
 FROM (VALUES
     (1, 'INSERT INTO booking.ticket (event_id) VALUES (1)'),
@@ -165,20 +166,21 @@ FROM (VALUES
     (3, 'SELECT booking.transfer_ticket(3, 1)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
--- cancelling twice is no error, only false
+-- Cancelling a ticket twice is not an error.  The function returns false.
 SELECT booking.cancel_ticket(3);
 
--- text that is no number, and a number that is no bigint, are the core's
+-- PostgreSQL itself refuses text that is not a number, and a number that is not a
+-- bigint.
 SELECT code FROM outcome($$SELECT booking.book_ticket('one', 1)$$);
 SELECT code FROM outcome($$SELECT booking.book_ticket('9223372036854775808', 1)$$);
 SELECT code FROM outcome($$SELECT booking.book_ticket(9223372036854775808, 1)$$);
 
--- after all that nothing has changed, and nothing is left locked
+-- After all that, nothing has changed and nothing is left locked.
 SELECT * FROM (TABLE booking.ticket EXCEPT TABLE tickets_before) changed;
 SELECT sum(available) = (TABLE inventory_before) AS same FROM booking.inventory;
 SELECT * FROM booking.verify();
 
--- the end of the sequence is the sequence's own error, and books nothing
+-- When the sequence ends, the sequence's own error is raised.  Nothing is booked.
 ALTER SEQUENCE booking.ticket_ticket_id_seq MAXVALUE 1000 RESTART 1000;
 SELECT booking.book_ticket(1, 1);
 SELECT code FROM outcome('SELECT booking.book_ticket(1, 1)');
@@ -187,10 +189,10 @@ ALTER SEQUENCE booking.ticket_ticket_id_seq NO MAXVALUE;
 SELECT booking.book_ticket(1, 1);
 SELECT * FROM places();
 
--- A table that is not as the code needs it: 55000, which names what is wrong.
--- Each change is made, tried and undone.
--- every column that is needed, dropped, renamed and retyped; without the view, which
--- needs some of them
+-- A table that the code can't use raises 55000 and the error names what is wrong.
+-- Each change is made, tried and undone.  Every column that the code needs is
+-- dropped, renamed and given another type.  The view is dropped first because it
+-- needs some of the columns.
 DROP VIEW booking.sales;
 CREATE TEMP TABLE needed AS
     SELECT c.oid, c.relname, a.attname, a.atttypid, row_number() OVER (ORDER BY relname, attnum) AS n
@@ -215,7 +217,7 @@ FROM needed, after_change(
     'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
 
--- every function says so, and so do the triggers
+-- Every function and every trigger reports it.
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
     (1, 'SELECT booking.try_book_ticket(1, 1)'),
@@ -246,7 +248,7 @@ FROM (VALUES
     after_change('ALTER TABLE booking.inventory RENAME COLUMN available TO renamed', statement) a
 ORDER BY n;
 
--- the rest of the shape
+-- Everything else that the code needs from the tables.
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
     (1, 'ALTER TABLE booking.event RENAME TO renamed'),
@@ -273,13 +275,14 @@ FROM (VALUES
     after_change(change, 'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
 
--- the inventory is written without the executor, so a column that would need it
--- is refused, and not left null
+-- The inventory is written without the executor.  So an added column with a
+-- default is refused instead of being left null.
 SELECT code
 FROM after_change('ALTER TABLE booking.inventory ADD COLUMN note text NOT NULL DEFAULT $x$$x$',
                   'INSERT INTO booking.event (capacity) VALUES (1)');
 
--- in a session that has seen the tables as they were, and after they are back
+-- A session reports the change although it has seen the old tables.  It works
+-- again when the change is undone.
 SELECT booking.book_ticket(1, 2) > 0 AS booked;
 ALTER TABLE booking.ticket RENAME COLUMN user_id TO customer;
 SELECT booking.book_ticket(1, 2);
@@ -294,7 +297,7 @@ SELECT theatre.book_ticket(1, 2);
 ALTER SCHEMA theatre RENAME TO booking;
 SELECT booking.book_ticket(1, 2) > 0 AS booked;
 
--- an inventory that somebody else has written
+-- Someone else has written the inventory.
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
     (1, 'DELETE FROM booking.inventory'),
@@ -303,7 +306,8 @@ FROM (VALUES
     after_change(change, 'SELECT booking.book_tickets(1, 1, 7)') a
 ORDER BY n;
 
--- trigger functions are for our triggers only: 39P01
+-- The trigger functions work for pg_booking's own triggers only, otherwise they
+-- raise 39P01.
 CREATE TABLE stranger (event_id bigint, capacity integer, cancelled_at timestamptz);
 CREATE TRIGGER stranger_ticket AFTER INSERT ON stranger
     FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();

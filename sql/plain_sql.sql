@@ -1,47 +1,47 @@
 --
--- Every way in is safe.
+-- Plain SQL on the tables is as safe as the functions.
 --
--- Promises: plain INSERT, UPDATE, DELETE, COPY, MERGE and TRUNCATE on the
--- tables obey the capacity exactly as the functions do, several in one
--- statement or one transaction, rolled back in part or not; an event is an
--- ordinary row, and its inventory follows it.
---
-CALL afresh();
+-- Promises:
+--   - INSERT, UPDATE, DELETE, COPY, MERGE and TRUNCATE obey the capacity exactly
+--     as the functions do.  This also holds for several of them in one statement
+--     or transaction, and if part of that is rolled back.
+--   - An event is an ordinary row.  Its inventory follows it.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 
 INSERT INTO booking.event (name, capacity)
 VALUES ('concert', 10), ('theatre', 3), ('opera', 5);
 
--- INSERT: one row, as an ORM does it
+-- INSERT of one row, as an ORM does it.
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 42)
 RETURNING ticket_id, event_id, user_id, seat, cancelled_at;
--- many rows, of several events
+-- INSERT of several rows for several events.
 INSERT INTO booking.ticket (event_id, user_id, seat)
 VALUES (1, 43, 'A1'), (2, 43, 'A1'), (1, 44, 'A2');
--- cancelled from the start: it holds no place
+-- A ticket that is inserted as cancelled takes no place.
 INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (1, 45, now());
--- INSERT ... SELECT
+-- INSERT ... SELECT.
 INSERT INTO booking.ticket (event_id, user_id) SELECT 3, u FROM generate_series(1, 4) u;
 SELECT * FROM places();
--- one too many: none of them
+-- One row too many: no row is inserted.
 INSERT INTO booking.ticket (event_id, user_id) SELECT 2, u FROM generate_series(1, 3) u;
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO booking.ticket (event_id, user_id) VALUES (3, 5), (3, 6);
 \echo :LAST_ERROR_SQLSTATE
--- one event has places, the other has not: none of them
+-- One event has enough places, the other does not: no row is inserted.
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 5), (3, 5), (3, 6);
 \echo :LAST_ERROR_SQLSTATE
--- to an event that is not there, live or cancelled
+-- INSERT of a live and of a cancelled ticket for an event that does not exist.
 INSERT INTO booking.ticket (event_id, user_id) VALUES (9, 1);
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (9, 1, now());
 \echo :LAST_ERROR_SQLSTATE
--- a seat twice
+-- INSERT of a seat that is taken.
 INSERT INTO booking.ticket (event_id, user_id, seat) VALUES (1, 46, 'A1');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM places();
 
--- COPY
+-- COPY.
 COPY booking.ticket (event_id, user_id) FROM stdin;
 1	50
 2	50
@@ -54,7 +54,7 @@ COPY booking.ticket (event_id, user_id) FROM stdin;
 \.
 SELECT * FROM places();
 
--- ON CONFLICT: what is not inserted takes no place
+-- ON CONFLICT: a row that is not inserted takes no place.
 INSERT INTO booking.ticket (event_id, user_id, seat)
 VALUES (1, 60, 'A1'), (1, 60, 'B1'), (1, 60, 'A2') ON CONFLICT DO NOTHING;
 INSERT INTO booking.ticket (ticket_id, event_id, user_id) VALUES (1, 1, 61), (100, 1, 61)
@@ -63,7 +63,7 @@ INSERT INTO booking.ticket (ticket_id, event_id, user_id) VALUES (1, 1, 61)
 ON CONFLICT (ticket_id) DO UPDATE SET cancelled_at = now();
 SELECT * FROM places() WHERE event_id = 1;
 
--- a prepared statement, more often than it takes to get a generic plan
+-- A prepared statement is executed until it gets a generic plan.
 PREPARE buy (bigint, bigint) AS INSERT INTO booking.ticket (event_id, user_id) VALUES ($1, $2);
 SELECT available FROM booking.availability(1);
 EXECUTE buy (1, 1);
@@ -86,7 +86,7 @@ EXECUTE book (7);
 EXECUTE book (8);
 DEALLOCATE book;
 
--- MERGE
+-- MERGE.
 MERGE INTO booking.ticket t
 USING (VALUES (5, 'cancel'), (6, 'delete'), (70, 'book'), (71, 'book')) AS s (user_id, wish)
 ON t.event_id = 1 AND t.user_id = s.user_id
@@ -95,7 +95,7 @@ WHEN MATCHED AND wish = 'delete' THEN DELETE
 WHEN NOT MATCHED THEN INSERT (event_id, user_id) VALUES (1, s.user_id);
 SELECT * FROM places() WHERE event_id = 1;
 
--- a view that can be written through
+-- INSERT and DELETE through an updatable view.
 CREATE VIEW concert AS SELECT ticket_id, event_id, user_id FROM booking.ticket WHERE event_id = 2;
 INSERT INTO concert (event_id, user_id) VALUES (2, 80);
 INSERT INTO concert (event_id, user_id) VALUES (2, 81);
@@ -104,7 +104,7 @@ DELETE FROM concert WHERE user_id = 80;
 DROP VIEW concert;
 SELECT * FROM places() WHERE event_id = 2;
 
--- UPDATE: cancel and uncancel
+-- UPDATE cancels tickets and makes them live again.
 UPDATE booking.ticket SET cancelled_at = now() WHERE event_id = 3 AND user_id <= 2;
 SELECT * FROM places() WHERE event_id = 3;
 UPDATE booking.ticket SET cancelled_at = cancelled_at + interval '1 s' WHERE event_id = 3;
@@ -113,24 +113,26 @@ SELECT * FROM places() WHERE event_id = 3;
 SELECT cardinality(booking.book_tickets(3, 90, 2)) AS tickets;
 UPDATE booking.ticket SET cancelled_at = NULL WHERE event_id = 3 AND user_id = 2;
 \echo :LAST_ERROR_SQLSTATE
--- all swapped in one statement, with a place to spare, for they go in any order
+-- One statement swaps live and cancelled tickets.  The rows go in any order, so
+-- this needs a free place.
 UPDATE booking.ticket SET cancelled_at = now() WHERE event_id = 3 AND user_id = 1;
 UPDATE booking.ticket SET cancelled_at = CASE WHEN cancelled_at IS NULL THEN now() END
 WHERE event_id = 3;
 SELECT * FROM places() WHERE event_id = 3;
--- an uncancelled ticket does not get a seat that was sold again
+-- A cancelled ticket can't become live again if its seat was sold to someone
+-- else.
 INSERT INTO booking.ticket (event_id, user_id, seat, cancelled_at) VALUES (3, 91, 'C1', now());
 INSERT INTO booking.ticket (event_id, user_id, seat) VALUES (3, 92, 'C1');
 UPDATE booking.ticket SET cancelled_at = NULL WHERE event_id = 3 AND user_id = 91;
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM places() WHERE event_id = 3;
 
--- UPDATE of what is no place's business
+-- UPDATE of columns that don't affect places.
 UPDATE booking.ticket SET user_id = user_id + 1000, redeemed_at = now(), seat = NULL;
 UPDATE booking.ticket SET seat = 'moves' WHERE event_id = 3 AND user_id = 1092;
 SELECT * FROM places();
 
--- UPDATE: move tickets to other events, in both directions
+-- UPDATE moves tickets to other events, in both directions.
 UPDATE booking.ticket SET event_id = 2 WHERE event_id = 3 AND seat = 'moves';
 SELECT * FROM places() WHERE event_id > 1;
 UPDATE booking.ticket SET event_id = 2 WHERE event_id = 1 AND user_id >= 1060;
@@ -138,28 +140,29 @@ UPDATE booking.ticket SET event_id = 2 WHERE event_id = 1 AND user_id >= 1060;
 UPDATE booking.ticket SET event_id = 3 WHERE event_id = 2;
 UPDATE booking.ticket SET event_id = 9 WHERE event_id = 1;
 \echo :LAST_ERROR_SQLSTATE
--- cancelled ones bring no place with them
+-- A cancelled ticket moves without a place.
 UPDATE booking.ticket SET event_id = 2 WHERE event_id = 3 AND cancelled_at IS NOT NULL;
 SELECT * FROM places();
--- moved and cancelled, moved and uncancelled, at once
+-- One UPDATE moves and cancels tickets.  Another one moves a ticket and makes it
+-- live again.
 UPDATE booking.ticket SET event_id = 2, cancelled_at = now()
 WHERE ticket_id IN (SELECT ticket_id FROM booking.ticket
                     WHERE event_id = 3 AND cancelled_at IS NULL ORDER BY 1 LIMIT 2);
 UPDATE booking.ticket SET event_id = 3, cancelled_at = NULL
 WHERE ticket_id = (SELECT min(ticket_id) FROM booking.ticket WHERE event_id = 2);
 SELECT * FROM places();
--- the key of a ticket
+-- UPDATE of a ticket's id.
 UPDATE booking.ticket SET ticket_id = -ticket_id WHERE event_id = 3;
 UPDATE booking.ticket SET ticket_id = -ticket_id WHERE event_id = 3;
 SELECT * FROM booking.verify();
 
--- DELETE gives back what was live
+-- DELETE gives back the places of live tickets.
 DELETE FROM booking.ticket WHERE event_id = 2;
 SELECT * FROM places() WHERE event_id = 2;
 DELETE FROM booking.ticket WHERE event_id = 1 AND cancelled_at IS NULL;
 SELECT * FROM places();
 
--- several in one transaction, rolled back in part
+-- Several statements in one transaction, part of which is rolled back.
 BEGIN;
 INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 1);
 SAVEPOINT a;
@@ -187,7 +190,8 @@ COMMIT;
 SELECT * FROM places() WHERE event_id = 2;
 SELECT * FROM booking.verify();
 
--- many in one transaction, undone and redone: not one place is lost
+-- Many tickets in one transaction, booked, rolled back and booked again.  No
+-- place is lost.
 INSERT INTO booking.event (event_id, capacity) VALUES (50, 1000);
 BEGIN;
 INSERT INTO booking.ticket (event_id, user_id) SELECT 50, u FROM generate_series(1, 300) u;
@@ -228,18 +232,18 @@ COMMIT;
 SELECT * FROM places() WHERE event_id = 50;
 SELECT * FROM booking.verify();
 
--- the capacity is a column: raise it
+-- The capacity is a column.  Raise it.
 UPDATE booking.event SET capacity = 4 WHERE event_id = 2;
 SELECT status FROM booking.try_book_ticket(2, 10);
 SELECT status FROM booking.try_book_ticket(2, 10);
--- lower it to what is taken, and not below
+-- The capacity can be lowered to the number of places taken, but not below.
 UPDATE booking.event SET capacity = 6 WHERE event_id = 2;
 UPDATE booking.event SET capacity = 3 WHERE event_id = 2;
 \echo :LAST_ERROR_SQLSTATE
 UPDATE booking.event SET capacity = 0 WHERE event_id = 2;
 UPDATE booking.event SET capacity = 4 WHERE event_id = 2;
 SELECT * FROM places() WHERE event_id = 2;
--- of all events at once: the one that can't keeps all from it
+-- UPDATE of all events at once: if one capacity can't be lowered, no capacity is.
 UPDATE booking.event SET capacity = capacity - 1;
 \echo :LAST_ERROR_SQLSTATE
 UPDATE booking.event SET capacity = capacity + 1;
@@ -247,7 +251,7 @@ UPDATE booking.event SET name = name || '!', capacity = capacity;
 INSERT INTO booking.event (event_id, name, capacity) VALUES (2, 'theatre', 7)
 ON CONFLICT (event_id) DO UPDATE SET capacity = excluded.capacity;
 SELECT * FROM places();
--- from none to some and back
+-- The capacity is raised from 0 and lowered to 0 again.
 INSERT INTO booking.event (event_id, capacity) VALUES (20, 0);
 SELECT status FROM booking.try_book_ticket(20, 1);
 UPDATE booking.event SET capacity = 1 WHERE event_id = 20;
@@ -255,7 +259,7 @@ SELECT status FROM booking.try_book_ticket(20, 1);
 SELECT booking.cancel_ticket(ticket_id) FROM booking.ticket WHERE event_id = 20;
 UPDATE booking.event SET capacity = 0 WHERE event_id = 20;
 SELECT status FROM booking.try_book_ticket(20, 1);
--- twice in a transaction, undone once
+-- The capacity is changed twice in a transaction.  One change is rolled back.
 BEGIN;
 UPDATE booking.event SET capacity = 5 WHERE event_id = 20;
 SAVEPOINT a;
@@ -267,7 +271,7 @@ SELECT status FROM booking.try_book_ticket(20, 1);
 COMMIT;
 SELECT * FROM places() WHERE event_id = 20;
 
--- an event that has tickets can't be deleted, nor be given another id
+-- An event that has tickets can't be deleted or get another id.
 DELETE FROM booking.event WHERE event_id = 20;
 \echo :LAST_ERROR_SQLSTATE
 UPDATE booking.event SET event_id = 21 WHERE event_id = 20;
@@ -280,7 +284,7 @@ UPDATE booking.event SET event_id = 21, capacity = 2 WHERE event_id = 20;
 SELECT booking.book_ticket(20, 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT u, status FROM generate_series(1, 3) u, booking.try_book_ticket(21, u) ORDER BY u;
--- to an id that is taken
+-- An event can't get an id that is taken.
 UPDATE booking.event SET event_id = 1 WHERE event_id = 3;
 \echo :LAST_ERROR_SQLSTATE
 DELETE FROM booking.ticket WHERE event_id = 21;
@@ -289,14 +293,14 @@ SELECT booking.book_ticket(21, 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT count(*) AS stripes FROM booking.inventory WHERE event_id IN (20, 21);
 
--- many ids at once
+-- Several events get other ids at once.
 INSERT INTO booking.event (event_id, capacity) SELECT e, e FROM generate_series(31, 35) e;
 UPDATE booking.event SET event_id = event_id + 10 WHERE event_id BETWEEN 31 AND 35;
 SELECT event_id, available FROM booking.inventory WHERE event_id BETWEEN 30 AND 49 ORDER BY 1;
 DELETE FROM booking.event WHERE event_id BETWEEN 41 AND 45;
 SELECT count(*) AS stripes FROM booking.inventory WHERE event_id BETWEEN 30 AND 49;
 
--- deleted and made again, with its id, in one transaction and not
+-- An event is deleted and created again with the same id, in one transaction.
 BEGIN;
 INSERT INTO booking.event (event_id, capacity) VALUES (30, 1);
 SELECT u, status FROM generate_series(1, 2) u, booking.try_book_ticket(30, u) ORDER BY u;
@@ -307,7 +311,7 @@ SELECT u, status FROM generate_series(1, 3) u, booking.try_book_ticket(30, u) OR
 COMMIT;
 SELECT * FROM places() WHERE event_id = 30;
 
--- an event and its tickets in one statement, made and deleted
+-- One statement creates or deletes an event together with its tickets.
 WITH e AS (INSERT INTO booking.event (event_id, capacity) VALUES (31, 2) RETURNING event_id)
 INSERT INTO booking.ticket (event_id, user_id) SELECT event_id, u FROM e, generate_series(1, 2) u;
 SELECT * FROM places() WHERE event_id = 31;
@@ -319,20 +323,20 @@ DELETE FROM booking.event WHERE event_id = 31;
 WITH e AS (DELETE FROM booking.event WHERE event_id = 30)
 DELETE FROM booking.ticket WHERE event_id = 30;
 SELECT count(*) AS stripes FROM booking.inventory WHERE event_id IN (30, 31, 32);
--- the event alone can't go, though one of its tickets does
+-- The event can't be deleted if the statement deletes only some of its tickets.
 INSERT INTO booking.event (event_id, capacity) VALUES (33, 2);
 INSERT INTO booking.ticket (event_id, user_id) VALUES (33, 1), (33, 2);
 WITH t AS (DELETE FROM booking.ticket WHERE event_id = 33 AND user_id = 1)
 DELETE FROM booking.event WHERE event_id = 33;
 \echo :LAST_ERROR_SQLSTATE
--- a place that one part of a statement gives back, another may take
+-- One part of a statement gives a place back and another part takes it.
 WITH old AS (UPDATE booking.ticket SET cancelled_at = now()
              WHERE event_id = 33 AND user_id = 1 RETURNING event_id)
 INSERT INTO booking.ticket (event_id, user_id) SELECT event_id, 3 FROM old;
--- ... if it comes first
+-- That works if the part that gives comes first.
 SELECT * FROM places() WHERE event_id = 33;
 
--- TRUNCATE gives all places back
+-- TRUNCATE of the tickets gives all places back.
 TRUNCATE booking.ticket;
 SELECT * FROM places();
 BEGIN;
@@ -341,7 +345,8 @@ TRUNCATE booking.ticket;
 SELECT * FROM booking.availability(1);
 ROLLBACK;
 SELECT * FROM places() WHERE event_id = 1;
--- of events: refused while there are tickets, cancelled ones too
+-- TRUNCATE of the events is refused while there are tickets, even cancelled
+-- ones.
 INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (1, 1, now());
 TRUNCATE booking.event;
 \echo :LAST_ERROR_SQLSTATE
@@ -362,7 +367,8 @@ TRUNCATE booking.event;
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 3);
 SELECT * FROM places();
 
--- a foreign key of the user's own lets tickets go with their event, and get its new id
+-- The user's own foreign key cascades an event's deletion and its new id to the
+-- tickets.
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1), (1, 2);
 ALTER TABLE booking.ticket ADD CONSTRAINT ticket_event_fk
     FOREIGN KEY (event_id) REFERENCES booking.event ON UPDATE CASCADE ON DELETE CASCADE;
@@ -375,7 +381,8 @@ SELECT * FROM places();
 DELETE FROM booking.event WHERE event_id = 1;
 SELECT (SELECT count(*) FROM booking.ticket) AS tickets,
        (SELECT count(*) FROM booking.inventory) AS stripes;
--- ... though they be so many that places which come back are kept until the commit
+-- The same with so many tickets that the transaction keeps the returned places
+-- until it commits.
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 100);
 SELECT count(*) FROM booking.book_batch(1, ARRAY(SELECT generate_series(1, 50)::bigint));
 UPDATE booking.event SET event_id = 2 WHERE event_id = 1;
@@ -386,7 +393,8 @@ INSERT INTO booking.event (event_id, capacity) VALUES (2, 10);
 COMMIT;
 SELECT * FROM places();
 DELETE FROM booking.event WHERE event_id = 2;
--- ... and though the statement puts another event under the id that was theirs
+-- The same if the statement gives the tickets' old event_id to another event.
+-- The other event does not get their places.
 INSERT INTO booking.event (event_id, capacity) VALUES (2, 10), (1, 10);
 SELECT cardinality(booking.book_tickets(2, 1, 5)) + cardinality(booking.book_tickets(1, 1, 2)) AS tickets;
 UPDATE booking.event SET event_id = event_id + 1;
@@ -405,24 +413,26 @@ ROLLBACK;
 SELECT * FROM places();
 DELETE FROM booking.hold;
 DELETE FROM booking.event;
--- ... and takes some of its places, or gives some of theirs back in another way
+-- The same if the statement also takes places of the new event, or changes a hold
+-- whose places went with the old event.
 ALTER TABLE booking.hold ADD CONSTRAINT hold_event_fk
     FOREIGN KEY (event_id) REFERENCES booking.event ON DELETE CASCADE;
-\set event_anew 'WITH d AS (DELETE FROM booking.event RETURNING event_id), i AS (INSERT INTO booking.event (event_id, capacity) SELECT event_id, 10 FROM d RETURNING event_id)'
+\set recreate_event 'WITH d AS (DELETE FROM booking.event RETURNING event_id), i AS (INSERT INTO booking.event (event_id, capacity) SELECT event_id, 10 FROM d RETURNING event_id)'
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 10);
 SELECT booking.hold_tickets(1, 1, 3) IS NOT NULL AS held;
-:event_anew
+:recreate_event
 INSERT INTO booking.ticket (event_id, user_id) SELECT event_id, 7 FROM i;
 SELECT * FROM places();
 SELECT booking.hold_tickets(1, 1, 3) IS NOT NULL AS held;
-:event_anew
+:recreate_event
 UPDATE booking.hold SET quantity = 5 FROM i;
 SELECT * FROM places();
 SELECT booking.hold_tickets(1, 1, 3) IS NOT NULL AS held;
-:event_anew
+:recreate_event
 UPDATE booking.hold SET quantity = 1 FROM i;
 SELECT * FROM places();
--- what is missing without a trigger that is still to fire is not kept from anybody
+-- Rows of an event are deleted without a trigger, then the event is created
+-- again.  Later tickets still give their places back to it.
 SELECT cardinality(booking.book_tickets(1, 1, 3)) AS tickets;
 BEGIN;
 SET LOCAL session_replication_role = replica;

@@ -1,16 +1,16 @@
 --
--- Who may buy, and when: max_per_user, sales_start and sales_end.
+-- The sale rules: max_per_user, sales_start and sales_end.
 --
--- Promises: no user gets more places of an event than it allows, live tickets
--- and holds together, by whatever way in; holds that have expired don't count;
--- the limit may be changed or lifted at any time and takes nothing away; before
--- and after the sale nothing is sold or held, and all that takes no new place
--- still works.
---
-CALL afresh();
+-- Promises:
+--   - No user gets more places than max_per_user, whichever way they are booked.
+--     Live tickets and holds count together.  Expired holds don't count.
+--   - The limit can be changed or removed at any time.  That takes no place away.
+--   - Before and after the sale, nothing is sold or held.  Everything that takes no
+--     place still works.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 
--- what a user has of an event
+-- Returns how many places of an event a user has.
 CREATE FUNCTION owned(of_event bigint, of_user bigint) RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -24,9 +24,9 @@ END;
 INSERT INTO booking.event (event_id, capacity, max_per_user)
 VALUES (1, 100, 2), (2, 100, 4), (3, 100, NULL), (4, 2, 2);
 
--- ---- the limit: every way in ----
+-- ---- the limit per user: every way to book ----
 
--- the functions
+-- The functions.
 SELECT booking.book_ticket(1, 1) > 0 AS booked;
 SELECT status FROM booking.try_book_ticket(1, 1);
 SELECT status, ticket_id FROM booking.try_book_ticket(1, 1);
@@ -41,27 +41,27 @@ SELECT booking.hold_tickets(1, 3, 3);
 \echo :LAST_ERROR_SQLSTATE
 SELECT hold_id AS hold FROM booking.hold_tickets(1, 3, 2) \gset
 SELECT status FROM booking.try_book_ticket(1, 3);
--- other users, other events
+-- Other users and other events.
 SELECT status FROM booking.try_book_ticket(1, 4);
 SELECT status FROM booking.try_book_ticket(2, 1);
 SELECT cardinality(booking.book_tickets(3, 1, 50)) AS tickets;
--- confirmed, a hold counts as its tickets
+-- A confirmed hold counts as its tickets.
 SELECT cardinality(booking.confirm_hold(:hold)) AS tickets;
 SELECT status FROM booking.try_book_ticket(1, 3);
--- what is cancelled or released no longer counts
+-- A cancelled ticket and a released hold don't count.
 SELECT booking.cancel_ticket(min(ticket_id)) FROM booking.ticket WHERE event_id = 1 AND user_id = 3;
 SELECT status FROM booking.try_book_ticket(1, 3);
 SELECT status FROM booking.try_book_ticket(1, 3);
 SELECT hold_id AS hold FROM booking.hold_tickets(1, 5, 2) \gset
 SELECT booking.release_hold(:hold);
 SELECT cardinality(booking.book_tickets(1, 5, 2)) AS tickets;
--- sold out and over the limit: the limit is said, or that it is sold out, never booked
+-- The event is sold out and the user is over the limit.  Either refusal is right.
 SELECT cardinality(booking.book_tickets(4, 1, 2)) AS tickets;
 SELECT status IN ('user_limit', 'sold_out') AS refused FROM booking.try_book_ticket(4, 1);
 SELECT status FROM booking.try_book_ticket(4, 2);
 SELECT * FROM booking.verify();
 
--- INSERT: one row, several rows of one statement, COPY, all or none
+-- INSERT of one row, INSERT of several rows, and COPY: all rows or none.
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1);
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 6), (1, 7), (1, 6);
@@ -81,7 +81,7 @@ COPY booking.ticket (event_id, user_id) FROM stdin;
 1	9
 \.
 SELECT u, owned(1, u) FROM generate_series(8, 10) u;
--- cancelled ones don't count, and do when they are reinstated
+-- A cancelled ticket counts when it becomes live again.
 INSERT INTO booking.ticket (event_id, user_id, cancelled_at)
 VALUES (1, 10, now()), (1, 10, now()), (1, 10, now());
 UPDATE booking.ticket SET cancelled_at = NULL WHERE event_id = 1 AND user_id = 10;
@@ -90,7 +90,7 @@ UPDATE booking.ticket SET cancelled_at = NULL
 WHERE ticket_id IN (SELECT ticket_id FROM booking.ticket WHERE event_id = 1 AND user_id = 10
                     ORDER BY 1 LIMIT 2);
 SELECT owned(1, 10);
--- holds by INSERT and UPDATE
+-- INSERT and UPDATE of holds.
 INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (1, 10, 1, 'infinity');
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (1, 11, 3, 'infinity');
@@ -112,7 +112,7 @@ UPDATE booking.hold SET user_id = 12 WHERE event_id = 1 AND user_id = 11 AND end
 SELECT u, owned(1, u) FROM generate_series(10, 12) u;
 SELECT * FROM booking.verify();
 
--- transfer, by the function and by UPDATE
+-- A transfer by the function and by UPDATE.
 SELECT ticket_id AS ticket FROM booking.ticket WHERE event_id = 1 AND user_id = 7 \gset
 SELECT booking.transfer_ticket(:ticket, 1);
 \echo :LAST_ERROR_SQLSTATE
@@ -123,23 +123,24 @@ UPDATE booking.ticket SET user_id = 1 WHERE ticket_id = :ticket;
 SELECT code FROM outcome('UPDATE booking.ticket SET user_id = 13'
                          ' WHERE event_id = 1 AND user_id IN (8, 9)');
 UPDATE booking.ticket SET user_id = 13 WHERE event_id = 1 AND user_id = 8;
--- a user who is full keeps his tickets when they are written, swapped or moved away
+-- An UPDATE of a user's tickets is allowed at the limit if it adds none.
 UPDATE booking.ticket SET user_id = user_id, seat = NULL WHERE event_id = 1;
 UPDATE booking.ticket SET event_id = 2 WHERE event_id = 1 AND user_id = 13;
 SELECT owned(1, 13), owned(2, 13);
--- another event's ticket
+-- A ticket is moved from another event.
 UPDATE booking.ticket SET event_id = 1
 WHERE ticket_id = (SELECT min(ticket_id) FROM booking.ticket WHERE event_id = 3 AND user_id = 1);
 \echo :LAST_ERROR_SQLSTATE
 UPDATE booking.ticket SET event_id = 1 WHERE event_id = 2 AND user_id = 13;
 SELECT owned(1, 13), owned(2, 13);
--- both at once
+-- A ticket gets another event and another user.
 UPDATE booking.ticket SET event_id = 1, user_id = 13
 WHERE ticket_id = (SELECT min(ticket_id) FROM booking.ticket WHERE event_id = 3 AND user_id = 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM booking.verify();
 
--- after many bookings in one transaction, of the same event and of another
+-- The same after many bookings in the transaction, for the same event and for
+-- another one.
 BEGIN;
 SELECT count(booking.book_ticket(3, u)) FROM generate_series(1, 40) u;
 SELECT status FROM booking.try_book_ticket(1, 14);
@@ -161,12 +162,12 @@ SELECT owned(1, 6), owned(1, 13), owned(1, 14);
 ROLLBACK;
 SELECT * FROM booking.verify();
 
--- ---- expired holds don't count, swept or not ----
+-- ---- expired holds don't count, before and after a sweep ----
 
 SELECT hold_id AS hold FROM booking.hold_tickets(2, 20, 4, '1 microsecond') \gset
 SELECT cardinality(booking.book_tickets(2, 20, 4)) AS tickets;
 SELECT ended_at FROM booking.hold WHERE hold_id = :hold;
--- and can't be confirmed over the limit
+-- They can't be rebooked over the limit.
 SELECT booking.confirm_hold(:hold, 'rebook');
 \echo :LAST_ERROR_SQLSTATE
 SELECT booking.expire_holds();
@@ -175,11 +176,12 @@ SELECT booking.confirm_hold(:hold, 'rebook');
 DELETE FROM booking.ticket WHERE event_id = 2 AND user_id = 20;
 SELECT cardinality(booking.confirm_hold(:hold, 'rebook')) AS tickets;
 SELECT owned(2, 20);
--- his own, unswept, with nothing else
+-- The user's only places are in the expired hold.
 SELECT hold_id AS hold FROM booking.hold_tickets(2, 21, 4, '1 microsecond') \gset
 SELECT cardinality(booking.confirm_hold(:hold, 'rebook')) AS tickets;
 SELECT owned(2, 21);
--- an INSERT beside an expired hold; the hold that is put off afterwards is too much
+-- Tickets and a hold are inserted beside an expired hold.  The expired hold can't
+-- be made live again.
 SELECT hold_id AS hold FROM booking.hold_tickets(2, 22, 4, '1 microsecond') \gset
 INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 22);
 INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (2, 22, 3, 'infinity');
@@ -192,7 +194,7 @@ UPDATE booking.hold SET ended_at = now() WHERE event_id = 2 AND ended_at IS NULL
 
 -- ---- the limit is changed ----
 
--- set where there are more: they stay, and no more come
+-- A user has more places than the new limit.  They stay, and no more are booked.
 UPDATE booking.event SET max_per_user = 3 WHERE event_id = 3;
 SELECT owned(3, 1);
 SELECT status FROM booking.try_book_ticket(3, 1);
@@ -200,7 +202,7 @@ SELECT cardinality(booking.book_tickets(3, 2, 3)) AS tickets;
 SELECT status FROM booking.try_book_ticket(3, 2);
 SELECT problem, expected, found FROM booking.verify(3);
 DELETE FROM booking.ticket WHERE event_id = 3 AND user_id = 1;
--- raised, lowered, lifted
+-- The limit is raised, lowered and removed.
 UPDATE booking.event SET max_per_user = 4 WHERE event_id = 3;
 SELECT status FROM booking.try_book_ticket(3, 2);
 SELECT status FROM booking.try_book_ticket(3, 2);
@@ -211,7 +213,7 @@ SELECT booking.cancel_ticket(min(ticket_id)) FROM booking.ticket WHERE event_id 
 SELECT status FROM booking.try_book_ticket(3, 2);
 UPDATE booking.event SET max_per_user = NULL WHERE event_id = 3;
 SELECT cardinality(booking.book_tickets(3, 2, 10)) AS tickets;
--- in one transaction, undone
+-- The limit is changed in a transaction that is rolled back.
 BEGIN;
 UPDATE booking.event SET max_per_user = 1, capacity = capacity + 1 WHERE event_id = 3;
 SELECT status FROM booking.try_book_ticket(3, 2);
@@ -222,7 +224,7 @@ ROLLBACK TO a;
 SELECT status FROM booking.try_book_ticket(3, 2);
 ROLLBACK;
 SELECT status FROM booking.try_book_ticket(3, 2);
--- many in one transaction
+-- Many bookings in one transaction, before and after the limit is set.
 BEGIN;
 SELECT count(booking.book_ticket(3, u)) FROM generate_series(100, 130) u;
 UPDATE booking.event SET max_per_user = 1 WHERE event_id = 3;
@@ -238,7 +240,7 @@ FROM (VALUES (0), (-1)) AS t (max_per_user),
 SELECT status FROM booking.try_book_ticket(3, 125);
 SELECT * FROM booking.verify();
 
--- a trigger that books for the same user sees its own
+-- A user's trigger books for the same user.  Both tickets count.
 CREATE FUNCTION companion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.user_id = 30 AND pg_trigger_depth() = 1 THEN
@@ -259,7 +261,8 @@ DROP TRIGGER companion ON booking.ticket;
 DROP FUNCTION companion;
 SELECT * FROM booking.verify();
 
--- and one that books for another user, who is full, is refused with all it was in
+-- A user's trigger books for another user who is at the limit.  The whole
+-- statement is refused.
 CREATE FUNCTION companion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.user_id = 31 THEN
@@ -314,16 +317,17 @@ COPY booking.ticket (event_id, user_id) FROM stdin;
 11	1
 12	1
 \.
--- what has ended, or was cancelled, may be written down at any time
+-- A cancelled ticket or an ended hold can be inserted at any time.
 INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (12, 1, now());
 INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)
 VALUES (12, 1, 1, 'infinity', now());
--- but not taken up again
+-- It can't be made live.
 SELECT code FROM outcome('UPDATE booking.ticket SET cancelled_at = NULL WHERE event_id = 12');
 SELECT code FROM outcome('UPDATE booking.hold SET ended_at = NULL WHERE event_id = 12');
 SELECT * FROM places() WHERE event_id > 10;
 
--- after the end: holds are confirmed, tickets cancelled, transferred, redeemed
+-- After the sale, holds are confirmed, and tickets are cancelled, transferred and
+-- redeemed.
 SELECT count(booking.cancel_ticket(ticket_id)) FROM booking.ticket
 WHERE event_id = 11 AND cancelled_at IS NULL;
 SELECT booking.release_hold(hold_id) FROM booking.hold
@@ -339,10 +343,10 @@ SELECT booking.release_hold(:other);
 SELECT booking.transfer_ticket(:ticket, 5);
 SELECT status FROM booking.redeem_ticket(:ticket);
 SELECT booking.cancel_ticket(min(ticket_id)) FROM booking.ticket WHERE hold_id = :hold;
--- an expired hold is booked anew only while there is a sale
+-- An expired hold can be rebooked only during the sale.
 SELECT code FROM outcome(format('SELECT booking.confirm_hold(%s)', :expired));
 SELECT code FROM outcome(format('SELECT booking.confirm_hold(%s, %L)', :expired, 'rebook'));
--- the figures and the capacity as ever
+-- The capacity and availability() work as before.
 UPDATE booking.event SET capacity = 2 WHERE event_id = 11;
 SELECT code FROM outcome('UPDATE booking.event SET capacity = 1 WHERE event_id = 11');
 SELECT * FROM booking.availability(11);
@@ -352,7 +356,8 @@ UPDATE booking.event SET capacity = 3 WHERE event_id = 11;
 SELECT cardinality(booking.confirm_hold(:expired, 'rebook')) AS tickets;
 SELECT * FROM booking.verify();
 
--- the window is moved, also inside a transaction, which is judged by the clock
+-- The sales window is changed in a transaction.  The clock decides, not the
+-- transaction's start.
 BEGIN;
 SELECT status FROM booking.try_book_ticket(12, 1);
 UPDATE booking.event SET sales_start = clock_timestamp() WHERE event_id = 12;
@@ -373,29 +378,29 @@ SELECT status FROM booking.try_book_ticket(12, 1);
 ROLLBACK;
 SELECT status FROM booking.try_book_ticket(12, 1);
 SELECT * FROM booking.availability(12);
--- it opens by itself
+-- The sale opens at sales_start.
 UPDATE booking.event SET sales_start = clock_timestamp() + interval '0.2 s' WHERE event_id = 12;
 SELECT pg_sleep(0.25);
 SELECT status FROM booking.try_book_ticket(12, 1);
--- and closes by itself
+-- The sale closes at sales_end.
 UPDATE booking.event SET sales_start = NULL, sales_end = clock_timestamp() + interval '0.2 s'
 WHERE event_id = 12;
 SELECT pg_sleep(0.25);
 SELECT status FROM booking.try_book_ticket(12, 1);
 SELECT code FROM outcome('UPDATE booking.event SET sales_start = now(), sales_end = now()');
--- with a limit
+-- The sales window and the limit together.
 UPDATE booking.event SET sales_end = NULL, max_per_user = 1 WHERE event_id = 12;
 SELECT u, status FROM generate_series(1, 2) u, booking.try_book_ticket(12, u) ORDER BY u;
 UPDATE booking.event SET sales_start = 'infinity' WHERE event_id = 12;
 SELECT status FROM booking.try_book_ticket(12, 1);
--- an event that gets another id keeps its conditions
+-- An event that gets another id keeps its sale rules.
 DELETE FROM booking.ticket WHERE event_id = 12;
 UPDATE booking.event SET event_id = 18 WHERE event_id = 12;
 SELECT status FROM booking.try_book_ticket(18, 1);
 UPDATE booking.event SET sales_start = NULL WHERE event_id = 18;
 SELECT n, status FROM generate_series(1, 2) n, booking.try_book_ticket(18, 1 + 0 * n) ORDER BY n;
 
--- ---- the conditions are kept in every stripe ----
+-- ---- every stripe has the sale rules ----
 
 SET booking.split_always = on;
 UPDATE booking.event SET max_per_user = NULL, capacity = 1000 WHERE event_id = 18;
@@ -428,7 +433,8 @@ TRUNCATE booking.ticket;
 SELECT status FROM booking.try_book_ticket(18, 201);
 SELECT * FROM booking.verify();
 RESET booking.split_always;
--- where they were written with the triggers off, verify() says so, and it is mended
+-- The sale rules are changed while the triggers are disabled.  verify() reports it
+-- and rebuild_inventory() repairs it.
 ALTER TABLE booking.event DISABLE TRIGGER USER;
 UPDATE booking.event SET max_per_user = 5, sales_end = NULL WHERE event_id = 18;
 ALTER TABLE booking.event ENABLE TRIGGER USER;
@@ -437,7 +443,7 @@ SELECT booking.rebuild_inventory(18);
 SELECT * FROM booking.verify();
 SELECT n, status FROM generate_series(1, 6) n, booking.try_book_ticket(18, 1 + 0 * n) ORDER BY n;
 
--- ---- places that come back in a transaction are sold by the rules as well ----
+-- ---- places that come back in a transaction obey the sale rules ----
 
 INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (21, 20, 2), (22, 20, NULL);
 BEGIN;
@@ -473,7 +479,7 @@ DROP FUNCTION owned;
 SELECT * FROM damage();
 SELECT * FROM booking.verify();
 
--- ... also by rules that the same transaction has set
+-- They also obey sale rules that the same transaction has set.
 INSERT INTO booking.event (event_id, capacity) VALUES (23, 100);
 BEGIN;
 SELECT count(booking.book_ticket(23, u)) FROM generate_series(1, 12) u;
@@ -496,7 +502,8 @@ SELECT status FROM booking.try_book_ticket(24, 1);
 COMMIT;
 SELECT * FROM booking.availability(23);
 SELECT * FROM booking.verify();
--- ... or by those of an event that it has made again under the same id
+-- They also obey the sale rules of an event that the transaction has created again
+-- under the same id.
 INSERT INTO booking.event (event_id, capacity) VALUES (25, 100);
 BEGIN;
 SELECT count(booking.book_ticket(25, u)) FROM generate_series(1, 12) u;

@@ -1,13 +1,13 @@
 --
 -- What the other tests use.
 --
--- pg_regress runs all tests in one database.  Each of them begins anew by
--- CALL afresh(), so that none depends upon what another has left behind; to
--- run one alone: make installcheck REGRESS="setup dml".
---
+-- pg_regress runs all tests in one database.  Each test starts with
+-- CALL recreate_booking(), so it does not depend on what another test left
+-- behind.  To run a single test: make installcheck REGRESS="setup plain_sql".
 
--- The extension and empty tables, whatever was there before.
-CREATE PROCEDURE afresh()
+-- Creates the extension and empty tables, and removes those that were there
+-- before.
+CREATE PROCEDURE recreate_booking()
 LANGUAGE plpgsql
 SET client_min_messages = warning
 AS $$
@@ -18,7 +18,8 @@ BEGIN
 END
 $$;
 
--- All tables and the view become a role's, for they must have one owner.
+-- Makes a role the owner of all tables and the view.  They must all have the
+-- same owner.
 CREATE PROCEDURE give_tables(role name)
 LANGUAGE plpgsql
 AS $$
@@ -34,8 +35,8 @@ BEGIN
 END
 $$;
 
--- How a statement ends: 'ok', or the error with its code, as one readable row.
--- What an error would have changed is rolled back.
+-- Runs a statement and returns how it ended: 'ok', or the error with its code.
+-- If the statement fails, its changes are rolled back.
 CREATE FUNCTION outcome(statement text)
 RETURNS TABLE (code text, message text, detail text, hint text)
 LANGUAGE plpgsql
@@ -53,7 +54,8 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
--- How a statement ends after a change, which is undone with it.
+-- Makes a change, runs a statement and returns how it ended.  Then rolls back
+-- both.
 CREATE FUNCTION after_change(change text, statement text)
 RETURNS TABLE (code text, message text, detail text)
 LANGUAGE plpgsql
@@ -69,8 +71,9 @@ BEGIN
 END
 $$;
 
--- What amcheck finds wrong with the tables and their indexes, if it is there
--- to be asked: every heap tuple must be in every index.  No row: nothing.
+-- Returns what amcheck finds wrong with the tables and their indexes; no row
+-- means nothing.  Every heap tuple must be in every index.  Returns no row if
+-- amcheck is not available.
 CREATE FUNCTION damage()
 RETURNS TABLE (relation text, problem text)
 LANGUAGE plpgsql
@@ -107,8 +110,8 @@ BEGIN
 END
 $$;
 
--- The places of each event as the inventory, the tickets and availability()
--- have them, whatever the number of stripes.
+-- Returns the places of each event as the inventory, the tickets and
+-- availability() count them.  The number of stripes does not matter.
 CREATE FUNCTION places()
 RETURNS TABLE (event_id bigint, capacity integer, free bigint, live bigint, cancelled bigint,
                availability text)

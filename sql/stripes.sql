@@ -1,30 +1,30 @@
 --
--- An event's places in many stripes.
+-- An event's places are spread over many stripes.
 --
--- Promises: however an event's places are spread, every one of them can be
--- sold, alone or with others, to the last; a refusal says how many are left in
--- all and leaves them there; the capacity is lowered and cancelled places come
--- back whatever stripes there are; an event that is sold out is one row again;
--- there are never more than 256 stripes.
+-- Promises:
+--   - Every place can be sold, alone or with others, up to the last one.
+--   - A refusal says how many places are left in all stripes, and takes none.
+--   - The capacity can be lowered, and places come back, whatever the stripes.
+--   - A sold-out event has one row again.
+--   - An event never has more than 256 stripes.
 --
--- Which stripes there are at a moment depends upon the session; so what is
--- shown is what must hold for all of them.
---
-CALL afresh();
+-- Which stripes exist at a moment depends on the session.  So the test shows only
+-- what is true for all of them.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 SET booking.split_always = on;
 SET synchronous_commit = off;
 
 CREATE FUNCTION stripes(of_event bigint) RETURNS bigint
 LANGUAGE sql AS 'SELECT count(*) FROM booking.inventory WHERE event_id = of_event';
-CREATE FUNCTION widest(of_event bigint) RETURNS integer
+CREATE FUNCTION largest_stripe(of_event bigint) RETURNS integer
 LANGUAGE sql AS 'SELECT max(available) FROM booking.inventory WHERE event_id = of_event';
 
 INSERT INTO booking.event (event_id, capacity)
 VALUES (1, 5000), (2, 600), (3, 1000), (4, 8), (5, 1), (6, 0), (7, 2);
 SELECT stripes(1);
 
--- a booking in each of many transactions: the stripes grow
+-- Each booking runs in its own transaction.  The number of stripes grows.
 CREATE PROCEDURE sell(event_id bigint, tickets integer)
 LANGUAGE plpgsql
 AS $$
@@ -43,21 +43,21 @@ $$;
 CALL sell(1, 500);
 SELECT stripes(1) > 8 AS many;
 SELECT * FROM places() WHERE event_id = 1;
--- none is empty, but for stripe 0, perhaps
+-- Only stripe 0 may be empty.
 SELECT count(*) FROM booking.inventory WHERE event_id = 1 AND available = 0 AND stripe <> 0;
 
--- to the last place; then one row is left, that says none
+-- All places are sold.  One row is left, without a place.
 CALL sell(2, 600);
 SELECT stripe, available FROM booking.inventory WHERE event_id = 2;
 SELECT booking.book_ticket(2, 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT status FROM booking.try_book_ticket(2, 1);
--- a place that comes back can be sold, once
+-- A place that comes back can be sold once.
 SELECT booking.cancel_ticket(min(ticket_id)) FROM booking.ticket WHERE event_id = 2;
 SELECT u, status FROM generate_series(1, 2) u, booking.try_book_ticket(2, u) ORDER BY u;
 SELECT stripe, available FROM booking.inventory WHERE event_id = 2;
 
--- few places: each is sold, none twice
+-- Events with few places: each place is sold once.
 SELECT e, count(*) FILTER (WHERE status = 'booked') AS booked,
        count(*) FILTER (WHERE status = 'sold_out') AS sold_out
 FROM generate_series(4, 7) e, generate_series(1, 12) u, booking.try_book_ticket(e, u)
@@ -65,23 +65,24 @@ GROUP BY e ORDER BY e;
 SELECT event_id, stripe, available FROM booking.inventory
 WHERE event_id BETWEEN 4 AND 7 ORDER BY event_id, stripe;
 
--- a quantity that no stripe has is gathered from several
+-- The quantity is larger than any stripe.  It is gathered from several.
 CALL sell(3, 200);
-SELECT widest(3) < 500 AS none_has_so_many;
+SELECT largest_stripe(3) < 500 AS too_few_in_one_stripe;
 SELECT cardinality(booking.book_tickets(3, 1, 500)) AS tickets;
 SELECT * FROM places() WHERE event_id = 3;
--- too large a quantity: refused with the sum, which stays what it was
-SELECT widest(3) < 301 AS none_has_so_many;
+-- The quantity is larger than all stripes together.  The refusal reports the sum
+-- and changes nothing.
+SELECT largest_stripe(3) < 301 AS too_few_in_one_stripe;
 SELECT booking.book_tickets(3, 1, 301);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM places() WHERE event_id = 3;
 SELECT code FROM outcome('SELECT booking.book_tickets(3, 1, 1000000)');
--- all that is left: one row
+-- After the last places are sold, one row is left.
 SELECT cardinality(booking.book_tickets(3, 1, 300)) AS tickets;
 SELECT stripe, available FROM booking.inventory WHERE event_id = 3;
 SELECT * FROM booking.verify();
 
--- many in one transaction
+-- Many tickets in one transaction.
 DELETE FROM booking.ticket WHERE event_id = 3;
 BEGIN;
 SELECT count(booking.book_ticket(3, u)) FROM generate_series(1, 700) u;
@@ -100,7 +101,7 @@ SELECT * FROM booking.availability(3);
 COMMIT;
 SELECT * FROM places() WHERE event_id = 3;
 
--- splits and drains that are rolled back, by savepoints and by exceptions
+-- Splits and drains are rolled back, by savepoints and by exceptions.
 DELETE FROM booking.ticket WHERE event_id = 3;
 CREATE TEMP TABLE stripes_before AS
     SELECT stripe, available FROM booking.inventory WHERE event_id = 3;
@@ -147,8 +148,8 @@ $$;
 SELECT * FROM places() WHERE event_id = 3;
 SELECT * FROM booking.verify();
 
--- A stripe is drained, the event found to be sold out, and all that undone:
--- what the session has learnt of the stripes on the way is undone, too.
+-- The session drains a stripe, finds the event sold out, and rolls back.  What it
+-- remembered of the stripes is rolled back, too.
 INSERT INTO booking.event (event_id, capacity) VALUES (20, 15);
 DELETE FROM booking.inventory WHERE event_id = 20;
 INSERT INTO booking.inventory (event_id, stripe, available) VALUES (20, 0, 0), (20, 1, 15);
@@ -166,9 +167,9 @@ ROLLBACK;
 SELECT status FROM booking.try_book_ticket(20, 2);
 SELECT * FROM places() WHERE event_id = 20;
 
--- That an event is sold out is remembered of a row version, by its place and its
--- writer.  A later version of stripe 0, to which pruning has given the place,
--- does not tell of the other stripe that there is now.
+-- A session remembers "sold out" for a row version, by its TID and its xmin.
+-- Pruning gives the TID to a later version of stripe 0.  The session must not
+-- take that for the remembered version, because there is another stripe now.
 CREATE PROCEDURE write_stripe_0_until(of_event bigint, at tid)
 LANGUAGE plpgsql
 AS $$
@@ -183,15 +184,15 @@ $$;
 INSERT INTO booking.event (event_id, capacity) VALUES (21, 1);
 UPDATE booking.inventory SET available = 0 WHERE event_id = 21;
 SELECT status FROM booking.try_book_ticket(21, 1);
-SELECT ctid AS place, xmin AS writer FROM booking.inventory WHERE event_id = 21 \gset
+SELECT ctid AS tid, xmin AS writer FROM booking.inventory WHERE event_id = 21 \gset
 INSERT INTO booking.inventory (event_id, stripe, available) VALUES (21, 1, 1);
-CALL write_stripe_0_until(21, :'place');
-SELECT stripe, available, ctid = :'place' AS same_place, xmin = :'writer' AS same_writer
+CALL write_stripe_0_until(21, :'tid');
+SELECT stripe, available, ctid = :'tid' AS same_tid, xmin = :'writer' AS same_writer
 FROM booking.inventory WHERE event_id = 21 ORDER BY stripe;
 SELECT status FROM booking.try_book_ticket(21, 1);
 SELECT * FROM places() WHERE event_id = 21;
 
--- cancelled places come back to any stripe, and all can be sold again
+-- Cancelled places come back to any stripe.  All of them can be sold again.
 UPDATE booking.ticket SET cancelled_at = now() WHERE event_id IN (1, 3) AND user_id % 2 = 0;
 SELECT count(booking.cancel_ticket(ticket_id)) FROM booking.ticket
 WHERE event_id = 3 AND user_id % 3 = 0 AND cancelled_at IS NULL;
@@ -202,7 +203,7 @@ FROM generate_series(1, :left + 3) u, booking.try_book_ticket(3, u);
 SELECT stripe, available FROM booking.inventory WHERE event_id = 3;
 SELECT * FROM booking.verify();
 
--- the capacity, raised and lowered across the stripes there are
+-- The capacity is raised and lowered while there are several stripes.
 CALL sell(1, 100);
 SELECT stripes(1) > 1 AS several;
 SELECT capacity - available AS taken FROM booking.availability(1) \gset
@@ -221,7 +222,7 @@ UPDATE booking.event SET capacity = 6000 WHERE event_id = 1;
 CALL sell(1, 100);
 SELECT * FROM booking.verify();
 
--- tickets that come and go by plain SQL
+-- Plain SQL inserts, moves and deletes tickets.
 INSERT INTO booking.ticket (event_id, user_id) SELECT 1, u FROM generate_series(1, 1000) u;
 DELETE FROM booking.ticket WHERE event_id = 1 AND user_id % 3 = 0;
 INSERT INTO booking.event (event_id, capacity) VALUES (8, 10000);
@@ -230,7 +231,7 @@ UPDATE booking.ticket SET event_id = 8 WHERE event_id = 1;
 UPDATE booking.ticket SET event_id = 1 WHERE event_id = 8 AND user_id % 2 = 0;
 SELECT * FROM booking.verify();
 
--- REPEATABLE READ has nothing to split for, but meets many stripes all the same
+-- REPEATABLE READ never splits, but it finds many stripes.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT available AS left FROM booking.availability(8) \gset
 SELECT count(booking.book_ticket(8, u)) FROM generate_series(1, 100) u;
@@ -247,7 +248,7 @@ SELECT status FROM booking.try_book_ticket(8, 1);
 ROLLBACK;
 SELECT * FROM booking.verify();
 
--- what replaces the inventory leaves one stripe, which then splits again
+-- What replaces the inventory leaves one stripe.  That one splits again.
 SELECT stripes(8) > 1 AS several;
 SELECT booking.rebuild_inventory(8);
 SELECT stripes(8);
@@ -255,7 +256,7 @@ CALL sell(8, 100);
 TRUNCATE booking.ticket;
 SELECT event_id, stripe, available FROM booking.inventory ORDER BY event_id, stripe;
 CALL sell(8, 100);
--- an event goes with all its stripes
+-- When an event is deleted, all its stripes are deleted.
 SELECT stripes(8) > 1 AS several;
 DELETE FROM booking.event WHERE event_id = 8;
 \echo :LAST_ERROR_SQLSTATE
@@ -277,8 +278,9 @@ DELETE FROM booking.event WHERE event_id = 8;
 SELECT stripes(8);
 SELECT * FROM booking.verify();
 
--- As many stripes as there may be: no more come, and all is sold.  (They are
--- put there by hand: to make so many, many sessions must meet.)
+-- Events with the largest possible number of stripes.  No stripe is added, and all
+-- places are sold.  The test inserts the stripes, because bookings make that many
+-- only if many sessions meet.
 CREATE PROCEDURE spread(of_event bigint, each integer)
 LANGUAGE sql
 AS $$
@@ -299,12 +301,12 @@ SELECT count(*) FILTER (WHERE status = 'booked') AS booked,
        count(*) FILTER (WHERE status = 'sold_out') AS sold_out
 FROM generate_series(1, 500) u, booking.try_book_ticket(10, u);
 SELECT stripe, available FROM booking.inventory WHERE event_id = 10;
--- one by one, none more than once: each stripe is drained in its turn
+-- Single bookings drain each stripe in turn.
 SELECT count(*) FILTER (WHERE status = 'booked') AS booked,
        count(*) FILTER (WHERE status = 'sold_out') AS sold_out
 FROM generate_series(1, 2600) u, booking.try_book_ticket(11, u);
 SELECT stripe, available FROM booking.inventory WHERE event_id = 11;
--- the capacity goes down over all of them
+-- The capacity is lowered across all stripes.
 UPDATE booking.event SET capacity = 7 WHERE event_id = 12;
 SELECT sum(available), count(*) <= 256 AS not_too_many FROM booking.inventory WHERE event_id = 12;
 UPDATE booking.event SET capacity = 0 WHERE event_id = 12;
@@ -312,6 +314,6 @@ SELECT stripe, available FROM booking.inventory WHERE event_id = 12;
 DELETE FROM booking.event WHERE event_id = 12;
 
 DROP PROCEDURE sell, spread;
-DROP FUNCTION stripes, widest;
+DROP FUNCTION stripes, largest_stripe;
 SELECT * FROM damage();
 SELECT * FROM booking.verify();

@@ -1,17 +1,18 @@
 --
 -- The life of a ticket, by the functions.
 --
--- Promises: each place is sold once, to the last one; a refusal names its
--- figures and changes nothing; what is cancelled can be sold again; a ticket
--- is cancelled, transferred and redeemed at most once, and in no order that
--- makes no sense.
---
-CALL afresh();
+-- Promises:
+--   - Each place is sold once, up to the last one.
+--   - A refusal says how many places are left, and changes nothing.
+--   - The place of a cancelled ticket can be sold again.
+--   - A ticket is cancelled once and redeemed once.  A redeemed ticket can't be
+--     cancelled or transferred, and a cancelled one can't be transferred.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 
 INSERT INTO booking.event (name, capacity) VALUES ('concert', 3), ('theatre', 5), ('closed', 0);
 
--- book_ticket() returns the ticket's id, until the last place is sold
+-- book_ticket() returns the ticket's id until the last place is sold.
 SELECT booking.book_ticket(1, 42);
 SELECT booking.book_ticket(1, 42);
 SELECT booking.book_ticket(user_id => 43, event_id => 1);
@@ -23,7 +24,7 @@ SELECT ticket_id, event_id, user_id, seat, redeemed_at, cancelled_at
 FROM booking.ticket ORDER BY ticket_id;
 SELECT * FROM places();
 
--- the time of a booking is the clock's, not the transaction's
+-- booked_at is the time of the call, not the start of the transaction.
 BEGIN;
 SELECT pg_sleep(0.002);
 SELECT booking.book_ticket(2, 1) AS ticket \gset
@@ -32,7 +33,7 @@ FROM booking.ticket WHERE ticket_id = :ticket;
 ROLLBACK;
 SELECT * FROM booking.availability(2);
 
--- try_book_ticket() answers the same as data; the transaction goes on
+-- try_book_ticket() returns the same answers as data.  The transaction goes on.
 BEGIN;
 SELECT status, ticket_id IS NOT NULL AS has_ticket FROM booking.try_book_ticket(1, 44);
 SELECT status, ticket_id IS NOT NULL AS has_ticket FROM booking.try_book_ticket(2, 44);
@@ -40,7 +41,7 @@ SELECT status, ticket_id IS NOT NULL AS has_ticket FROM booking.try_book_ticket(
 COMMIT;
 SELECT count(*) FROM booking.ticket WHERE event_id = 2 AND user_id = 44;
 
--- a refusal leaves no ticket, no lock on a row, no transaction id
+-- A refusal leaves no ticket, no row lock and no transaction id.
 BEGIN;
 SELECT status FROM booking.try_book_ticket(1, 44);
 SELECT pg_current_xact_id_if_assigned() IS NULL AS no_transaction_id;
@@ -55,7 +56,7 @@ END
 $$;
 COMMIT;
 
--- book_tickets() is all or nothing
+-- book_tickets() books all of the places or none.
 SELECT cardinality(booking.book_tickets(2, 45, 3)) AS tickets;
 SELECT booking.book_tickets(2, 45, 2);
 \echo :LAST_ERROR_SQLSTATE
@@ -65,16 +66,16 @@ SELECT booking.book_tickets(2, 45, 1);
 SELECT user_id, count(*), count(DISTINCT ticket_id) FROM booking.ticket
 WHERE event_id = 2 GROUP BY user_id ORDER BY user_id;
 
--- the ids returned are the rows'
+-- The returned ids are the ids of the rows.
 INSERT INTO booking.event (event_id, capacity) VALUES (10, 100);
 SELECT booking.book_tickets(10, 7, 50) AS ids \gset
 SELECT array_agg(ticket_id ORDER BY ticket_id) = :'ids'::bigint[] AS same,
        array_ndims(:'ids'::bigint[]) AS dimensions, array_lower(:'ids'::bigint[], 1) AS first
 FROM booking.ticket WHERE event_id = 10 AND user_id = 7;
--- of one quantity, one place each
+-- Each ticket takes one place.
 SELECT * FROM booking.availability(10);
 
--- cancel_ticket() gives the place back, once
+-- cancel_ticket() gives the place back, once.
 SELECT booking.cancel_ticket(2);
 SELECT booking.cancel_ticket(2);
 SELECT ticket_id, event_id, user_id, cancelled_at <= clock_timestamp() AS cancelled
@@ -83,7 +84,7 @@ SELECT * FROM booking.availability(1);
 SELECT status FROM booking.try_book_ticket(1, 44);
 SELECT status FROM booking.try_book_ticket(1, 44);
 
--- a cancellation that is rolled back gives nothing back
+-- A cancellation that is rolled back gives nothing back.
 BEGIN;
 SELECT booking.cancel_ticket(1);
 SELECT available FROM booking.availability(1);
@@ -91,7 +92,7 @@ ROLLBACK;
 SELECT available FROM booking.availability(1);
 SELECT status FROM booking.try_book_ticket(1, 45);
 
--- in one transaction the place can be sold on
+-- The same transaction can sell the place again.
 BEGIN;
 SELECT booking.cancel_ticket(1);
 SELECT booking.book_ticket(1, 46) > 0 AS booked;
@@ -99,25 +100,25 @@ SELECT booking.cancel_ticket(1);
 COMMIT;
 SELECT * FROM places() WHERE event_id = 1;
 
--- redeem_ticket() tells a gate what it has to know
+-- redeem_ticket() tells the gate whether to let the holder in.
 SELECT status, redeemed_at <= clock_timestamp() AS past FROM booking.redeem_ticket(3);
 SELECT r.status, r.redeemed_at = t.redeemed_at AS the_first_time
 FROM booking.redeem_ticket(3) r, booking.ticket t WHERE t.ticket_id = 3;
 SELECT * FROM booking.redeem_ticket(2);
 SELECT redeemed_at FROM booking.ticket WHERE ticket_id = 2;
 
--- what was redeemed can't be cancelled or transferred
+-- A redeemed ticket can't be cancelled or transferred.
 SELECT booking.cancel_ticket(3);
 \echo :LAST_ERROR_SQLSTATE
 SELECT booking.transfer_ticket(3, 47);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM places() WHERE event_id = 1;
 
--- what was cancelled can't be transferred
+-- A cancelled ticket can't be transferred.
 SELECT booking.transfer_ticket(2, 47);
 \echo :LAST_ERROR_SQLSTATE
 
--- transfer_ticket() changes the user and nothing else
+-- transfer_ticket() changes the user and nothing else.
 SELECT user_id AS old_user, ticket_id AS ticket
 FROM booking.ticket WHERE event_id = 1 AND user_id = 46 \gset
 CREATE TEMP TABLE before AS SELECT * FROM booking.ticket;
@@ -128,11 +129,12 @@ SELECT b.user_id, t.user_id AS new_user_id,
 FROM before b JOIN booking.ticket t USING (ticket_id)
 WHERE b IS DISTINCT FROM t;
 SELECT available = :before_available AS same FROM booking.availability(1);
--- to the one who has it: nothing is wrong with that
+-- A transfer to the user who already has the ticket is allowed.
 SELECT booking.transfer_ticket(:ticket, 47);
 DROP TABLE before;
 
--- a redeemed ticket that is cancelled by hand is cancelled, for all of them
+-- A plain UPDATE cancels a redeemed ticket.  All functions then treat it as
+-- cancelled.
 UPDATE booking.ticket SET cancelled_at = now() WHERE ticket_id = 3;
 SELECT status, redeemed_at IS NULL AS no_time FROM booking.redeem_ticket(3);
 SELECT booking.cancel_ticket(3);
@@ -140,7 +142,7 @@ SELECT booking.transfer_ticket(3, 48);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM places() WHERE event_id = 1;
 
--- ids at both ends of bigint, and zero
+-- Ids can be the smallest and largest bigint, and zero.
 INSERT INTO booking.event (event_id, capacity)
 VALUES (9223372036854775807, 2), (-9223372036854775808, 2), (0, 2), (-1, 2);
 SELECT e.event_id, u.user_id, booking.book_ticket(e.event_id, u.user_id) > 0 AS booked
@@ -158,15 +160,15 @@ SELECT booking.cancel_ticket(9223372036854775807), booking.cancel_ticket(-922337
        booking.cancel_ticket(0), booking.cancel_ticket(0);
 SELECT * FROM places() WHERE event_id = 20;
 
--- the largest capacity there is
+-- The largest capacity works.
 INSERT INTO booking.event (event_id, capacity) VALUES (21, 2147483647);
 SELECT booking.book_ticket(21, 1) > 0 AS booked;
 SELECT * FROM booking.availability(21);
 SELECT booking.cancel_ticket(ticket_id) FROM booking.ticket WHERE event_id = 21;
 SELECT * FROM booking.availability(21);
 
--- a session remembers where it saw an event's places: two events whose ids
--- are far apart must not be taken for each other, in any order
+-- A session remembers a row version per event.  It must not confuse events
+-- whose ids are far apart, in any order.
 INSERT INTO booking.event (event_id, capacity)
 SELECT 100 + 1024 * n, 4 FROM generate_series(0, 3) n;
 SELECT count(booking.book_ticket(100 + 1024 * (u % 4), u)) FROM generate_series(1, 16) u;

@@ -1,30 +1,29 @@
 --
 -- What one session sees of its own bookings.
 --
--- Promises: many calls in one statement, in one transaction, in loops with
--- exception blocks see one another; under REPEATABLE READ and SERIALIZABLE, too;
--- a read-only transaction is told so by the core's own error; a transaction
--- that books very many tickets of an event ends with an inventory that is as
--- exact as that of any other.
---
-CALL afresh();
+-- Promises:
+--   - Calls in one statement, in one transaction and in exception blocks see what
+--     earlier calls did.  This holds under every isolation level.
+--   - In a read-only transaction, PostgreSQL's own error is raised.
+--   - After a transaction with very many tickets, the inventory is exact.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 10), (2, 3), (3, 0), (4, 100000);
 
--- many calls in one statement, to the last place
+-- Many calls in one statement, up to the last place.
 SELECT u, status FROM generate_series(1, 5) u, booking.try_book_ticket(2, u) ORDER BY u;
 SELECT count(booking.book_ticket(1, u)) FROM generate_series(1, 10) u;
 SELECT booking.cancel_ticket(ticket_id) FROM booking.ticket WHERE event_id = 2;
 SELECT booking.book_ticket(2, u) FROM generate_series(1, 4) u;
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM places() WHERE event_id < 4;
--- two events in turn, book and cancel in turn
+-- One statement books and cancels by turns, for two events.
 SELECT count(booking.book_ticket(2, u)), count(booking.cancel_ticket(t))
 FROM (SELECT row_number() OVER (ORDER BY ticket_id) AS u, ticket_id AS t
       FROM booking.ticket WHERE event_id = 1 ORDER BY ticket_id LIMIT 3) x;
 SELECT * FROM places() WHERE event_id < 4;
--- calls that fire in a statement that writes, too
+-- The calls are part of a statement that writes.
 WITH booked AS (SELECT booking.book_ticket(1, u) AS ticket_id FROM generate_series(1, 3) u)
 INSERT INTO booking.ticket (event_id, user_id) SELECT 4, ticket_id FROM booked;
 INSERT INTO booking.ticket (event_id, user_id) SELECT 1, booking.book_ticket(4, 9);
@@ -33,7 +32,7 @@ UPDATE booking.ticket SET user_id = booking.book_ticket(4, 5) WHERE event_id = 2
 DELETE FROM booking.ticket WHERE event_id = 2 AND booking.cancel_ticket(ticket_id);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM places() WHERE event_id < 4;
--- a cursor, fetched piece by piece, with other bookings between
+-- A cursor is fetched row by row, with other bookings in between.
 DELETE FROM booking.ticket WHERE event_id = 2;
 BEGIN;
 DECLARE c CURSOR FOR
@@ -46,8 +45,8 @@ FETCH 1 FROM c;
 COMMIT;
 SELECT * FROM places() WHERE event_id = 2;
 
--- loops with exception blocks: a sold-out event ends the loop, a block that
--- fails gives its places back
+-- Loops with exception blocks.  A sold-out event ends the loop.  A block that
+-- fails gives its places back.
 DELETE FROM booking.ticket;
 DO $$
 DECLARE
@@ -88,14 +87,15 @@ BEGIN
     END LOOP;
 END
 $$;
--- 1 + 4 + 7 ... + 58 and as many cancelled; 2 + 5 + ... + 59, with two more each
+-- If i % 3 = 1, i tickets are booked and one is cancelled.  If i % 3 = 2, i + 2
+-- tickets are booked.  If i % 3 = 0, all is rolled back.
 SELECT count(*) FILTER (WHERE cancelled_at IS NULL) AS live,
        (SELECT sum(i) - 20 FROM generate_series(1, 58, 3) i) +
        (SELECT sum(i + 2) FROM generate_series(2, 59, 3) i) AS expected,
        count(*) FILTER (WHERE cancelled_at IS NOT NULL) AS cancelled
 FROM booking.ticket WHERE event_id = 4;
 SELECT * FROM booking.verify();
--- a procedure that commits in its loop
+-- A procedure that commits in its loop.
 CREATE PROCEDURE book_and_commit()
 LANGUAGE plpgsql
 AS $$
@@ -115,7 +115,7 @@ SELECT count(*) FROM booking.ticket WHERE event_id = 4 AND user_id >= 1000;
 DROP PROCEDURE book_and_commit;
 SELECT * FROM booking.verify();
 
--- very many in one transaction, at all times exact for whoever is in it
+-- Very many bookings in one transaction.  It sees exact numbers at all times.
 TRUNCATE booking.ticket;
 BEGIN;
 SELECT count(booking.book_ticket(4, u)) FROM generate_series(1, 100) u;
@@ -139,7 +139,8 @@ SELECT * FROM booking.availability(4);
 SELECT count(booking.book_ticket(4, u)) FROM generate_series(1, 30) u;
 COMMIT;
 SELECT * FROM places() WHERE event_id = 4;
--- to the very last place, and in the same transaction back again
+-- A transaction books up to the last place.  Another one also cancels half of
+-- the tickets and books again.
 BEGIN;
 UPDATE booking.event SET capacity = 300 WHERE event_id = 4;
 SELECT count(booking.book_ticket(4, u)) FROM generate_series(1, 169) u;
@@ -162,7 +163,7 @@ UPDATE booking.event SET capacity = 299 WHERE event_id = 4;
 ROLLBACK TO a;
 COMMIT;
 SELECT capacity, free, live FROM places() WHERE event_id = 4;
--- lowered by what is left, after many bookings
+-- The capacity is lowered after many bookings, by as many places as are left.
 UPDATE booking.event SET capacity = 1000 WHERE event_id = 4;
 BEGIN;
 SELECT count(booking.book_ticket(4, u)) FROM generate_series(1, 100) u;
@@ -175,7 +176,7 @@ SELECT status FROM booking.try_book_ticket(4, 1);
 SELECT status FROM booking.try_book_ticket(4, 1);
 COMMIT;
 SELECT capacity, free, live FROM places() WHERE event_id = 4;
--- many bookings, then everything that replaces the inventory
+-- Many bookings, then everything that replaces the inventory.
 UPDATE booking.event SET capacity = 1000 WHERE event_id = 4;
 BEGIN;
 SELECT count(booking.book_ticket(4, u)) FROM generate_series(1, 100) u;
@@ -222,7 +223,8 @@ SELECT count(booking.book_ticket(5, u)) FROM generate_series(1, 50) u;
 UPDATE booking.event SET event_id = 4 WHERE false;
 COMMIT;
 SELECT event_id, capacity, free, live FROM places() WHERE event_id > 2;
--- availability() as of the statement that asks, while the same statement books
+-- availability() shows the state at the start of its statement, even if that
+-- statement books.
 WITH booked AS MATERIALIZED (
     SELECT count(booking.book_ticket(5, u)) AS n FROM generate_series(1, 60) u)
 SELECT n, a.available + a.booked = a.capacity AS adds_up,
@@ -237,7 +239,7 @@ SELECT count(booking.book_ticket(5, u)) FROM generate_series(1, 100) u;
 FETCH 1 FROM c;
 COMMIT;
 SELECT * FROM booking.verify();
--- the tables change their shape after many bookings of the same transaction
+-- The tables are altered after many bookings in the same transaction.
 BEGIN;
 SELECT count(booking.book_ticket(5, u)) FROM generate_series(1, 40) u;
 ALTER TABLE booking.ticket ADD COLUMN note text;
@@ -255,7 +257,7 @@ SELECT * FROM booking.verify();
 COMMIT;
 SELECT * FROM booking.verify();
 
--- a transaction that is rolled back leaves nothing at all
+-- A transaction that is rolled back leaves nothing.
 SELECT free, live FROM places() WHERE event_id = 5 \gset before_
 BEGIN;
 SELECT count(booking.book_ticket(5, u)) FROM generate_series(1, 90) u;
@@ -263,8 +265,8 @@ INSERT INTO booking.ticket (event_id, user_id) SELECT 5, u FROM generate_series(
 ROLLBACK;
 SELECT free = :before_free AND live = :before_live AS same FROM places() WHERE event_id = 5;
 
--- REPEATABLE READ and SERIALIZABLE: a transaction sees its own bookings,
--- changes of capacity, cancellations, and what it has rolled back
+-- Under every isolation level, a transaction sees its own bookings, cancellations
+-- and changes of the capacity, and what it rolled back.
 TRUNCATE booking.event, booking.ticket RESTART IDENTITY;
 INSERT INTO booking.event (capacity) VALUES (5), (50);
 CREATE PROCEDURE see_own()
@@ -325,8 +327,8 @@ COMMIT;
 SELECT * FROM places();
 SELECT * FROM booking.verify();
 
--- a stripe that this transaction has written more than once, the last time in
--- order to set a limit: it is found again, and no conflict with itself
+-- A transaction writes a stripe more than once, the last time to set a limit.  It
+-- finds the stripe again and there is no conflict with itself.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT status FROM booking.try_book_ticket(1, 7);
 UPDATE booking.event SET max_per_user = 2 WHERE event_id = 1;
@@ -337,8 +339,8 @@ SELECT * FROM places() WHERE event_id = 1;
 SELECT * FROM booking.verify();
 ROLLBACK;
 
--- a read-only transaction: 25006 from everything that writes, though there is
--- nothing to write; what only reads works
+-- In a read-only transaction, everything that could write raises 25006.  That also
+-- holds if there is nothing to write.  What only reads works.
 SELECT booking.book_ticket(1, 1) AS ticket \gset
 SELECT booking.cancel_ticket(:ticket);
 SET default_transaction_read_only = on;
