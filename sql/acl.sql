@@ -238,8 +238,8 @@ SELECT count(*) AS stripes FROM booking.inventory WHERE event_id > 3;
 ROLLBACK;
 REVOKE ALL ON booking.ticket, booking.event FROM regress_booking_web;
 
--- A trigger that a booking fires runs as the owner of the tables, like a trigger
--- that is fired by a foreign key's action.  It can't switch to another role.
+-- A trigger that a booking fires runs as the owner of the tables.  A foreign key
+-- does the same.  The trigger can't switch to another role.
 CREATE FUNCTION change_role() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE INFO 'trigger: I am the owner: %',

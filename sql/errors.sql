@@ -308,18 +308,18 @@ ORDER BY n;
 
 -- The trigger functions work for pg_booking's own triggers only, otherwise they
 -- raise 39P01.
-CREATE TABLE stranger (event_id bigint, capacity integer, cancelled_at timestamptz);
-CREATE TRIGGER stranger_ticket AFTER INSERT ON stranger
+CREATE TABLE my_table (event_id bigint, capacity integer, cancelled_at timestamptz);
+CREATE TRIGGER my_table_ticket AFTER INSERT ON my_table
     FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
-SELECT code, message FROM outcome('INSERT INTO stranger VALUES (1, 5)');
-DROP TRIGGER stranger_ticket ON stranger;
-CREATE TRIGGER stranger_event AFTER INSERT OR DELETE ON stranger
+SELECT code, message FROM outcome('INSERT INTO my_table VALUES (1, 5)');
+DROP TRIGGER my_table_ticket ON my_table;
+CREATE TRIGGER my_table_event AFTER INSERT OR DELETE ON my_table
     FOR EACH ROW EXECUTE FUNCTION booking.event_changed();
-SELECT code, message FROM outcome('INSERT INTO stranger VALUES (1, 5)');
-DROP TRIGGER stranger_event ON stranger;
-CREATE TRIGGER stranger_truncated AFTER TRUNCATE ON stranger
+SELECT code, message FROM outcome('INSERT INTO my_table VALUES (1, 5)');
+DROP TRIGGER my_table_event ON my_table;
+CREATE TRIGGER my_table_truncated AFTER TRUNCATE ON my_table
     EXECUTE FUNCTION booking.ticket_changed();
-SELECT code, message FROM outcome('TRUNCATE stranger');
+SELECT code, message FROM outcome('TRUNCATE my_table');
 SELECT n, a.code, a.message
 FROM (VALUES
     (1, 'CREATE TRIGGER wrong BEFORE INSERT ON booking.ticket'
@@ -338,7 +338,7 @@ SELECT code FROM outcome('SELECT booking.ticket_changed()');
 SELECT code FROM outcome('SELECT booking.event_changed()');
 SELECT code FROM outcome('SELECT booking.hold_changed()');
 SELECT code FROM outcome('SELECT booking.record_history()');
-DROP TABLE stranger;
+DROP TABLE my_table;
 
 SELECT booking.create_tables();
 SELECT * FROM places();

@@ -381,7 +381,7 @@ SELECT * FROM places();
 DELETE FROM booking.event WHERE event_id = 1;
 SELECT (SELECT count(*) FROM booking.ticket) AS tickets,
        (SELECT count(*) FROM booking.inventory) AS stripes;
--- The same with so many tickets that the transaction keeps the returned places
+-- The same with more tickets, so that the transaction keeps the returned places
 -- until it commits.
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 100);
 SELECT count(*) FROM booking.book_batch(1, ARRAY(SELECT generate_series(1, 50)::bigint));
