@@ -46,16 +46,16 @@ OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 REGRESS = \
 	setup \
 	tables \
-	booking \
+	tickets \
 	errors \
-	dml \
-	paths \
+	plain_sql \
+	direct_path \
 	acl \
-	isolation \
-	split \
+	visibility \
+	stripes \
 	holds \
 	requests \
-	limits \
+	sale_rules \
 	batch \
 	history \
 	user_ids \
