@@ -91,7 +91,7 @@ BEGIN
     RAISE INFO 'swept: %', booking.expire_holds();
     BEGIN
         PERFORM booking.confirm_hold(hold, 'rebook');
-    EXCEPTION WHEN SQLSTATE 'TK001' THEN
+    EXCEPTION WHEN SQLSTATE '23T01' THEN
         RAISE INFO 'too late: %', SQLERRM;
     END;
     RAISE INFO 'available: %', (SELECT available FROM booking.availability(1));
@@ -198,7 +198,7 @@ DROP TRIGGER t ON mine;
 CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION booking.record_history();
 SELECT code, message FROM outcome('INSERT INTO mine VALUES (1, 1, 1)');
 DROP TABLE mine;
-SELECT booking.settle_inventory();
+SELECT booking.flush_inventory();
 RESET ROLE;
 REVOKE CREATE ON SCHEMA public FROM regress_booking_outsider;
 SELECT * FROM places();
@@ -451,7 +451,7 @@ CREATE TABLE hostile.ticket (ticket_id bigint, event_id bigint, user_id bigint);
 CREATE TABLE hostile.hold (hold_id bigint, event_id bigint, user_id bigint);
 CREATE TABLE hostile.request (event_id bigint, idempotency_key text);
 CREATE TABLE hostile.user_limit (event_id bigint, user_id bigint);
-CREATE TABLE hostile.history (done_by name);
+CREATE TABLE hostile.history (session_user_name name);
 CREATE TABLE hostile.pg_trigger (tgrelid oid, tgname name);
 CREATE TABLE hostile.pg_class (oid oid);
 GRANT ALL ON SCHEMA hostile TO PUBLIC;
@@ -466,7 +466,7 @@ CREATE TEMP TABLE ticket (ticket_id bigint, event_id bigint, user_id bigint,
 CREATE TEMP TABLE hold (hold_id bigint, event_id bigint, user_id bigint);
 CREATE TEMP TABLE request (event_id bigint, idempotency_key text);
 CREATE TEMP TABLE user_limit (event_id bigint, user_id bigint);
-CREATE TEMP TABLE history (done_by name);
+CREATE TEMP TABLE history (session_user_name name);
 CREATE TEMP TABLE pg_trigger (tgrelid oid, tgname name);
 CREATE TEMP TABLE pg_class (oid oid);
 GRANT ALL ON event, inventory, ticket, hold, request, user_limit, history, pg_trigger, pg_class TO PUBLIC;
@@ -481,15 +481,15 @@ SET booking.direct_path = off;
 CALL clerks_day();
 CALL empty_event();
 RESET booking.direct_path;
-SET booking.split_always = on;
+SET booking.debug_split_always = on;
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
-SET booking.split_always = on;
+SET booking.debug_split_always = on;
 SET ROLE regress_booking_clerk;
 CALL clerks_day();
 CALL empty_event();
 RESET ROLE;
-RESET booking.split_always;
+RESET booking.debug_split_always;
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 30);
 UPDATE booking.event SET capacity = 99 WHERE event_id OPERATOR(pg_catalog.=) 1;
 INSERT INTO booking.event (event_id, capacity) VALUES (5, 1);
@@ -506,7 +506,7 @@ UPDATE booking.hold SET quantity = 1 WHERE event_id OPERATOR(pg_catalog.=) 1;
 SELECT held, booked FROM booking.sales WHERE event_id OPERATOR(pg_catalog.=) 1;
 TRUNCATE booking.hold;
 SELECT booking.purge('1 day');
-SELECT row_of, action, event_id FROM booking.history ORDER BY history_id;
+SELECT table_name, action, event_id FROM booking.history ORDER BY history_id;
 TRUNCATE booking.ticket, booking.hold, booking.event;
 SELECT event_id FROM booking.inventory;
 SET client_min_messages = warning;

@@ -120,7 +120,7 @@ SELECT * FROM booking.verify();
 
 -- ---- several stripes: all of them are drained ----
 
-SET booking.split_always = on;
+SET booking.debug_split_always = on;
 CREATE PROCEDURE sell(event_id bigint, tickets integer)
 LANGUAGE plpgsql
 AS $$
@@ -154,7 +154,7 @@ FROM booking.book_batch(3, ARRAY(SELECT u % 1000 + 1 FROM generate_series(0, 299
 GROUP BY status ORDER BY status;
 SELECT count(*), max(n) FROM (SELECT count(*) AS n FROM booking.ticket WHERE event_id = 3
                               GROUP BY user_id) t;
-RESET booking.split_always;
+RESET booking.debug_split_always;
 DROP PROCEDURE sell;
 SELECT * FROM booking.verify();
 

@@ -292,7 +292,7 @@ BEGIN
     ELSIF NEW.user_id = 64 THEN
         BEGIN
             PERFORM booking.book_tickets(NEW.event_id, 1064, 2);
-        EXCEPTION WHEN SQLSTATE 'TK001' THEN
+        EXCEPTION WHEN SQLSTATE '23T01' THEN
             INSERT INTO public.log VALUES ('no places for companions');
         END;
     ELSIF NEW.user_id = 65 THEN

@@ -30,7 +30,7 @@ INSERT INTO call (statement) VALUES
     ('SELECT booking.expire_holds()'),
     ('SELECT booking.keep_history()'),
     ('SELECT booking.purge(''0'')'),
-    ('SELECT booking.settle_inventory()'),
+    ('SELECT booking.flush_inventory()'),
     ('SELECT booking.verify()'),
     ('SELECT booking.verify(1)'),
     ('SELECT booking.rebuild_inventory(1)');
@@ -126,7 +126,7 @@ FROM (VALUES (0), (-1), (-2147483648), (134217725), (2147483647)) AS t (quantity
 ORDER BY quantity;
 -- The quantity is checked before the event is looked up.
 SELECT code FROM outcome('SELECT booking.book_tickets(99, 1, 0)');
--- A quantity larger than the places left raises TK001.
+-- A quantity larger than the places left raises 23T01.
 SELECT quantity, o.*
 FROM (VALUES (9), (134217724)) AS t (quantity),
      outcome(format('SELECT booking.book_tickets(1, 1, %s)', quantity)) o

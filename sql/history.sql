@@ -30,7 +30,7 @@ SELECT count(*) FROM booking.history;
 -- Returns the history rows that were added since the last call.
 CREATE TEMP TABLE seen (history_id bigint);
 CREATE FUNCTION new_history()
-RETURNS TABLE (row_of text, action text, event_id bigint, user_id bigint, ticket_id bigint,
+RETURNS TABLE (table_name text, action text, event_id bigint, user_id bigint, ticket_id bigint,
                hold_id bigint, quantity integer)
 LANGUAGE sql
 AS $$
@@ -39,7 +39,7 @@ AS $$
         SELECT history_id FROM booking.history
         WHERE history_id > (SELECT coalesce(max(history_id), 0) FROM seen)
         RETURNING history_id)
-    SELECT row_of, action, event_id, user_id, ticket_id, hold_id, quantity
+    SELECT table_name, action, event_id, user_id, ticket_id, hold_id, quantity
     FROM booking.history JOIN new USING (history_id) ORDER BY history_id
 $$;
 
@@ -74,11 +74,11 @@ SELECT * FROM new_history();
 -- A booking ends an expired hold.
 SELECT hold_id FROM booking.hold_tickets(2, 53, 4, '1 microsecond');
 SELECT booking.book_ticket(2, 54) > 0 AS booked;
-SELECT row_of, action, event_id, user_id, hold_id, quantity FROM new_history();
+SELECT table_name, action, event_id, user_id, hold_id, quantity FROM new_history();
 -- A hold is rebooked before a sweep.
 SELECT hold_id AS hold FROM booking.hold_tickets(2, 55, 1, '1 microsecond') \gset
 SELECT cardinality(booking.confirm_hold(:hold, 'rebook')) AS tickets;
-SELECT row_of, action, event_id, user_id, hold_id, quantity FROM new_history();
+SELECT table_name, action, event_id, user_id, hold_id, quantity FROM new_history();
 -- A refusal and a rollback leave no row.
 SELECT code FROM outcome('SELECT booking.book_tickets(2, 1, 5)');
 BEGIN;
@@ -111,12 +111,12 @@ COPY booking.ticket (ticket_id, event_id, user_id) FROM stdin;
 SELECT * FROM new_history();
 BEGIN;
 TRUNCATE booking.ticket, booking.hold;
-SELECT * FROM new_history() ORDER BY row_of;
+SELECT * FROM new_history() ORDER BY table_name;
 ROLLBACK;
 
 -- ---- by whom and when ----
 
-SELECT count(*) AS rows, bool_and(done_by = session_user) AS mine,
+SELECT count(*) AS rows, bool_and(session_user_name = session_user) AS mine,
        bool_and(happened_at BETWEEN now() - interval '1 hour' AND clock_timestamp()) AS lately
 FROM booking.history;
 -- It records the session's user, not the owner as whom the functions run.
@@ -136,10 +136,10 @@ SELECT cardinality(booking.confirm_hold(hold_id)) AS tickets FROM booking.hold_t
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 72);
 SELECT count(*) FROM booking.history;
 \echo :LAST_ERROR_SQLSTATE
-INSERT INTO booking.history (done_by, row_of, action) VALUES ('somebody', 'ticket', 'booked');
+INSERT INTO booking.history (session_user_name, table_name, action) VALUES ('somebody', 'ticket', 'booked');
 \echo :LAST_ERROR_SQLSTATE
 RESET SESSION AUTHORIZATION;
-SELECT done_by, row_of, action, user_id FROM booking.history
+SELECT session_user_name, table_name, action, user_id FROM booking.history
 WHERE history_id > (SELECT max(history_id) FROM seen) ORDER BY history_id;
 SELECT count(*) FROM new_history();
 REVOKE ALL ON SCHEMA booking FROM regress_booking_clerk;
@@ -150,7 +150,7 @@ DROP ROLE regress_booking_clerk;
 
 SELECT statement, o.code, o.message, o.hint
 FROM (VALUES
-    (1, 'UPDATE booking.history SET done_by = ''system'''),
+    (1, 'UPDATE booking.history SET session_user_name = ''system'''),
     (2, 'DELETE FROM booking.history'),
     (3, 'DELETE FROM booking.history WHERE false'),
     (4, 'TRUNCATE booking.history')) AS t (n, statement), outcome(statement) o
@@ -163,20 +163,20 @@ DROP TRIGGER booking_history ON booking.ticket;
 SELECT booking.book_ticket(1, 80) > 0 AS booked;
 SELECT hold_id FROM booking.hold_tickets(1, 80, 1) \gset
 SELECT booking.release_hold(:hold_id);
-SELECT row_of, action, user_id FROM new_history();
+SELECT table_name, action, user_id FROM new_history();
 DROP TRIGGER booking_history ON booking.hold;
 SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(1, 80, 1);
-SELECT row_of, action, user_id FROM new_history();
+SELECT table_name, action, user_id FROM new_history();
 SELECT booking.keep_history();
 SELECT booking.book_ticket(1, 81) > 0 AS booked;
-SELECT row_of, action, user_id FROM new_history();
+SELECT table_name, action, user_id FROM new_history();
 -- A dropped history table is created again.
 DROP TABLE booking.history;
 SELECT code FROM outcome('SELECT booking.book_ticket(1, 82)');
 SELECT booking.keep_history();
 DELETE FROM seen;
 SELECT booking.book_ticket(1, 82) > 0 AS booked;
-SELECT row_of, action, user_id FROM new_history();
+SELECT table_name, action, user_id FROM new_history();
 SELECT * FROM booking.verify();
 DROP FUNCTION new_history;
 DROP TABLE seen;
@@ -216,7 +216,7 @@ ORDER BY relname;
 SET SESSION AUTHORIZATION regress_booking_owner;
 SELECT booking.book_ticket(1, 90) > 0 AS booked;
 SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(1, 91);
-SELECT done_by, row_of, action, user_id FROM booking.history ORDER BY history_id;
+SELECT session_user_name, table_name, action, user_id FROM booking.history ORDER BY history_id;
 SELECT code FROM outcome('DELETE FROM booking.history');
 RESET SESSION AUTHORIZATION;
 SELECT * FROM booking.verify();
@@ -246,7 +246,7 @@ ORDER BY n;
 ALTER TABLE booking.ticket ALTER user_id SET NOT NULL;
 ALTER TABLE booking.hold ALTER user_id SET NOT NULL;
 SELECT booking.book_ticket(1, '9f4b2a10-0000-4000-8000-000000000001') > 0 AS booked;
-SELECT row_of, action, user_id FROM booking.history ORDER BY history_id;
+SELECT table_name, action, user_id FROM booking.history ORDER BY history_id;
 SELECT * FROM damage();
 SELECT * FROM booking.verify();
 

@@ -402,7 +402,7 @@ SELECT n, status FROM generate_series(1, 2) n, booking.try_book_ticket(18, 1 + 0
 
 -- ---- every stripe has the sale rules ----
 
-SET booking.split_always = on;
+SET booking.debug_split_always = on;
 UPDATE booking.event SET max_per_user = NULL, capacity = 1000 WHERE event_id = 18;
 CREATE PROCEDURE sell(event_id bigint, from_user integer, to_user integer)
 LANGUAGE plpgsql
@@ -432,7 +432,7 @@ SELECT * FROM booking.verify();
 TRUNCATE booking.ticket;
 SELECT status FROM booking.try_book_ticket(18, 201);
 SELECT * FROM booking.verify();
-RESET booking.split_always;
+RESET booking.debug_split_always;
 -- The sale rules are changed while the triggers are disabled.  verify() reports it
 -- and rebuild_inventory() repairs it.
 ALTER TABLE booking.event DISABLE TRIGGER USER;

@@ -12,7 +12,7 @@
 -- what is true for all of them.
 CALL recreate_booking();
 \set SHOW_CONTEXT never
-SET booking.split_always = on;
+SET booking.debug_split_always = on;
 SET synchronous_commit = off;
 
 CREATE FUNCTION stripes(of_event bigint) RETURNS bigint

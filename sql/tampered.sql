@@ -165,12 +165,12 @@ FROM (VALUES
 ORDER BY n;
 
 -- The inventory is deleted while a transaction has prefetched places.  Neither
--- settle_inventory() nor the commit ignores that.
+-- flush_inventory() nor the commit ignores that.
 BEGIN;
 INSERT INTO booking.event (event_id, capacity) VALUES (100, 1000);
 SELECT count(booking.book_ticket(100, n)) FROM generate_series(1, 20) n;
 DELETE FROM booking.inventory;
-SELECT code, message, hint FROM outcome('SELECT booking.settle_inventory()');
+SELECT code, message, hint FROM outcome('SELECT booking.flush_inventory()');
 SELECT code FROM outcome('SELECT * FROM booking.verify()');
 SELECT code FROM outcome('SELECT booking.book_tickets(100, 1, 500)');
 COMMIT;

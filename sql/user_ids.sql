@@ -108,7 +108,7 @@ INSERT INTO trial (statement) VALUES
     ('SELECT available, held, booked FROM booking.availability(1)'),
     ('SELECT available, held, booked FROM booking.sales WHERE event_id = 1'),
     -- The history.
-    ('SELECT row_of, action FROM booking.history WHERE user_id = C AND event_id = 1'
+    ('SELECT table_name, action FROM booking.history WHERE user_id = C AND event_id = 1'
      ' ORDER BY history_id'),
     ('SELECT booking.purge(''0'') > 3'),
     ('SELECT booking.rebuild_inventory(1)'),

@@ -56,7 +56,7 @@ BEGIN
         BEGIN
             PERFORM booking.book_ticket(1, booked);
             booked := booked + 1;
-        EXCEPTION WHEN SQLSTATE 'TK001' THEN
+        EXCEPTION WHEN SQLSTATE '23T01' THEN
             EXIT;
         END;
     END LOOP;
@@ -294,7 +294,7 @@ BEGIN
     RAISE INFO 'last: %', (SELECT available FROM booking.availability(1));
     BEGIN
         UPDATE booking.event SET capacity = 6 WHERE event_id = 1;
-    EXCEPTION WHEN SQLSTATE 'TK008' THEN
+    EXCEPTION WHEN SQLSTATE '23T08' THEN
         RAISE INFO 'capacity in use';
     END;
     RAISE INFO 'forty: %', (SELECT count(booking.book_ticket(2, u)) FROM generate_series(1, 40) u);
