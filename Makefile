@@ -48,6 +48,7 @@ REGRESS = \
 	tables \
 	tickets \
 	errors \
+	diagnostics \
 	plain_sql \
 	direct_path \
 	acl \

@@ -82,7 +82,8 @@ FROM (VALUES
     (28, 'SELECT booking.create_tables(NULL)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
--- An event, ticket or hold that does not exist raises P0002.
+-- An event, ticket or hold that does not exist raises an error: 23503 for an event, P0002 for a
+-- ticket or hold.  try_book_ticket() answers no_event.
 SELECT statement, o.code, o.message, o.hint <> '' AS hint
 FROM (VALUES
     (1, 'SELECT booking.book_ticket(99, 1)'),
@@ -199,17 +200,17 @@ CREATE TEMP TABLE needed AS
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
     WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
         AND (c.relname, a.attname) NOT IN (('event', 'name'), ('event', 'created_at'));
-SELECT relname, attname, a.code, a.detail
+SELECT relname, attname, a.code, a.message
 FROM needed, after_change(
     format('ALTER TABLE booking.%I DROP COLUMN %I CASCADE', relname, attname),
     'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
-SELECT relname, attname, a.code, a.detail
+SELECT relname, attname, a.code, a.message
 FROM needed, after_change(
     format('ALTER TABLE booking.%I RENAME COLUMN %I TO renamed', relname, attname),
     'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
-SELECT relname, attname, a.code, a.detail
+SELECT relname, attname, a.code, a.message
 FROM needed, after_change(
     format('ALTER TABLE booking.%1$I DROP COLUMN %2$I CASCADE, ADD COLUMN %2$I %3$s',
            relname, attname, CASE atttypid WHEN 'bigint'::regtype THEN 'integer'

@@ -154,7 +154,7 @@ FROM (VALUES
 ORDER BY n;
 
 -- The inventory is not an ordinary table.
-SELECT n, a.code, a.detail, o.detail
+SELECT n, a.code, a.message, o.message
 FROM (VALUES
     (1, 'CREATE VIEW booking.inventory AS SELECT * FROM booking.renamed'),
     (2, 'CREATE TABLE booking.inventory (LIKE booking.renamed INCLUDING ALL)'

@@ -390,8 +390,10 @@ take_pinned(Taking *taking, Stripe *stripe, RowVersion *version)
 {
 	Pool	   *pool = taking->pool;
 	int64		left = stripe->available - taking->quantity;
-	int64		extra = prefetch_wish(pool, taking->key, taking->quantity);
+	int64		extra = 0;
 
+	if (taking->quantity > 0)
+		extra = prefetch_wish(pool, taking->key, taking->quantity);
 	if (extra > 0)
 		extra = may_prefetch(pool, &stripe->terms) ?
 			Max(Min(extra, left - 1), 0) : 0;

@@ -14,6 +14,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "pool/remembered.h"
@@ -246,7 +247,9 @@ stripes_lock_first(Pool *pool, const PoolKey *key, int64 delta,
 			return false;
 		}
 		if (set.stripe[0].number != 0)
-			error_unusable("a pool has lost its stripe 0",
+			error_unusable(psprintf("pool %s of table \"%s\" has lost its stripe 0",
+									key_describe(&pool->shape->key, pool->rel, key),
+									RelationGetRelationName(pool->rel)),
 						   pool->shape->layout->repair_hint);
 		result = stripe_add(pool, key, &set.stripe[0], delta, true);
 		UnregisterSnapshot(snapshot);
