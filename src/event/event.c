@@ -48,9 +48,9 @@ static SqlPlan has_live_hold_plan = {
 };
 
 /*
- * The idempotency keys of an event go with it.  Its ended holds and the rows of
- * its users stay until purge(): another transaction may have them locked while
- * it waits for a stripe that we have locked.
+ * The idempotency keys of an event go with it.  Its ended holds and the rows
+ * of its users stay until purge(): another transaction may have them locked
+ * while it waits for a stripe that we have locked.
  */
 static SqlPlan forget_keys_plan = {
 	.sql = "DELETE FROM booking.request WHERE event_id OPERATOR(pg_catalog.=) $1",

@@ -109,9 +109,9 @@ refuse_if_in_use(BookingCall *call, int64 event_id)
 
 /*
  * An event was deleted: drops its pool, and refuses if the event is in use.
- * Tickets may have gone with it, by a foreign key that the user has added; their
- * triggers may fire only after the same statement has put another event under
- * its id.  They must not give that event their places.
+ * Tickets may have gone with it, by a foreign key that the user has added;
+ * their triggers may fire only after the same statement has put another event
+ * under its id.  They must not give that event their places.
  */
 static void
 event_removed(BookingCall *call, Relation rel, TupleTableSlot *slot)

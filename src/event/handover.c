@@ -5,8 +5,8 @@
  *
  * A function takes or gives places before it writes the ticket or hold.  So it
  * refuses without a write, and waits while no session waits for its rows.  The
- * statement that it runs then fires our trigger, which must not take or give the
- * same places again.  A trigger gets no argument of ours, so this needs a
+ * statement that it runs then fires our trigger, which must not take or give
+ * the same places again.  A trigger gets no argument of ours, so this needs a
  * variable of the session.
  *
  * A handover counts at the nesting level of subtransactions where it was made:

@@ -76,9 +76,9 @@ static SqlPlan forget_all_keys_plan = {
 
 /*
  * Reads the places of the event as the snapshot of the calling statement shows
- * them.  Returns false if it shows no such event; raises 55000 if the event has
- * no pool.  Locks nothing.  A transaction that has prefetched places reads its
- * newest state instead, because only to that can they be added.
+ * them.  Returns false if it shows no such event; raises 55000 if the event
+ * has no pool.  Locks nothing.  A transaction that has prefetched places reads
+ * its newest state instead, because only to that can they be added.
  */
 bool
 inventory_read(BookingCall *call, int64 event_id, EventPlaces *places)
@@ -99,13 +99,16 @@ inventory_read(BookingCall *call, int64 event_id, EventPlaces *places)
 		found = plan_execute_read_only(base, &availability_plan, &value) > 0;
 	if (found)
 	{
-		places->capacity = DatumGetInt32(plan_result(base, 0, 1, INT4OID, &isnull));
-		places->available = DatumGetInt64(plan_result(base, 0, 2, INT8OID, &isnull));
+		places->capacity =
+			DatumGetInt32(plan_result(base, 0, 1, INT4OID, &isnull));
+		places->available =
+			DatumGetInt64(plan_result(base, 0, 2, INT8OID, &isnull));
 		if (isnull)
 			refusal_no_inventory(event_id);
 		expired = DatumGetInt64(plan_result(base, 0, 3, INT8OID, &no_holds));
 		places->held =
-			DatumGetInt64(plan_result(base, 0, 4, INT8OID, &no_holds)) - expired;
+			DatumGetInt64(plan_result(base, 0, 4, INT8OID, &no_holds)) -
+			expired;
 		places->available += expired + prefetch_places(&pool.pool, &pool.key);
 	}
 	plan_disconnect(base);
@@ -114,8 +117,9 @@ inventory_read(BookingCall *call, int64 event_id, EventPlaces *places)
 
 /*
  * Deletes the stripes of all events, waiting for transactions that have one
- * locked.  One of those may split a stripe, so this repeats until none is left.
- * No stripe is remembered afterwards: its terms may no longer be the event's.
+ * locked.  One of those may split a stripe, so this repeats until none is
+ * left. No stripe is remembered afterwards: its terms may no longer be the
+ * event's.
  */
 static void
 delete_all_stripes(Call *base)
@@ -141,9 +145,9 @@ flush(BookingCall *call)
 /*
  * Computes the pools of all events again, after all tickets or holds were
  * truncated.  When all stripes are deleted no transaction has a place that is
- * not committed, and none can take one.  An event that is committed between the
- * two statements has brought its own pool, which stays.  Like TRUNCATE itself
- * this goes by what is there now, not by a snapshot.
+ * not committed, and none can take one.  An event that is committed between
+ * the two statements has brought its own pool, which stays.  Like TRUNCATE
+ * itself this goes by what is there now, not by a snapshot.
  */
 void
 inventory_refill(BookingCall *call)
@@ -168,9 +172,10 @@ inventory_empty(BookingCall *call)
 
 /*
  * flush_inventory(): for functions that read or replace the inventory by SQL.
- * Raises 42P01 or 55000 unless the tables are as they must be, gives prefetched
- * places back, and forgets the stripes that the session remembers.  Every user
- * may call it: it only changes how his own transaction keeps its books.
+ * Raises 42P01 or 55000 unless the tables are as they must be, gives
+ * prefetched places back, and forgets the stripes that the session remembers.
+ * Every user may call it: it only changes how his own transaction keeps its
+ * books.
  */
 Datum
 booking_flush_inventory(PG_FUNCTION_ARGS)

@@ -3,9 +3,9 @@
  * placed_row.c
  *	  Rows that hold places of an event, as the triggers see them.
  *
- * Every way to write a ticket or hold ends here: the triggers take the places of
- * rows that were added, and give back those of rows that were removed, unless a
- * function has done so already (handover.c).
+ * Every way to write a ticket or hold ends here: the triggers take the places
+ * of rows that were added, and give back those of rows that were removed,
+ * unless a function has done so already (handover.c).
  *
  * Copyright (c) 2026, The pg_booking developers
  *

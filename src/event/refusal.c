@@ -29,7 +29,7 @@ refusal_no_event(int64 event_id, const char *table)
 			 errhint("Insert it into booking.event first. If another transaction did, it must have committed."),
 			 error_fields(table, "event_id",
 						  read ? "event_pkey" :
-						  psprintf("%s_event_id_fkey", table))));
+								 psprintf("%s_event_id_fkey", table))));
 }
 
 /* Raises 55000: the event is there, but its pool is not. */
@@ -68,8 +68,8 @@ refusal_event_in_use(int64 event_id, const char *table)
 			 errdetail("Key (event_id)=(" INT64_FORMAT ") is still referenced from table \"%s\".",
 					   event_id, table),
 			 tickets ?
-			 errhint("Cancelled tickets count too: they are the event's history. Delete its tickets first.") :
-			 errhint("Release the holds first, or call booking.expire_holds() if they have expired."),
+				 errhint("Cancelled tickets count too: they are the event's history. Delete its tickets first.") :
+				 errhint("Release the holds first, or call booking.expire_holds() if they have expired."),
 			 error_fields(table, "event_id",
 						  psprintf("%s_event_id_fkey", table))));
 }

@@ -3,11 +3,11 @@
  * sale.c
  *	  Taking places of an event by its sale rules, and giving them back.
  *
- * An event's places are a pool with the key event_id, in booking.inventory.  Its
- * sale rules are the terms of the pool.  This file is the policy: the window is
- * judged by the clock, not by the start of the transaction, before a stripe is
- * locked and again after a wait; the limit per user by user_limit.c; expired
- * holds are reclaimed.
+ * An event's places are a pool with the key event_id, in booking.inventory.
+ * Its sale rules are the terms of the pool.  This file is the policy: the
+ * window is judged by the clock, not by the start of the transaction, before a
+ * stripe is locked and again after a wait; the limit per user by user_limit.c;
+ * expired holds are reclaimed.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -128,9 +128,9 @@ sale_open_pool(BookingCall *call, int64 event_id, SalePool *pool)
 /* ---- take and give ---- */
 
 /*
- * Takes quantity places of the event for the claim, all or none, as pool_take()
- * does; 0 only asks for what the rules say.  Unless the result is SALE_DONE,
- * sale_error_refused() tells why.  A limit per user locks the user.
+ * Takes quantity places of the event for the claim, all or none, as
+ * pool_take() does; 0 only asks for what the rules say.  Unless the result is
+ * SALE_DONE, sale_error_refused() tells why.  A limit per user locks the user.
  */
 SaleResult
 sale_take(BookingCall *call, int64 event_id, int32 quantity, Claim *claim)
@@ -196,8 +196,8 @@ error_sold_out(int64 event_id, int32 quantity, int64 left)
 	ereport(ERROR,
 			(errcode(ERRCODE_SOLD_OUT),
 			 left == 0 ?
-			 errmsg("event " INT64_FORMAT " is sold out", event_id) :
-			 errmsg("event " INT64_FORMAT " has too few places left", event_id),
+				 errmsg("event " INT64_FORMAT " is sold out", event_id) :
+				 errmsg("event " INT64_FORMAT " has too few places left", event_id),
 			 errdetail("Places left: " INT64_FORMAT "; asked for: %d.",
 					   left, quantity),
 			 errhint("Places come back when tickets are cancelled, holds end, or the capacity is raised."),
@@ -232,10 +232,10 @@ error_not_on_sale(int64 event_id, const SaleRules *rules)
 			(errcode(ERRCODE_NOT_ON_SALE),
 			 errmsg("event " INT64_FORMAT " is not on sale", event_id),
 			 over ?
-			 errdetail("The sale closed at %s.",
-					   timestamptz_to_str(rules->sales_end)) :
-			 errdetail("The sale opens at %s.",
-					   timestamptz_to_str(rules->sales_start)),
+				 errdetail("The sale closed at %s.",
+						   timestamptz_to_str(rules->sales_end)) :
+				 errdetail("The sale opens at %s.",
+						   timestamptz_to_str(rules->sales_start)),
 			 errhint("See sales_start and sales_end in booking.event."),
 			 error_fields("event", over ? "sales_end" : "sales_start",
 						  "event_sales_window")));

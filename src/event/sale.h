@@ -43,11 +43,11 @@ typedef struct Claim
 /* Expired holds can be reclaimed; hold/ offers how. */
 typedef struct SaleReclaimer
 {
-	int64		(*expired_places) (BookingCall *call, int64 event_id,
-								   Snapshot snapshot, int64 most,
-								   TimestampTz *next_expiry);
-	int64		(*end_expired) (BookingCall *call, int64 event_id,
-								int64 places, bool wait);
+	int64 (*expired_places)(BookingCall *call, int64 event_id,
+							Snapshot snapshot, int64 most,
+							TimestampTz *next_expiry);
+	int64 (*end_expired)(BookingCall *call, int64 event_id,
+						 int64 places, bool wait);
 } SaleReclaimer;
 
 /* The pool of an event, open. */

@@ -18,11 +18,14 @@
 void
 sale_rules_from_terms(const PoolTerms *terms, SaleRules *rules)
 {
-	rules->sales_start = terms->isnull[TABLES_TERM_SALES_START] ? DT_NOBEGIN :
+	rules->sales_start = terms->isnull[TABLES_TERM_SALES_START] ?
+		DT_NOBEGIN :
 		DatumGetTimestampTz(terms->value[TABLES_TERM_SALES_START]);
-	rules->sales_end = terms->isnull[TABLES_TERM_SALES_END] ? DT_NOEND :
+	rules->sales_end = terms->isnull[TABLES_TERM_SALES_END] ?
+		DT_NOEND :
 		DatumGetTimestampTz(terms->value[TABLES_TERM_SALES_END]);
-	rules->max_per_user = terms->isnull[TABLES_TERM_MAX_PER_USER] ? 0 :
+	rules->max_per_user = terms->isnull[TABLES_TERM_MAX_PER_USER] ?
+		0 :
 		DatumGetInt32(terms->value[TABLES_TERM_MAX_PER_USER]);
 }
 
@@ -30,8 +33,10 @@ sale_rules_from_terms(const PoolTerms *terms, SaleRules *rules)
 void
 sale_rules_to_terms(const SaleRules *rules, PoolTerms *terms)
 {
-	terms->value[TABLES_TERM_SALES_START] = TimestampTzGetDatum(rules->sales_start);
-	terms->isnull[TABLES_TERM_SALES_START] = TIMESTAMP_IS_NOBEGIN(rules->sales_start);
+	terms->value[TABLES_TERM_SALES_START] =
+		TimestampTzGetDatum(rules->sales_start);
+	terms->isnull[TABLES_TERM_SALES_START] =
+		TIMESTAMP_IS_NOBEGIN(rules->sales_start);
 	terms->value[TABLES_TERM_SALES_END] = TimestampTzGetDatum(rules->sales_end);
 	terms->isnull[TABLES_TERM_SALES_END] = TIMESTAMP_IS_NOEND(rules->sales_end);
 	terms->value[TABLES_TERM_MAX_PER_USER] = Int32GetDatum(rules->max_per_user);

@@ -4,10 +4,11 @@
  *	  The limit per user: lock the user at the event, count his places.
  *
  * A call that takes places of an event with a limit first locks the user's row
- * in booking.user_limit, which it inserts if it is missing.  Then it counts the
- * user's places with the newest snapshot.  So of two sessions that book for one
- * user, the second sees what the first has booked.  Several users are locked in
- * the order of their ids.  An event without a limit has no such rows.
+ * in booking.user_limit, which it inserts if it is missing.  Then it counts
+ * the user's places with the newest snapshot.  So of two sessions that book
+ * for one user, the second sees what the first has booked.  Several users are
+ * locked in the order of their ids.  An event without a limit has no such
+ * rows.
  *
  * A hold that has expired doesn't count, whether it was swept or not.  But a
  * session that has it locked may have confirmed it before it expired, so that
@@ -157,9 +158,9 @@ lock_expired(void *arg)
 }
 
 /*
- * Waits for each session that has a hold locked which had expired by now and is
- * one of the users'.  The locks are given up again: they are not needed, and
- * would be out of order.
+ * Waits for each session that has a hold locked which had expired by now and
+ * is one of the users'.  The locks are given up again: they are not needed,
+ * and would be out of order.
  */
 static void
 wait_for_expired(BookingCall *call, int64 event_id, ArrayType *user_ids,
@@ -217,9 +218,9 @@ user_limit_count(BookingCall *call, int64 event_id, Datum user_id)
 }
 
 /*
- * Locks several users in the order of their ids.  purge() may delete the row of
- * one that is not locked yet, so this repeats until all are.  (Such a user is
- * then locked out of order, and may meet another batch: 40P01.)
+ * Locks several users in the order of their ids.  purge() may delete the row
+ * of one that is not locked yet, so this repeats until all are.  (Such a user
+ * is then locked out of order, and may meet another batch: 40P01.)
  */
 static void
 lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)
@@ -275,7 +276,7 @@ user_limit_judge(BookingCall *call, int64 event_id, Datum *user_ids, int count,
 					   "Remove the rows of child tables, and those that were loaded without triggers.");
 	for (uint64 i = 0; i < rows; i++)
 	{
-		bool		within = DatumGetBool(plan_result(base, i, 1, BOOLOID, &isnull));
+		bool within = DatumGetBool(plan_result(base, i, 1, BOOLOID, &isnull));
 
 		/* null: the limit was lifted */
 		over_limit[i] = !within && !isnull;

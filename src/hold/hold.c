@@ -3,14 +3,14 @@
  * hold.c
  *	  The rows of the hold table, and their expiry.
  *
- * A hold is live, and holds its places, while ended_at is null: a hold that has
- * expired gives nothing back by itself.  A session that finds no place left ends
- * the event's expired holds in its own transaction (sale.c).  The sweep does the
- * same for all events, and is only a convenience.
+ * A hold is live, and holds its places, while ended_at is null: a hold that
+ * has expired gives nothing back by itself.  A session that finds no place
+ * left ends the event's expired holds in its own transaction (sale.c).  The
+ * sweep does the same for all events, and is only a convenience.
  *
- * Every change of a hold is decided after its row was locked, by the clock that
- * is read then.  So a hold that was found live under the lock can be confirmed:
- * a session that comes to end it waits, and finds it ended.
+ * Every change of a hold is decided after its row was locked, by the clock
+ * that is read then.  So a hold that was found live under the lock can be
+ * confirmed: a session that comes to end it waits, and finds it ended.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -97,7 +97,7 @@ static SqlPlan expired_places_plan = {
 	.argtypes = { INT8OID, TIMESTAMPTZOID, INT8OID },
 };
 
-/* The time is an argument, because an index can't search for a volatile value. */
+/* The time is an argument: an index can't search for a volatile value. */
 #define EXPIRED_HOLDS \
 	"SELECT " HOLD_COLUMNS " FROM booking.hold" \
 	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL" \
@@ -163,19 +163,22 @@ read_hold(const BookingCall *call, uint64 row, MemoryContext context,
 
 	hold->hold_id = DatumGetInt64(hold_column(call, row, 1, INT8OID));
 	hold->event_id = DatumGetInt64(hold_column(call, row, 2, INT8OID));
-	hold->user_id = user_id_copy(&call->base, hold_column(call, row, 3, PLAN_USER_ID));
+	hold->user_id =
+		user_id_copy(&call->base, hold_column(call, row, 3, PLAN_USER_ID));
 	hold->quantity = DatumGetInt32(hold_column(call, row, 4, INT4OID));
-	hold->expires_at = DatumGetTimestampTz(hold_column(call, row, 5, TIMESTAMPTZOID));
-	hold->created_at = DatumGetTimestampTz(hold_column(call, row, 6, TIMESTAMPTZOID));
-	hold->ended_at = DatumGetTimestampTz(plan_result(&call->base, row, 7, TIMESTAMPTZOID,
-														&isnull));
+	hold->expires_at =
+		DatumGetTimestampTz(hold_column(call, row, 5, TIMESTAMPTZOID));
+	hold->created_at =
+		DatumGetTimestampTz(hold_column(call, row, 6, TIMESTAMPTZOID));
+	hold->ended_at = DatumGetTimestampTz(
+		plan_result(&call->base, row, 7, TIMESTAMPTZOID, &isnull));
 	hold->ended = !isnull;
 	MemoryContextSwitchTo(old);
 }
 
 /*
- * Inserts a hold, whose places the caller has taken, and returns its id.  Raises
- * what the table's constraints and triggers raise.
+ * Inserts a hold, whose places the caller has taken, and returns its id.
+ * Raises what the table's constraints and triggers raise.
  */
 int64
 hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
@@ -206,8 +209,8 @@ hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
 }
 
 /*
- * Reads a hold.  Returns false if there is none.  If lock is true, it is locked
- * first until the end of the transaction, as an UPDATE of it would.
+ * Reads a hold.  Returns false if there is none.  If lock is true, it is
+ * locked first until the end of the transaction, as an UPDATE of it would.
  */
 bool
 hold_read(BookingCall *call, int64 hold_id, bool lock, Hold *hold)
@@ -280,8 +283,8 @@ hold_confirm(BookingCall *call, const Hold *hold)
 }
 
 /*
- * Raises 23T05: the hold is in a state in which it can't be what was asked, such
- * as refused = "extended", state = "confirmed".
+ * Raises 23T05: the hold is in a state in which it can't be what was asked,
+ * such as refused = "extended", state = "confirmed".
  */
 void
 hold_error_state(int64 hold_id, const char *refused, const char *state)
@@ -315,7 +318,7 @@ hold_extend(BookingCall *call, const Hold *hold, TimestampTz expires_at)
  */
 static int64
 expired_places(BookingCall *call, int64 event_id, Snapshot snapshot,
-					int64 most, TimestampTz *next_expiry)
+			   int64 most, TimestampTz *next_expiry)
 {
 	Datum		values[3];
 	int64		places;
@@ -328,8 +331,8 @@ expired_places(BookingCall *call, int64 event_id, Snapshot snapshot,
 	(void) plan_execute_snapshot(&call->base, &expired_places_plan, values,
 								 snapshot);
 	places = DatumGetInt64(plan_result(&call->base, 0, 1, INT8OID, &isnull));
-	*next_expiry =
-		DatumGetTimestampTz(plan_result(&call->base, 0, 2, TIMESTAMPTZOID, &isnull));
+	*next_expiry = DatumGetTimestampTz(
+		plan_result(&call->base, 0, 2, TIMESTAMPTZOID, &isnull));
 	if (isnull)
 		*next_expiry = DT_NOEND;
 	plan_disconnect(&call->base);
@@ -354,10 +357,10 @@ lock_holds(BookingCall *call, SqlPlan *plan, Datum *values)
 }
 
 /*
- * Ends expired holds of the event, in the order of their expiry, until that many
- * places are found or no more are left.  Returns the places, which the caller
- * gives back.  Holds that another session has locked are waited for if wait is
- * true; otherwise they are skipped.
+ * Ends expired holds of the event, in the order of their expiry, until that
+ * many places are found or no more are left.  Returns the places, which the
+ * caller gives back.  Holds that another session has locked are waited for if
+ * wait is true; otherwise they are skipped.
  */
 static int64
 end_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
@@ -405,9 +408,9 @@ warn_of_not_swept(BookingCall *call, Datum now)
 /*
  * Ends expired holds of all events, at most that many, and gives their places
  * back; returns how many holds were ended.  Holds that another session has
- * locked are skipped.  The events are served in the order of their ids, so that
- * two sweeps don't deadlock.  Events without a pool are skipped, so that they
- * don't stop the sweep of all others; a warning follows at the end.
+ * locked are skipped.  The events are served in the order of their ids, so
+ * that two sweeps don't deadlock.  Events without a pool are skipped, so that
+ * they don't stop the sweep of all others; a warning follows at the end.
  */
 int32
 hold_sweep(BookingCall *call, int32 most)

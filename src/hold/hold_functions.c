@@ -5,8 +5,8 @@
  *
  * hold_tickets() takes the places at once.  confirm_hold() turns them into
  * tickets and touches no stripe.  Whether a hold has expired is judged by the
- * clock after the hold was locked, so of a confirmation and an expiry exactly one
- * wins.
+ * clock after the hold was locked, so of a confirmation and an expiry exactly
+ * one wins.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -92,10 +92,10 @@ check_ttl(Interval *ttl, Interval *max_ttl)
 
 	if (compare_intervals(ttl, &zero) <= 0)
 		error_ttl(psprintf("It must be positive, and is %s.",
-								   show_interval(ttl)));
+						   show_interval(ttl)));
 	if (compare_intervals(ttl, max_ttl) > 0)
 		error_ttl(psprintf("It is %s; the event's max_hold_ttl is %s.",
-								   show_interval(ttl), show_interval(max_ttl)));
+						   show_interval(ttl), show_interval(max_ttl)));
 }
 
 /* Returns argument number argno, an interval, or NULL. */
@@ -129,9 +129,10 @@ hold_places(BookingCall *call, Request *request, Claim *claim)
 
 /*
  * hold_tickets(event_id, user_id, quantity, ttl, idempotency_key): takes the
- * places, all or none, and keeps them until the hold expires; returns (hold_id,
- * expires_at).  A null ttl means the event's hold_ttl.  Locks as book_tickets()
- * does.  Raises 23T01, 23T02, 23T03, 23T06, 23503, 22004, 22023.
+ * places, all or none, and keeps them until the hold expires; returns
+ * (hold_id, expires_at).  A null ttl means the event's hold_ttl.  Locks as
+ * book_tickets() does.  Raises 23T01, 23T02, 23T03, 23T06, 23503, 22004,
+ * 22023.
  */
 static Datum
 hold_tickets(FunctionCallInfo fcinfo, UserForm form)
@@ -198,8 +199,9 @@ end_and_give_back(BookingCall *call, const Hold *hold)
 }
 
 /*
- * Takes the places of a locked hold that has expired again.  If it has not been
- * ended yet, its places go back first, and are then taken like any others.
+ * Takes the places of a locked hold that has expired again.  If it has not
+ * been ended yet, its places go back first, and are then taken like any
+ * others.
  */
 static void
 rebook(BookingCall *call, const Hold *hold)
@@ -261,11 +263,11 @@ lock_hold(BookingCall *call, int64 hold_id, bool may_rebook, Hold *hold)
 }
 
 /*
- * confirm_hold(hold_id, if_expired): turns a hold into tickets and returns their
- * ids; the same ids if it was confirmed before.  Locks the hold, and no stripe
- * unless the places are taken again.  Raises 23T04 if it has expired; with
- * if_expired = 'rebook', what book_tickets() raises.  Raises 23T05 if it was
- * released; P0002, 22004, 22023.
+ * confirm_hold(hold_id, if_expired): turns a hold into tickets and returns
+ * their ids; the same ids if it was confirmed before.  Locks the hold, and no
+ * stripe unless the places are taken again.  Raises 23T04 if it has expired;
+ * with if_expired = 'rebook', what book_tickets() raises.  Raises 23T05 if it
+ * was released; P0002, 22004, 22023.
  */
 Datum
 booking_confirm_hold(PG_FUNCTION_ARGS)
@@ -305,10 +307,10 @@ booking_confirm_hold(PG_FUNCTION_ARGS)
 }
 
 /*
- * extend_hold(hold_id, ttl): makes a hold expire no sooner than ttl from now, and
- * returns when it expires.  Locks the hold.  Raises 23T04 if it has expired,
- * 23T05 if it was confirmed or released, 22023 if it would last longer than the
- * event's max_hold_ttl in all; P0002, 22004.
+ * extend_hold(hold_id, ttl): makes a hold expire no sooner than ttl from now,
+ * and returns when it expires.  Locks the hold.  Raises 23T04 if it has
+ * expired, 23T05 if it was confirmed or released, 22023 if it would last
+ * longer than the event's max_hold_ttl in all; P0002, 22004.
  */
 Datum
 booking_extend_hold(PG_FUNCTION_ARGS)
@@ -347,8 +349,8 @@ booking_extend_hold(PG_FUNCTION_ARGS)
 	wanted = add_interval(GetCurrentTimestamp(), ttl);
 	if (wanted > latest)
 		error_ttl(psprintf("By the event's max_hold_ttl of %s the hold ends at %s at the latest.",
-								   show_interval(&max_ttl),
-								   timestamptz_to_str(latest)));
+						   show_interval(&max_ttl),
+						   timestamptz_to_str(latest)));
 	if (wanted > hold.expires_at)
 	{
 		hold.expires_at = wanted;
@@ -359,8 +361,9 @@ booking_extend_hold(PG_FUNCTION_ARGS)
 }
 
 /*
- * release_hold(hold_id): ends a hold; its places come back in this transaction.
- * Returns false if there was nothing to release.  Locks the hold, then a stripe.
+ * release_hold(hold_id): ends a hold; its places come back in this
+ * transaction. Returns false if there was nothing to release.  Locks the hold,
+ * then a stripe.
  */
 Datum
 booking_release_hold(PG_FUNCTION_ARGS)

@@ -20,7 +20,7 @@
 
 SQL_FUNCTION(booking_hold_changed);
 
-/* Reads a row of the hold table; raises 23514 unless its quantity is positive. */
+/* Reads a row of the hold table; raises 23514 if its quantity is below 1. */
 static PlacedRow
 read_row(Relation rel, TupleTableSlot *slot)
 {

@@ -39,9 +39,10 @@ key_init_column(KeyColumn *column, AttrNumber attnum, Oid type, Oid collation)
 	get_typlenbyval(type, &column->typlen, &column->typbyval);
 
 	/* entries of the type cache live as long as the session */
-	column->type = is_integer(type) ? NULL :
-		lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO |
-						  TYPECACHE_HASH_PROC_FINFO);
+	column->type = is_integer(type) ?
+		NULL :
+		lookup_type_cache(type,
+						  TYPECACHE_EQ_OPR_FINFO | TYPECACHE_HASH_PROC_FINFO);
 }
 
 /* Looks up the equality function of the column, for a scan key. */
@@ -97,9 +98,9 @@ key_hash(const KeyColumns *columns, const PoolKey *key)
 		if (column->type == NULL)
 			one = (uint32) key->value[i];
 		else if (OidIsValid(column->type->hash_proc_finfo.fn_oid))
-			one = DatumGetUInt32(FunctionCall1Coll(&column->type->hash_proc_finfo,
-												   column->collation,
-												   key->value[i]));
+			one = DatumGetUInt32(
+				FunctionCall1Coll(&column->type->hash_proc_finfo,
+								  column->collation, key->value[i]));
 		hash = i == 0 ? one : hash_combine(hash, one);
 	}
 	return hash;

@@ -56,7 +56,8 @@ static PoolVerdict
 judge(const Pool *pool, PoolClaim *claim, const PoolTerms *terms,
 	  int32 quantity)
 {
-	return pool->policy->judge == NULL ? POOL_ALLOW :
+	return pool->policy->judge == NULL ?
+		POOL_ALLOW :
 		pool->policy->judge(claim, terms, quantity);
 }
 
@@ -72,14 +73,16 @@ reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
 			TimestampTz *next)
 {
 	*next = DT_NOEND;
-	return pool->policy->reclaimable == NULL ? 0 :
+	return pool->policy->reclaimable == NULL ?
+		0 :
 		pool->policy->reclaimable(pool, key, snapshot, most, next);
 }
 
 static int64
 reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 {
-	return pool->policy->reclaim == NULL ? 0 :
+	return pool->policy->reclaim == NULL ?
+		0 :
 		pool->policy->reclaim(pool, key, places, wait);
 }
 
@@ -260,8 +263,9 @@ is_sold_out(Taking *taking, const StripeSet *set, Snapshot snapshot)
 
 	if (set->total >= taking->quantity)
 		return false;
-	left = set->total + reclaimable(taking->pool, taking->key, snapshot,
-									taking->quantity - set->total, &next);
+	left = set->total +
+		reclaimable(taking->pool, taking->key, snapshot,
+					taking->quantity - set->total, &next);
 	if (left >= taking->quantity)
 		return false;
 	check_sold_out(taking);
@@ -280,8 +284,8 @@ decide(Taking *taking, PoolResult result)
 }
 
 /*
- * The terms and the places allow it: takes the quantity from one stripe or from
- * several.  Returns false if others were first, or had to be waited for.
+ * The terms and the places allow it: takes the quantity from one stripe or
+ * from several.  Returns false if others were first, or had to be waited for.
  */
 static bool
 take_from_set(Taking *taking, StripeSet *set)
@@ -366,9 +370,9 @@ recall(Pool *pool, const PoolKey *key, const Remembered *entry, Stripe *stripe)
 
 /*
  * The remembered stripe has too few places.  True if this proves that the pool
- * is sold out: the version is still the one that was remembered as the only one
- * of the pool.  (The TID alone doesn't tell: pruning may have given it to a
- * later version.)
+ * is sold out: the version is still the one that was remembered as the only
+ * one of the pool.  (The TID alone doesn't tell: pruning may have given it to
+ * a later version.)
  */
 static bool
 is_only_stripe(Remembered *entry, Stripe *stripe)
@@ -396,7 +400,8 @@ take_pinned(Taking *taking, Stripe *stripe, RowVersion *version)
 		extra = prefetch_wish(pool, taking->key, taking->quantity);
 	if (extra > 0)
 		extra = may_prefetch(pool, &stripe->terms) ?
-			Max(Min(extra, left - 1), 0) : 0;
+			Max(Min(extra, left - 1), 0) :
+			0;
 	if (stripe_write(pool, taking->key, stripe, version, left - extra) !=
 		STRIPE_CHANGED)
 		return false;
@@ -480,8 +485,8 @@ give_now(Pool *pool, const PoolKey *key, int32 quantity)
 
 /*
  * Gives places back, like give_now(), or keeps them until the commit if this
- * transaction gives many.  They are kept only if it has written, and so locked,
- * the remembered stripe, and if the terms allow it.
+ * transaction gives many.  They are kept only if it has written, and so
+ * locked, the remembered stripe, and if the terms allow it.
  */
 bool
 pool_give(Pool *pool, const PoolKey *key, int32 quantity)
@@ -523,10 +528,10 @@ take_until_decided(Taking *taking)
  * takes none, but is judged likewise.
  *
  * POOL_SOLD_OUT: claim->left places are left.  It is said only if it is true
- * whatever transactions in flight do.  POOL_REFUSED: the policy has refused, on
- * claim->terms.  POOL_MISSING: there is no such pool.  A refusal locks no
- * stripe, unless the policy has closed the pool during a wait.  Raises 40001 as
- * the isolation level demands, and what waiting for a lock may raise.
+ * whatever transactions in flight do.  POOL_REFUSED: the policy has refused,
+ * on claim->terms.  POOL_MISSING: there is no such pool.  A refusal locks no
+ * stripe, unless the policy has closed the pool during a wait.  Raises 40001
+ * as the isolation level demands, and what waiting for a lock may raise.
  */
 PoolResult
 pool_take(Pool *pool, const PoolKey *key, int32 quantity, PoolClaim *claim)
@@ -564,8 +569,8 @@ pool_create(Pool *pool, const PoolKey *key, int32 places,
 }
 
 /*
- * Reclaims whatever can be reclaimed, waiting for rows that are locked, and adds
- * it to stripe 0.  Returns false if there is no such pool.
+ * Reclaims whatever can be reclaimed, waiting for rows that are locked, and
+ * adds it to stripe 0.  Returns false if there is no such pool.
  */
 bool
 pool_reclaim_all(Pool *pool, const PoolKey *key)
@@ -577,8 +582,8 @@ pool_reclaim_all(Pool *pool, const PoolKey *key)
 }
 
 /*
- * True if no place is left, and none can be reclaimed, except what transactions
- * in flight may give back.  Locks nothing.
+ * True if no place is left, and none can be reclaimed, except what
+ * transactions in flight may give back.  Locks nothing.
  */
 bool
 pool_is_empty(Pool *pool, const PoolKey *key)
@@ -653,10 +658,10 @@ pool_set_terms(Pool *pool, const PoolKey *key, const PoolTerms *terms)
 }
 
 /*
- * Drops the pool, after waiting for transactions that have a stripe locked, and
- * returns the places that were left in it; -1 if there is no such pool.  When it
- * returns, all places that were taken are committed or our own, and no session
- * can take another.
+ * Drops the pool, after waiting for transactions that have a stripe locked,
+ * and returns the places that were left in it; -1 if there is no such pool.
+ * When it returns, all places that were taken are committed or our own, and no
+ * session can take another.
  */
 int64
 pool_drop(Pool *pool, const PoolKey *key)
@@ -691,9 +696,9 @@ pool_drop(Pool *pool, const PoolKey *key)
 /* ---- what was prefetched goes back ---- */
 
 /*
- * Gives all prefetched places of the table's pools back.  The stripes that they
- * came from are locked by this transaction, so as a rule nothing is waited for.
- * Raises 55000 if one of the pools is missing.
+ * Gives all prefetched places of the table's pools back.  The stripes that
+ * they came from are locked by this transaction, so as a rule nothing is
+ * waited for. Raises 55000 if one of the pools is missing.
  */
 void
 pool_flush(Pool *pool)

@@ -48,33 +48,33 @@ typedef struct PoolClaim
 typedef struct PoolPolicy
 {
 	/* True if places are taken on these terms at present, by the clock. */
-	bool		(*is_open) (PoolClaim *claim, const PoolTerms *terms);
+	bool (*is_open)(PoolClaim *claim, const PoolTerms *terms);
 
 	/* May the claim have that many places on these terms? */
-	PoolVerdict (*judge) (PoolClaim *claim, const PoolTerms *terms,
-						  int32 quantity);
+	PoolVerdict (*judge)(PoolClaim *claim, const PoolTerms *terms,
+						 int32 quantity);
 
 	/* Finds out what judge() needs.  Is called with no stripe locked. */
-	void		(*prepare) (Pool *pool, const PoolKey *key, PoolClaim *claim);
+	void (*prepare)(Pool *pool, const PoolKey *key, PoolClaim *claim);
 
 	/* True if places may be prefetched on these terms. */
-	bool		(*may_prefetch) (const PoolTerms *terms);
+	bool (*may_prefetch)(const PoolTerms *terms);
 
 	/*
 	 * Returns how many places can be reclaimed, as the snapshot shows; it may
 	 * stop counting at most.  *next: when more can be reclaimed, or DT_NOEND.
 	 */
-	int64		(*reclaimable) (Pool *pool, const PoolKey *key,
-								Snapshot snapshot, int64 most,
-								TimestampTz *next);
+	int64 (*reclaimable)(Pool *pool, const PoolKey *key,
+						 Snapshot snapshot, int64 most,
+						 TimestampTz *next);
 
 	/*
 	 * Reclaims at least that many places, or all, and returns how many.  The
 	 * pool layer adds them to the pool.  wait: wait for rows that are locked,
 	 * otherwise skip them.
 	 */
-	int64		(*reclaim) (Pool *pool, const PoolKey *key, int64 places,
-							bool wait);
+	int64 (*reclaim)(Pool *pool, const PoolKey *key, int64 places,
+					 bool wait);
 } PoolPolicy;
 
 /* A setting for tests: split a stripe at every booking. */

@@ -42,7 +42,7 @@
 /* A transaction that books no more places than this never prefetches. */
 #define PLACES_BEFORE_PREFETCH 8
 
-/* Places that are prefetched for each one that was booked of the pool before. */
+/* Places that are prefetched for each one that was booked of the pool. */
 #define PREFETCH_FACTOR 4
 
 /* The most places that are prefetched at once. */
@@ -282,8 +282,8 @@ prefetch_remove(const Pool *pool, const PoolKey *key)
 }
 
 /*
- * A pool was dropped while that many places were not in it: rows that held them
- * have been removed, and their triggers have not fired yet.
+ * A pool was dropped while that many places were not in it: rows that held
+ * them have been removed, and their triggers have not fired yet.
  */
 void
 prefetch_note_lost(const Pool *pool, const PoolKey *key, int64 places)
@@ -318,8 +318,8 @@ prefetch_take_lost(const Pool *pool, const PoolKey *key, int32 places,
 }
 
 /*
- * Returns a list of each Prefetch that has places, of the table or, if relid is
- * InvalidOid, of all.
+ * Returns a list of each Prefetch that has places, of the table or, if relid
+ * is InvalidOid, of all.
  */
 List *
 prefetch_list(Oid relid)

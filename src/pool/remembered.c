@@ -9,9 +9,9 @@
  *
  * It also makes refusals cheap.  Suppose that stripe 0 was the only one of its
  * pool, had too few places, and nothing could be reclaimed.  This remains true
- * while that version (its TID and its writer) is the newest: a transaction that
- * brings a place into the pool, or keeps one for later, writes stripe 0.  It
- * ends when something becomes reclaimable by time, which is known.  Our own
+ * while that version (its TID and its writer) is the newest: a transaction
+ * that brings a place into the pool, or keeps one for later, writes stripe 0.
+ * It ends when something becomes reclaimable by time, which is known.  Our own
  * transaction is an exception: it may have prefetched places, and it may be
  * rolled back.  So what it has changed is noted.
  *
@@ -85,7 +85,8 @@ occupy(Remembered *entry, const Pool *pool, const PoolKey *key)
 		entry->key = *key;
 	else
 	{
-		/* NOLINTNEXTLINE(bugprone-implicit-widening-of-multiplication-result) */
+		/* PostgreSQL's sizes are products of int that become Size. */
+		/* NOLINTNEXTLINE(bugprone-implicit-widening-*) */
 		entry->context = AllocSetContextCreate(CacheMemoryContext,
 											   "pg_booking remembered key",
 											   ALLOCSET_SMALL_SIZES);
@@ -105,8 +106,8 @@ remembered_find(const Pool *pool, const PoolKey *key)
 }
 
 /*
- * Remembers a stripe of the pool, and that until the time given the pool has no
- * places except those in it.
+ * Remembers a stripe of the pool, and that until the time given the pool has
+ * no places except those in it.
  */
 void
 remembered_note_only(const Pool *pool, const PoolKey *key,

@@ -53,9 +53,7 @@ find_column(Relation rel, const char *name, Oid type)
 		error_shape(rel, psprintf("has no column \"%s\"", name));
 	found = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid;
 	if (found != type)
-		error_shape(rel, psprintf("has a column \"%s\" of type %s instead of %s",
-								  name, format_type_be(found),
-								  format_type_be(type)));
+		error_shape(rel, psprintf("has a column \"%s\" of type %s instead of %s", name, format_type_be(found), format_type_be(type)));
 	return attnum;
 }
 
@@ -71,8 +69,8 @@ is_plain_index(Relation index)
 }
 
 /*
- * Takes the key's columns from the primary key.  Returns false unless that ends
- * with the column "stripe".
+ * Takes the key's columns from the primary key.  Returns false unless that
+ * ends with the column "stripe".
  */
 static bool
 read_primary_key(PoolShape *shape, Relation rel, Relation index)
@@ -87,7 +85,8 @@ read_primary_key(PoolShape *shape, Relation rel, Relation index)
 	for (int i = 0; i < count; i++)
 	{
 		AttrNumber	attnum = form->indkey.values[i];
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+		Form_pg_attribute att =
+			TupleDescAttr(RelationGetDescr(rel), attnum - 1);
 
 		key_init_column(&shape->key.column[i], attnum, att->atttypid,
 						att->attcollation);
@@ -129,8 +128,8 @@ count_columns(TupleDesc desc)
 }
 
 /*
- * Finds the columns of an open table of stripes.  Raises 55000 unless the table
- * is as it was made.
+ * Finds the columns of an open table of stripes.  Raises 55000 unless the
+ * table is as it was made.
  */
 void
 shape_load(PoolShape *shape, Relation rel, const PoolLayout *layout)

@@ -7,8 +7,8 @@
  * change is a compare-and-swap: stripe_pin() reads the newest version, the
  * caller decides, and stripe_write() writes the next version only if the one
  * that was read is still the newest when the row is locked.  Otherwise another
- * transaction was first, and the caller looks again.  So no value that was read
- * before the lock is used after it.
+ * transaction was first, and the caller looks again.  So no value that was
+ * read before the lock is used after it.
  *
  * A version is found by its TID, which may have been remembered for long, so
  * its key is compared.  While a version is pinned its TID stays its own
@@ -68,7 +68,8 @@ read_stripe(const Pool *pool, HeapTuple tuple, Stripe *stripe)
 	stripe->tid = tuple->t_self;
 	stripe->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	stripe->number = DatumGetInt32(read_column(pool, tuple, shape->stripe));
-	stripe->available = DatumGetInt32(read_column(pool, tuple, shape->available));
+	stripe->available =
+		DatumGetInt32(read_column(pool, tuple, shape->available));
 	for (int i = 0; i < shape->layout->nterms; i++)
 		stripe->terms.value[i] = heap_getattr(tuple, shape->term[i],
 											  RelationGetDescr(pool->rel),
@@ -130,8 +131,8 @@ pin_newest(Pool *pool, const PoolKey *key, Stripe *stripe, RowVersion *version)
  * *stripe, on which the caller has decided; *stripe then is what that version
  * says.  Otherwise returns false: nothing is pinned, and *stripe is unchanged.
  *
- * Raises 40001 if the isolation level forbids a newer version than the one that
- * was read, unless that was this transaction's own.
+ * Raises 40001 if the isolation level forbids a newer version than the one
+ * that was read, unless that was this transaction's own.
  */
 bool
 stripe_pin(Pool *pool, const PoolKey *key, Stripe *stripe, RowVersion *version)

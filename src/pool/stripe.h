@@ -23,8 +23,8 @@
 
 /*
  * The terms of a pool: values that all of its stripes carry, so that the row
- * that is locked to take a place also says on what terms it is taken.  The pool
- * layer compares terms, and does not know what they mean.
+ * that is locked to take a place also says on what terms it is taken.  The
+ * pool layer compares terms, and does not know what they mean.
  */
 typedef struct PoolTerms
 {

@@ -34,7 +34,8 @@ read_with(Pool *pool, const PoolKey *key, Snapshot snapshot, StripeSet *set)
 
 /*
  * Reads all stripes with a snapshot that is as new as the isolation level
- * allows.  The caller unregisters the snapshot when it no longer needs the TIDs.
+ * allows.  The caller unregisters the snapshot when it no longer needs the
+ * TIDs.
  */
 Snapshot
 stripes_read(Pool *pool, const PoolKey *key, StripeSet *set)
@@ -115,8 +116,8 @@ choose_locked(StripeSet *set, int64 delta)
 /*
  * Adds delta places, which may be negative, to one of the stripes that has
  * enough: to one that is free, otherwise to one that is locked, after a wait.
- * Returns false if nothing was changed: read the stripes again.  *waited is set
- * if every stripe was locked.
+ * Returns false if nothing was changed: read the stripes again.  *waited is
+ * set if every stripe was locked.
  *
  * This is where a booking waits, and where lock_timeout (55P03), a cancelled
  * statement (57014) and a deadlock (40P01) are raised.
@@ -138,7 +139,7 @@ stripes_change_any(Pool *pool, const PoolKey *key, StripeSet *set, int64 delta,
 	return true;
 }
 
-/* Returns how many of the lowest bits distinguish the number from all others. */
+/* Returns how many of the lowest bits distinguish the number from others. */
 static int
 bits_needed(const StripeSet *set, int32 number)
 {
@@ -168,12 +169,12 @@ find_by_tid(StripeSet *set, ItemPointer tid)
 
 /*
  * Splits the stripe that this transaction has just changed, and therefore
- * remembers, into two halves.  Does nothing if it has fewer than two places, or
- * if the pool has as many stripes as it may.
+ * remembers, into two halves.  Does nothing if it has fewer than two places,
+ * or if the pool has as many stripes as it may.
  *
  * The set is read again, because the proof that two splits never make the same
- * number needs a snapshot that was taken while the stripe was locked (README.md,
- * Numbers).
+ * number needs a snapshot that was taken while the stripe was locked
+ * (README.md, Numbers).
  */
 void
 stripes_split(Pool *pool, const PoolKey *key)
@@ -247,10 +248,11 @@ stripes_lock_first(Pool *pool, const PoolKey *key, int64 delta,
 			return false;
 		}
 		if (set.stripe[0].number != 0)
-			error_unusable(psprintf("pool %s of table \"%s\" has lost its stripe 0",
-									key_describe(&pool->shape->key, pool->rel, key),
-									RelationGetRelationName(pool->rel)),
-						   pool->shape->layout->repair_hint);
+			error_unusable(
+				psprintf("pool %s of table \"%s\" has lost its stripe 0",
+						 key_describe(&pool->shape->key, pool->rel, key),
+						 RelationGetRelationName(pool->rel)),
+				pool->shape->layout->repair_hint);
 		result = stripe_add(pool, key, &set.stripe[0], delta, true);
 		UnregisterSnapshot(snapshot);
 		if (result == STRIPE_CHANGED)

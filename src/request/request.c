@@ -125,8 +125,7 @@ static void
 check_same(const BookingCall *call, const Request *request)
 {
 	static const char *const argument[][2] = {
-		{"user_id", "user_id"}, {"quantity", "quantity"},
-		{"function", "is_hold"}, {"ttl", "ttl"}
+		{ "user_id", "user_id" }, { "quantity", "quantity" }, { "function", "is_hold" }, { "ttl", "ttl" }
 	};
 
 	for (int i = 0; i < (int) lengthof(argument); i++)
@@ -139,8 +138,8 @@ check_same(const BookingCall *call, const Request *request)
 }
 
 /*
- * Returns true if the request was answered before; its answer is then copied to
- * the memory context.
+ * Returns true if the request was answered before; its answer is then copied
+ * to the memory context.
  */
 static bool
 find_answer(BookingCall *call, Request *request, Datum *values,
@@ -167,15 +166,16 @@ find_answer(BookingCall *call, Request *request, Datum *values,
 	if (request->count != (request->is_hold ? 1 : request->quantity))
 		error_unusable("table booking.request has an answer that pg_booking did not write",
 					   "Delete that row.");
-	request->expires_at =
-		DatumGetTimestampTz(plan_result(&call->base, 0, 2, TIMESTAMPTZOID, &isnull));
+	request->expires_at = DatumGetTimestampTz(
+		plan_result(&call->base, 0, 2, TIMESTAMPTZOID, &isnull));
 	return true;
 }
 
 /*
- * Begins a request that has a key.  Returns true if it was answered before: its
- * answer is in *request, and the caller does nothing more.  Otherwise the caller
- * does what was asked, and ends with request_answer() or request_withdraw().
+ * Begins a request that has a key.  Returns true if it was answered before:
+ * its answer is in *request, and the caller does nothing more.  Otherwise the
+ * caller does what was asked, and ends with request_answer() or
+ * request_withdraw().
  *
  * Locks the key, waiting for another transaction that has it locked.  Raises
  * 23T06 if it was used with other arguments, and 40001 as the isolation level
@@ -214,7 +214,7 @@ request_answer(BookingCall *call, const Request *request)
 	values[3] = TimestampTzGetDatum(request->expires_at);
 	plan_connect_for_all_rows(&call->base);
 	(void) plan_execute(&call->base, &answer_plan, values,
-								 request->is_hold ? NULL : "   n");
+						request->is_hold ? NULL : "   n");
 	plan_disconnect(&call->base);
 }
 

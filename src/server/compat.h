@@ -57,7 +57,7 @@
  */
 static inline TM_Result
 compat_heap_update(Relation rel, ItemPointer tid, HeapTuple newtup,
-					CommandId cid, TM_FailureData *failure)
+				   CommandId cid, TM_FailureData *failure)
 {
 	LockTupleMode lockmode;
 #if PG_VERSION_NUM >= 160000
@@ -74,7 +74,7 @@ compat_heap_update(Relation rel, ItemPointer tid, HeapTuple newtup,
 /* 16 can leave all but the summarizing indexes out. */
 static inline void
 compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
-							EState *estate, bool update)
+						   EState *estate, bool update)
 {
 	List	   *recheck;
 

@@ -52,7 +52,7 @@ error_check_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 void
 error_check_quantity(int32 quantity)
 {
-	int			most = (int) ((MaxAllocSize - ARR_OVERHEAD_NONULLS(1)) / sizeof(int64));
+	int most = (int) ((MaxAllocSize - ARR_OVERHEAD_NONULLS(1)) / sizeof(int64));
 
 	if (quantity < 1 || quantity > most)
 		ereport(ERROR,

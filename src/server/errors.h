@@ -26,7 +26,7 @@
 #define ERRCODE_CAPACITY_IN_USE MAKE_SQLSTATE('2', '3', 'T', '0', '8')
 
 extern int	error_fields(const char *table, const char *column,
-						 const char *constraint);
+						const char *constraint);
 extern void error_check_argument(FunctionCallInfo fcinfo, int argno,
 								 const char *name);
 extern void error_check_quantity(int32 quantity);

@@ -209,8 +209,9 @@ uint64
 plan_execute(const Call *call, SqlPlan *plan, Datum *values, const char *nulls)
 {
 	ensure_plan(call, plan);
-	return processed_rows(plan, SPI_execute_plan(plan->prepared, values, nulls,
-												 false, 0));
+	return processed_rows(plan,
+						  SPI_execute_plan(plan->prepared, values, nulls, false,
+										   0));
 }
 
 /* The same with the snapshot of the calling statement. */
@@ -218,8 +219,9 @@ uint64
 plan_execute_read_only(const Call *call, SqlPlan *plan, Datum *values)
 {
 	ensure_plan(call, plan);
-	return processed_rows(plan, SPI_execute_plan(plan->prepared, values, NULL,
-												 true, 0));
+	return processed_rows(plan,
+						  SPI_execute_plan(plan->prepared, values, NULL, true,
+										   0));
 }
 
 /* The same with the snapshot given. */

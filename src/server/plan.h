@@ -44,8 +44,8 @@ extern uint64 plan_execute_read_only(const Call *call, SqlPlan *plan,
 									 Datum *values);
 extern uint64 plan_execute_snapshot(const Call *call, SqlPlan *plan,
 									Datum *values, Snapshot snapshot);
-extern uint64 plan_execute_latest(const Call *call, SqlPlan *plan, Datum *values,
-								  int limit);
+extern uint64 plan_execute_latest(const Call *call, SqlPlan *plan,
+								  Datum *values, int limit);
 extern Datum plan_result(const Call *call, uint64 row, int column, Oid type,
 						 bool *isnull);
 extern void plan_check_attempts(const char *table, int *attempts);

@@ -94,7 +94,8 @@ current_holder(HeapTupleHeader header)
 static Buffer
 pin_page(Relation rel, BlockNumber block, Buffer seen_in)
 {
-	if (BufferIsValid(seen_in) && compat_read_recent_buffer(rel, block, seen_in))
+	if (BufferIsValid(seen_in) &&
+		compat_read_recent_buffer(rel, block, seen_in))
 		return seen_in;
 	if (block >= RelationGetNumberOfBlocks(rel))
 		return InvalidBuffer;
@@ -151,8 +152,9 @@ read_version(Relation rel, Page page, ItemPointer tid, RowVersion *version)
 
 /*
  * Reads the version at *tid, whose page was last seen in the buffer seen_in
- * (or InvalidBuffer).  Returns true, with the page pinned, if it is the newest.
- * Otherwise nothing is pinned, and *tid has moved on as read_version() says.
+ * (or InvalidBuffer).  Returns true, with the page pinned, if it is the
+ * newest. Otherwise nothing is pinned, and *tid has moved on as read_version()
+ * says.
  */
 static bool
 pin_version(Relation rel, ItemPointer tid, Buffer seen_in, RowVersion *version)
@@ -177,8 +179,8 @@ pin_version(Relation rel, ItemPointer tid, Buffer seen_in, RowVersion *version)
 /*
  * Pins the newest version of a row, following its versions from *tid, which
  * then is the TID of the newest.  Returns false, with nothing pinned, if it
- * can't be found from there.  The TID may have become another row's (2. above):
- * the caller must check the key.
+ * can't be found from there.  The TID may have become another row's (2.
+ * above): the caller must check the key.
  */
 bool
 row_version_pin_newest(Relation rel, ItemPointer tid, Buffer seen_in,
@@ -278,9 +280,9 @@ chain_end(Page page, ItemPointer root)	/* NOLINT(readability-non-const-*) */
  * although the chain must be kept for an older snapshot.  The page is locked.
  *
  * While an old snapshot is held, a hot event leaves thousands of such chains,
- * each as long as a page.  The last version and its hint bits tell that a chain
- * ended before our snapshot; PostgreSQL would judge each version of it.  If in
- * doubt this returns false, and PostgreSQL decides.
+ * each as long as a page.  The last version and its hint bits tell that a
+ * chain ended before our snapshot; PostgreSQL would judge each version of it.
+ * If in doubt this returns false, and PostgreSQL decides.
  */
 static bool
 chain_is_past(Relation rel, ItemPointer root, Snapshot snapshot, Page page)

@@ -27,7 +27,7 @@ typedef struct RowVersion
 } RowVersion;
 
 /* Is called for each row that a scan sees; the page is pinned and locked. */
-typedef void (*RowVersionVisitor) (HeapTuple tuple, Buffer buffer, void *arg);
+typedef void (*RowVersionVisitor)(HeapTuple tuple, Buffer buffer, void *arg);
 
 extern bool row_version_pin_newest(Relation rel, ItemPointer tid,
 								   Buffer seen_in, RowVersion *version);

@@ -11,9 +11,9 @@
  * tickets, the prepared writer is therefore kept from one call to the next,
  * until an invalidation message names the table or one of its indexes.  The
  * relations are opened and locked at each call.  A writer is not kept if an
- * index evaluates a function, because nothing tells us when the function's plan
- * becomes invalid.  Neither is it kept if an index is not a btree: others keep
- * buffers pinned from one row to the next.
+ * index evaluates a function, because nothing tells us when the function's
+ * plan becomes invalid.  Neither is it kept if an index is not a btree: others
+ * keep buffers pinned from one row to the next.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -190,7 +190,7 @@ insert_index_entries(RowWriter *writer, TupleTableSlot *slot, bool update)
 	ResetPerTupleExprContext(writer->estate);
 	if (writer->result_rel->ri_NumIndices > 0)
 		compat_insert_index_tuples(writer->result_rel, slot, writer->estate,
-									update);
+								   update);
 }
 
 /*
@@ -240,7 +240,7 @@ row_writer_close(RowWriter *writer)
 	for (int i = 0; i < result_rel->ri_NumIndices; i++)
 	{
 		compat_index_insert_cleanup(result_rel->ri_IndexRelationDescs[i],
-									 result_rel->ri_IndexRelationInfo[i]);
+									result_rel->ri_IndexRelationInfo[i]);
 		index_close(result_rel->ri_IndexRelationDescs[i], NoLock);
 	}
 	if (writer->context != kept.context)

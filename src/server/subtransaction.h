@@ -13,7 +13,7 @@
 #include "server/call.h"
 
 /* The work of a subtransaction; returns false to undo what it has done. */
-typedef bool (*SubtransactionWork) (void *arg);
+typedef bool (*SubtransactionWork)(void *arg);
 
 extern bool subtransaction_run(Call *call, SubtransactionWork work, void *arg);
 

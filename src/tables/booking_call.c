@@ -28,8 +28,8 @@ begin(BookingCall *call, LOCKMODE lockmode)
 }
 
 /*
- * Begins a call that may write.  Locks ticket and inventory ROW EXCLUSIVE until
- * the transaction ends, and makes their owner the current user until
+ * Begins a call that may write.  Locks ticket and inventory ROW EXCLUSIVE
+ * until the transaction ends, and makes their owner the current user until
  * booking_call_end().  Raises 25006 in a read-only transaction and on a
  * standby, 42P01 before create_tables(), 55000 if a table was altered beyond
  * use.  The function is named in messages.

@@ -133,17 +133,18 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 			spec->type;
 
 		if (attnum == InvalidAttrNumber)
-			error_unusable(psprintf("table %s.%s has no column \"%s\"",
-									BOOKING_SCHEMA, RelationGetRelationName(rel),
-									spec->name),
-						   "Rename it back, or restore it from a table made by booking.create_tables() in another database.");
+			error_unusable(
+				psprintf("table %s.%s has no column \"%s\"", BOOKING_SCHEMA,
+						 RelationGetRelationName(rel), spec->name),
+				"Rename it back, or restore it from a table made by booking.create_tables() in another database.");
 		type = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid;
 		if (type != wanted)
-			error_unusable(psprintf("table %s.%s has a column \"%s\" of type %s instead of %s",
-									BOOKING_SCHEMA, RelationGetRelationName(rel),
-									spec->name, format_type_be(type),
-									format_type_be(wanted)),
-						   "Change the column's type back.");
+			error_unusable(
+				psprintf(
+					"table %s.%s has a column \"%s\" of type %s instead of %s",
+					BOOKING_SCHEMA, RelationGetRelationName(rel), spec->name,
+					format_type_be(type), format_type_be(wanted)),
+				"Change the column's type back.");
 		if (spec->attnum != 0)
 			*(AttrNumber *) ((char *) tables + spec->attnum) = attnum;
 	}
@@ -185,7 +186,7 @@ check_triggers(Relation rel, Oid function)
 {
 	if (!has_trigger(rel, function,
 					 TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT |
-					 TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE) ||
+						 TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE) ||
 		!has_trigger(rel, function, TRIGGER_TYPE_TRUNCATE))
 		error_unusable(psprintf("table %s.%s lacks a trigger of pg_booking",
 								BOOKING_SCHEMA, RelationGetRelationName(rel)),

@@ -4,9 +4,10 @@
  *	  Where the booking tables of this database are.
  *
  * What was looked up is kept in one struct.  It is published only when it is
- * complete, and becomes invalid as soon as an invalidation message names one of
- * its relations.  Messages are processed when a lock is acquired.  So a call
- * locks the tables first, and then asks whether the struct is still valid.
+ * complete, and becomes invalid as soon as an invalidation message names one
+ * of its relations.  Messages are processed when a lock is acquired.  So a
+ * call locks the tables first, and then asks whether the struct is still
+ * valid.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -167,8 +168,8 @@ load(BookingTables *tables, LOCKMODE lockmode)
 }
 
 /*
- * Locks ticket and inventory, and fills *tables, which is then true for as long
- * as the locks are held.  Raises 42P01 or 55000.
+ * Locks ticket and inventory, and fills *tables, which is then true for as
+ * long as the locks are held.  Raises 42P01 or 55000.
  */
 void
 tables_lock(BookingTables *tables, LOCKMODE lockmode)

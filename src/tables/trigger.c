@@ -3,8 +3,9 @@
  * trigger.c
  *	  What the triggers of all features need.
  *
- * The triggers fire AFTER each row.  A BEFORE trigger may be followed by another
- * one that changes or drops the row; an AFTER trigger sees what was stored.
+ * The triggers fire AFTER each row.  A BEFORE trigger may be followed by
+ * another one that changes or drops the row; an AFTER trigger sees what was
+ * stored.
  *
  * Every user may attach a trigger function to a table of his own.  So each
  * checks that it was fired by the table that it is for.
@@ -57,8 +58,8 @@ trigger_check_table(TriggerData *data, const char *function, Oid table)
 }
 
 /*
- * Returns a column of a row.  It is found by name, because a partition may have
- * it in another place.
+ * Returns a column of a row.  It is found by name, because a partition may
+ * have it in another place.
  */
 Datum
 trigger_value(Relation rel, TupleTableSlot *slot, const char *column,

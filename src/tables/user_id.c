@@ -57,12 +57,13 @@ user_id_argument(const Call *call, FunctionCallInfo fcinfo, int argno,
 }
 
 /*
- * Returns the elements of an argument, an array named user_ids, in the columns'
- * type, and their number in *count.  Raises 22004 if one is null, and 22P02.
+ * Returns the elements of an argument, an array named user_ids, in the
+ * columns' type, and their number in *count.  Raises 22004 if one is null, and
+ * 22P02.
  */
 Datum *
 user_id_array_argument(const Call *call, FunctionCallInfo fcinfo, int argno,
-				  UserForm form, int *count)
+					   UserForm form, int *count)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(argno);
 	Datum	   *user_ids;

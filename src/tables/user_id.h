@@ -25,8 +25,8 @@ typedef enum UserForm
 extern Datum user_id_argument(const Call *call, FunctionCallInfo fcinfo,
 							  int argno, UserForm form);
 extern Datum *user_id_array_argument(const Call *call,
-								FunctionCallInfo fcinfo, int argno,
-								UserForm form, int *count);
+									 FunctionCallInfo fcinfo, int argno,
+									 UserForm form, int *count);
 extern bool user_id_equal(const Call *call, Datum a, Datum b);
 extern Datum user_id_copy(const Call *call, Datum user_id);
 extern ArrayType *user_id_array(const Call *call, Datum *user_ids,

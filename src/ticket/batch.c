@@ -4,8 +4,8 @@
  *	  Booking for many users at once, for queue consumers and imports.
  *
  * The places of all are taken with as few writes of stripes as possible.  Then
- * the tickets are inserted a thousand at a time, as COPY does.  Users are served
- * in the order of the array.
+ * the tickets are inserted a thousand at a time, as COPY does.  Users are
+ * served in the order of the array.
  *
  * If the event has a limit per user, all users are locked at the event first,
  * and counted by one statement (user_limit.c).
@@ -43,7 +43,7 @@ typedef struct Batch
 	Datum	   *ticket_ids;
 } Batch;
 
-/* Locks all users at the event, and refuses those who would be over the limit. */
+/* Locks all users at the event, and refuses those over the limit. */
 static int32
 refuse_over_limit(BookingCall *call, Batch *batch)
 {
@@ -95,8 +95,9 @@ nothing_left(BookingCall *call, int64 event_id)
 
 /*
  * Takes the places.  Returns false, which undoes the attempt, if they are not
- * all that is left.  Then those who would get none have to wait for places that
- * other sessions have locked, and nothing may be locked here during that wait.
+ * all that is left.  Then those who would get none have to wait for places
+ * that other sessions have locked, and nothing may be locked here during that
+ * wait.
  */
 static bool
 attempt_to_take(void *arg)
@@ -153,7 +154,7 @@ take_places(BookingCall *call, Batch *batch, int32 limit)
 		check_limit(&attempt, limit);
 	refuse_rest(batch, attempt.places,
 				attempt.result == SALE_NOT_ON_SALE ? "not_on_sale" :
-				"sold_out");
+													 "sold_out");
 	return attempt.places;
 }
 
@@ -210,9 +211,9 @@ return_batch(FunctionCallInfo fcinfo, const Batch *batch)
 /*
  * book_batch(event_id, user_ids): books a place for each user in the order of
  * the array, as far as there are any.  Returns a row (ord, status, ticket_id)
- * for each, with a status of try_book_ticket().  Locks the stripes that it takes
- * from, and the users if the event has a limit.  Raises 23503, 22004, and 40001
- * if the limit was changed at the same time.
+ * for each, with a status of try_book_ticket().  Locks the stripes that it
+ * takes from, and the users if the event has a limit.  Raises 23503, 22004,
+ * and 40001 if the limit was changed at the same time.
  */
 static Datum
 book_batch(FunctionCallInfo fcinfo, UserForm form)
@@ -233,7 +234,8 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 	LockRelationOid(call.tables.hold, AccessShareLock);
 	if (!event_exists(&call, batch.event_id))
 		refusal_no_event(batch.event_id, "ticket");
-	batch.user_ids = user_id_array_argument(&call.base, fcinfo, 1, form, &batch.count);
+	batch.user_ids =
+		user_id_array_argument(&call.base, fcinfo, 1, form, &batch.count);
 	batch.status = palloc_extended(Max(batch.count, 1) * sizeof(char *),
 								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	batch.ticket_ids = palloc_extended(Max(batch.count, 1) * sizeof(Datum),

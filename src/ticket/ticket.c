@@ -3,11 +3,11 @@
  * ticket.c
  *	  The rows of the ticket table: insert them, lock one, change its state.
  *
- * Tickets are inserted in one of two ways with the same result.  The direct path
- * writes the row and its index entries by the table access method.  It is taken
- * if the table is as create_tables() made it, except for its indexes (inspect.c
- * decides).  The SQL path runs an INSERT, which honours everything that the user
- * has added.
+ * Tickets are inserted in one of two ways with the same result.  The direct
+ * path writes the row and its index entries by the table access method.  It is
+ * taken if the table is as create_tables() made it, except for its indexes
+ * (inspect.c decides).  The SQL path runs an INSERT, which honours everything
+ * that the user has added.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -146,8 +146,8 @@ insert_by_sql(BookingCall *call, const NewTickets *new, int32 quantity,
 }
 
 /*
- * Stores a new ticket for the user in the slot, as an INSERT would make it with
- * the defaults of the table, and returns its id.
+ * Stores a new ticket for the user in the slot, as an INSERT would make it
+ * with the defaults of the table, and returns its id.
  */
 static Datum
 fill_ticket(BookingCall *call, TupleTableSlot *slot, const NewTickets *new,
@@ -226,8 +226,9 @@ insert_directly(BookingCall *call, const NewTickets *new, int32 quantity,
 }
 
 /*
- * Inserts quantity tickets, whose places the caller has taken, and stores their
- * ids in ticket_ids.  Raises what the table's constraints and triggers raise.
+ * Inserts quantity tickets, whose places the caller has taken, and stores
+ * their ids in ticket_ids.  Raises what the table's constraints and triggers
+ * raise.
  */
 void
 ticket_insert(BookingCall *call, const NewTickets *new, int32 quantity,
@@ -264,8 +265,8 @@ ticket_ids_of_hold(BookingCall *call, int64 hold_id, int *count)
 
 /*
  * Locks a ticket until the end of the transaction, as an UPDATE of it would,
- * and then reads it.  Returns false if there is none.  The caller has connected
- * to SPI, here and below.
+ * and then reads it.  Returns false if there is none.  The caller has
+ * connected to SPI, here and below.
  */
 bool
 ticket_lock(BookingCall *call, int64 ticket_id, TicketState *state)

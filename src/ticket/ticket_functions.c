@@ -3,11 +3,11 @@
  * ticket_functions.c
  *	  The SQL functions around a ticket.
  *
- * Each checks its arguments, begins a call (which opens and locks the tables and
- * becomes their owner), and leaves the work to event/ and ticket.c.  None of
- * them is STRICT: a null argument is 22004, because a null result could be taken
- * for a booking.  A function with a user's id has two forms, for a bigint and
- * for a text, which differ in how the id is read.
+ * Each checks its arguments, begins a call (which opens and locks the tables
+ * and becomes their owner), and leaves the work to event/ and ticket.c.  None
+ * of them is STRICT: a null argument is 22004, because a null result could be
+ * taken for a booking.  A function with a user's id has two forms, for a
+ * bigint and for a text, which differ in how the id is read.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -67,9 +67,9 @@ book(BookingCall *call, Request *request, Claim *claim)
 }
 
 /*
- * Reads the arguments (event_id, user_id, ... idempotency_key), begins the call,
- * and books; request->quantity and request->ids are given.  Raises 55000 if the
- * event is there without a pool.
+ * Reads the arguments (event_id, user_id, ... idempotency_key), begins the
+ * call, and books; request->quantity and request->ids are given.  Raises 55000
+ * if the event is there without a pool.
  */
 static SaleResult
 book_by_arguments(FunctionCallInfo fcinfo, BookingCall *call, UserForm form,
@@ -111,9 +111,9 @@ book_or_raise(FunctionCallInfo fcinfo, UserForm form, const char *function,
 }
 
 /*
- * book_ticket(event_id, user_id, idempotency_key): takes one place, inserts the
- * ticket, and returns its id.  Locks one stripe of the event.  Raises 23T01,
- * 23T02, 23T03, 23T06, 23503, 22004, 22023.
+ * book_ticket(event_id, user_id, idempotency_key): takes one place, inserts
+ * the ticket, and returns its id.  Locks one stripe of the event.  Raises
+ * 23T01, 23T02, 23T03, 23T06, 23503, 22004, 22023.
  */
 static Datum
 book_ticket(FunctionCallInfo fcinfo, UserForm form)
@@ -163,8 +163,8 @@ status_of(SaleResult result)
 }
 
 /*
- * try_book_ticket(event_id, user_id, idempotency_key): the same, with a refusal
- * as data: ('booked', ticket_id), or ('sold_out', null), 'user_limit',
+ * try_book_ticket(event_id, user_id, idempotency_key): the same, with a
+ * refusal as data: ('booked', ticket_id), or ('sold_out', null), 'user_limit',
  * 'not_on_sale', 'no_event'.  A refusal locks no stripe.
  */
 static Datum
@@ -256,8 +256,9 @@ error_ticket_state(int64 ticket_id, const char *refused,
  * was redeemed, P0002.
  *
  * Locks the ticket, as an UPDATE of it would, then a stripe; the ticket is
- * changed last.  If it were changed first, a booking that has locked the stripe
- * and meets the ticket's key in a unique index would wait for us, and we for it.
+ * changed last.  If it were changed first, a booking that has locked the
+ * stripe and meets the ticket's key in a unique index would wait for us, and
+ * we for it.
  */
 Datum
 booking_cancel_ticket(PG_FUNCTION_ARGS)
