@@ -26,7 +26,7 @@ my %point = (
 	'gather: in part' => { split => 1 },
 	'subtransaction: before its end' => { split => 1 },
 	'expire: not given back' => { rows => { expiring => [ 10, 10, 10 ] } },
-	'commit: reserve given back' => { rows => { hot => [2000] }, most_calls => 60 },
+	'commit: prefetch given back' => { rows => { hot => [2000] }, most_calls => 60 },
 	'ticket: inserted' => {},
 	'cancel: given back' => {},
 	'confirm: no ticket yet' => {},
@@ -81,7 +81,7 @@ sub connect_armed
 	$dbh->do("SET booking.fault_point = '$point'");
 	$dbh->do("SET booking.fault_file = '$file'");
 	$dbh->do("SET booking.fault_passages = $passages");
-	$dbh->do('SET booking.split_always = on') if $point{$point}{split};
+	$dbh->do('SET booking.debug_split_always = on') if $point{$point}{split};
 	return $dbh;
 }
 

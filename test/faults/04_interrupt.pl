@@ -128,6 +128,6 @@ cmp_ok($run->count($_), '>', 0, "clients were told $_") foreach qw(57014 55P03 0
 note(seen());
 $run->done;
 check_sound($node, 'interrupted');
-check_log($node, 'interrupted', 'TK...', 'P0002', '40P01', '40001', '57014', '55P03', '57P01');
+check_log($node, 'interrupted', '23T..', 'P0002', '40P01', '40001', '57014', '55P03', '57P01');
 $node->stop;
 done_testing();

@@ -103,6 +103,6 @@ cmp_ok($cuts{lost}, '>=', $wanted * $run->{rounds}, 'answers were lost, and the 
 cmp_ok($cuts{$_}, '>', 0, "cut at: $_") foreach sort keys %cuts;
 $run->done;
 check_sound($node, 'cut');
-check_log($node, 'cut', 'TK...', 'P0002', '40P01', '40001', '08...');
+check_log($node, 'cut', '23T..', 'P0002', '40P01', '40001', '08...');
 $node->stop;
 done_testing();

@@ -209,7 +209,7 @@ sub limit_of_wraparound
 	expect($dbh, '54000', 'limit', 'INSERT INTO booking.ticket (event_id, user_id) VALUES (?, 1)', $open);
 	expect($dbh, '54000', 'limit', 'SELECT booking.hold_tickets(?, 1)', $open);
 	expect($dbh, 'sold_out', 'limit', 'SELECT status FROM booking.try_book_ticket(?, 1)', $sold_out);
-	expect($dbh, 'TK001', 'limit', 'SELECT booking.book_ticket(?, 1)', $sold_out);
+	expect($dbh, '23T01', 'limit', 'SELECT booking.book_ticket(?, 1)', $sold_out);
 	expect($dbh, '5', 'limit', 'SELECT available FROM booking.availability(?)', $open);
 	expect($dbh, '', 'limit', 'SELECT problem FROM booking.verify(?)', $open);
 	sleep 0.2;

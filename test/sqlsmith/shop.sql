@@ -24,7 +24,7 @@ GRANT INSERT, UPDATE, DELETE ON booking.request, booking.user_limit TO smith;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA booking TO smith;
 
 ALTER ROLE smith_sql SET booking.direct_path = off;
-ALTER ROLE smith_split SET booking.split_always = on;
+ALTER ROLE smith_split SET booking.debug_split_always = on;
 ALTER ROLE smith_repeatable SET default_transaction_isolation = 'repeatable read';
 
 /* ---- the events ---- */

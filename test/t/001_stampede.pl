@@ -83,7 +83,7 @@ my %ways_to_write = (
 	'verify@3' => 'SELECT must_be_consistent();',
 );
 
-foreach my $settings ('', 'booking.direct_path=off', 'booking.split_always=on')
+foreach my $settings ('', 'booking.direct_path=off', 'booking.debug_split_always=on')
 {
 	my $what = $settings || 'default settings';
 	local $ENV{PGOPTIONS} = $settings ? "-c $settings" : '';

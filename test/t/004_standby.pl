@@ -29,7 +29,7 @@ $standby->start;
 
 # The standby replays splits, drains and cancellations like any other change.
 $primary->safe_psql('postgres', <<~'SQL');
-	SET booking.split_always = on;
+	SET booking.debug_split_always = on;
 	SELECT booking.book_ticket(1, u) FROM generate_series(1, 12) u;
 	SELECT booking.cancel_ticket(3);
 	SQL

@@ -87,14 +87,14 @@ sub is_sold_to_the_last
 	check_sound($node, 'a sale');
 }
 
-foreach my $split_always ('off', 'on')
+foreach my $debug_split_always ('off', 'on')
 {
 	foreach my $rollbacks (0.3, 0.9)
 	{
-		my $what = "split_always = $split_always, rollbacks $rollbacks";
+		my $what = "debug_split_always = $debug_split_always, rollbacks $rollbacks";
 		my $places = long_run(10000, 600);
 		my $event = new_event($places);
-		local $ENV{PGOPTIONS} = "-c booking.split_always=$split_always";
+		local $ENV{PGOPTIONS} = "-c booking.debug_split_always=$debug_split_always";
 
 		run_pgbench($node, $what, [ '-c64', '-t1' ],
 			buy => "CALL buy_until_refused($event, :client_id, $rollbacks);\n");
@@ -149,12 +149,12 @@ my %mix = (
 		SQL
 );
 
-foreach my $split_always ('off', 'on')
+foreach my $debug_split_always ('off', 'on')
 {
-	my $what = "a mix, split_always = $split_always";
+	my $what = "a mix, debug_split_always = $debug_split_always";
 	my @events = (new_event(200), new_event(200));
 	my $variables = "\\set event random($events[0], $events[1])\n\\set many random(2, 60)\n";
-	local $ENV{PGOPTIONS} = "-c booking.split_always=$split_always";
+	local $ENV{PGOPTIONS} = "-c booking.debug_split_always=$debug_split_always";
 
 	run_pgbench($node, $what, [ '-c32', '-T' . long_run(60, 5) ],
 		map { $_ => $variables . $mix{$_} } keys %mix);
@@ -253,7 +253,7 @@ foreach my $end ('ROLLBACK', 'COMMIT')
 		SQL
 	$ctid =~ s/\s//g;
 	$node->safe_psql('postgres',
-		"SET booking.split_always = on; SELECT booking.book_ticket($event, 1)");
+		"SET booking.debug_split_always = on; SELECT booking.book_ticket($event, 1)");
 	for (my $i = 0; $i < 300 && $found eq ''; $i++)
 	{
 		$found = $node->safe_psql('postgres', <<~SQL);

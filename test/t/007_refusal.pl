@@ -44,7 +44,7 @@ $node->safe_psql('postgres', <<~'SQL');
 	        BEGIN
 	            PERFORM booking.book_ticket(event, i);
 	            RAISE 'booked';
-	        EXCEPTION WHEN SQLSTATE 'TK001' THEN
+	        EXCEPTION WHEN SQLSTATE '23T01' THEN
 	            NULL;
 	        END;
 	        COMMIT;
@@ -54,7 +54,7 @@ $node->safe_psql('postgres', <<~'SQL');
 
 # Event 2 is sold out by many clients at once, in many stripes.
 {
-	local $ENV{PGOPTIONS} = '-c booking.split_always=on';
+	local $ENV{PGOPTIONS} = '-c booking.debug_split_always=on';
 
 	run_pgbench($node, 'a sale', [ '-c32', '-t70' ],
 		book => "SELECT status FROM booking.try_book_ticket(2, :client_id);\n");
@@ -115,10 +115,10 @@ foreach my $event (1, 2, 3)
 # A refusal because fewer places are left than were asked for.
 $node->safe_psql('postgres', <<~'SQL');
 	INSERT INTO booking.event (event_id, capacity) VALUES (4, 50);
-	SET booking.split_always = on;
+	SET booking.debug_split_always = on;
 	SELECT count(booking.book_ticket(4, u)) FROM generate_series(1, 10) u;
 	SQL
-is( $node->safe_psql('postgres', <<~'SQL'), "TK001\nt", 'more places than are left: the refusal assigns no transaction id');
+is( $node->safe_psql('postgres', <<~'SQL'), "23T01\nt", 'more places than are left: the refusal assigns no transaction id');
 	CREATE PROCEDURE too_many(INOUT state text) LANGUAGE plpgsql AS $$
 	BEGIN
 	    PERFORM booking.book_tickets(4, 1, 41);

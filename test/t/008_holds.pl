@@ -132,7 +132,7 @@ my %actions = (
 	availability => [ 3, 'SELECT 1 FROM booking.availability(:event) WHERE available < 0 OR held < 0 OR available + held + booked <> capacity' ],
 );
 my @lots = map { ($_) x $actions{$_}[0] } sort keys %actions;
-my %refusal = (sold_out => 'TK001', user_limit => 'TK002');
+my %refusal = (sold_out => '23T01', user_limit => '23T02');
 
 # Makes one call.  Returns what the journal says about it.
 sub make_call
@@ -177,7 +177,7 @@ sub client
 	open my $journal, '>', "$dir/journal$number" or die "journal$number: $!";
 
 	srand($number);
-	$dbh->do('SET booking.split_always = on') if $number % 4 == 1;
+	$dbh->do('SET booking.debug_split_always = on') if $number % 4 == 1;
 	$dbh->do('SET booking.direct_path = off') if $number % 4 == 2;
 	for (my $end = time + $seconds; time < $end;)
 	{
@@ -223,10 +223,10 @@ note("$_: $told{$_}") foreach sort keys %told;
 my %books = map { $_ => 1 } qw(book try book_many book_keyed insert batch confirm rebook);
 my %holds = map { $_ => 1 } qw(hold hold_default hold_keyed insert_hold);
 my %may_be_told = (
-	TK001 => qr/^(?:book|try|book_many|book_keyed|insert|hold|hold_default|hold_keyed|insert_hold|rebook|resize_hold|uncancel|rolled_back)$/,
-	TK002 => qr/^(?:book|try|book_many|book_keyed|insert|hold|hold_default|hold_keyed|insert_hold|rebook|resize_hold|uncancel|rolled_back|retime_hold|reassign_hold|transfer|reassign)$/,
-	TK004 => qr/^(?:confirm|extend)$/,
-	TK005 => qr/^(?:confirm|rebook|extend|transfer)$/,
+	'23T01' => qr/^(?:book|try|book_many|book_keyed|insert|hold|hold_default|hold_keyed|insert_hold|rebook|resize_hold|uncancel|rolled_back)$/,
+	'23T02' => qr/^(?:book|try|book_many|book_keyed|insert|hold|hold_default|hold_keyed|insert_hold|rebook|resize_hold|uncancel|rolled_back|retime_hold|reassign_hold|transfer|reassign)$/,
+	'23T04' => qr/^(?:confirm|extend)$/,
+	'23T05' => qr/^(?:confirm|rebook|extend|transfer)$/,
 	P0002 => qr/^(?:confirm|rebook|extend|cancel|transfer)$/,
 	'22023' => qr/^extend$/);
 my @undocumented = map { "$_->{action}: $_->{state} " . ($_->{message} // '') }
@@ -550,7 +550,7 @@ is($most_certain, $limit, 'some user reached the limit');
 
 my $slack = 0.001;              # the clocks may differ by this much
 
-foreach my $line (grep { $_->{state} =~ /^TK00[12]$/ } @lines)
+foreach my $line (grep { $_->{state} =~ /^23T0[12]$/ } @lines)
 {
 	my $row = $line->{action} =~ /^(?:rebook|.*_hold)$/ && $line->{action} ne 'insert_hold' ? $hold{ $line->{hold} }
 	  : $line->{action} =~ /^(?:uncancel|transfer|reassign)$/ ? $ticket{ $line->{ticket} } : undef;
@@ -559,7 +559,7 @@ foreach my $line (grep { $_->{state} =~ /^TK00[12]$/ } @lines)
 
 	# the journals can't tell how many more places these actions asked for
 	next if $row && $line->{action} !~ /^(?:transfer|reassign|reassign_hold|uncancel)$/;
-	if ($line->{state} eq 'TK001')
+	if ($line->{state} eq '23T01')
 	{
 		my $asked = $line->{action} eq 'uncancel' ? 1 : $line->{places};
 		my $taken = most_between($possible{$event}, @when);
@@ -578,7 +578,7 @@ foreach my $line (grep { $_->{state} =~ /^TK00[12]$/ } @lines)
 is(join("\n", @problems[ 0 .. min(20, $#problems) ]), '', 'each refused call had asked for too many places');
 @problems = ();
 
-foreach my $line (grep { $_->{state} eq 'TK004' } @lines)
+foreach my $line (grep { $_->{state} eq '23T04' } @lines)
 {
 	my $row = $hold{ $line->{hold} };
 
@@ -612,6 +612,6 @@ cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM booking.hold WHERE end
 	'>=', 3, 'some holds have expired and were not ended');
 sell_the_rest($node, $_, "stampede, event $_") foreach sort keys %capacity;
 check_sound($node, 'stampede, sold out');
-check_log($node, 'stampede', 'TK001', 'TK002', 'TK004', 'TK005', 'P0002', '22023');
+check_log($node, 'stampede', '23T01', '23T02', '23T04', '23T05', 'P0002', '22023');
 $node->stop;
 done_testing();

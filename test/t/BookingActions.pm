@@ -746,7 +746,7 @@ my %kinds = (
 	merge_event => sub { return merge_event(some_of(@{ $_[1] }), some_capacity()) },
 	merge_tickets => sub { return merge_tickets(some_event(@_), some_user()) },
 	direct_path => sub { return { sql => 'SET booking.direct_path = ' . some_of(qw(on off)), apply => sub { return } } },
-	split_always => sub { return { sql => 'SET booking.split_always = ' . some_of(qw(on off)), apply => sub { return } } },
+	debug_split_always => sub { return { sql => 'SET booking.debug_split_always = ' . some_of(qw(on off)), apply => sub { return } } },
 );
 
 # Returns the names of all kinds of actions.

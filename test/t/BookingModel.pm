@@ -168,12 +168,12 @@ sub end_hold
 sub take
 {
 	my ($self, $id, $quantity, %on) = @_;
-	my $event = $self->{event}{$id} // refuse('P0002');
+	my $event = $self->{event}{$id} // refuse('23503');
 	my @expired = $self->expired_of($id);
 
-	refuse('TK003') if $on{window} && !on_sale($event);
-	refuse('TK001') if $event->{free} + sum0(map { $_->{quantity} } @expired) < $quantity;
-	refuse('TK002')
+	refuse('23T03') if $on{window} && !on_sale($event);
+	refuse('23T01') if $event->{free} + sum0(map { $_->{quantity} } @expired) < $quantity;
+	refuse('23T02')
 	  if defined $on{user} && defined $event->{limit}
 	  && $self->owned($id, $on{user}) + ($on{written} ? 0 : $quantity) > $event->{limit};
 	my $missing = $quantity - $event->{free};
@@ -195,7 +195,7 @@ sub take
 sub row_added
 {
 	my ($self, $row, $places) = @_;
-	my $event = $self->{event}{ $row->{event} } // refuse('P0002');
+	my $event = $self->{event}{ $row->{event} } // refuse('23503');
 
 	refuse('either') if defined $row->{quantity} && $self->has_expired($row) && $event->{free} < $places;
 	$self->take($row->{event}, $places, window => 1, user => $row->{user}, written => 1) if $places > 0;
@@ -221,7 +221,7 @@ sub places
 
 # ---- keys ----
 
-# The answer that is stored for an idempotency key, or undef.  Raises TK006 if the
+# The answer that is stored for an idempotency key, or undef.  Raises 23T06 if the
 # key was used for another request.
 sub answer
 {
@@ -229,7 +229,7 @@ sub answer
 	my $request = defined $key ? $self->{request}{"$event $key"} : undef;
 
 	return if !$request;
-	refuse('TK006') if $request->{asked} ne $asked;
+	refuse('23T06') if $request->{asked} ne $asked;
 	return $request->{answer};
 }
 
@@ -278,7 +278,7 @@ sub book
 sub try_book
 {
 	my ($self, $given, $event, $user, $key) = @_;
-	my %status = (TK001 => 'sold_out', TK002 => 'user_limit', TK003 => 'not_on_sale');
+	my %status = ('23T01' => 'sold_out', '23T02' => 'user_limit', '23T03' => 'not_on_sale', '23503' => 'no_event');
 	my $ids = eval { $self->book($given, $event, $user, 1, $key) };
 
 	return ('booked', $ids->[0]) if $ids;
@@ -293,7 +293,7 @@ sub try_book
 sub book_batch
 {
 	my ($self, $given, $event, @users) = @_;
-	my $row = $self->{event}{$event} // refuse('P0002');
+	my $row = $self->{event}{$event} // refuse('23503');
 	my (%asked, @answers);
 	my ($left) = $self->availability($event);
 
@@ -322,7 +322,7 @@ sub hold
 	my $answer = $self->answer($event, $key, $asked);
 
 	return $answer if $answer;
-	refuse('P0002') if !$self->{event}{$event};
+	refuse('23503') if !$self->{event}{$event};
 	refuse('22023') if defined $ttl && ($ttl <= 0 || $ttl > 3600);
 	$self->take($event, $quantity, window => 1, user => $user);
 	my $id = $self->new_id($given);
@@ -348,7 +348,7 @@ sub confirm
 	my @before = defined $hold->{ended} ? $self->tickets_of_hold($id) : ();
 
 	return [ map { $_->{id} } @before ] if @before;
-	refuse('TK005') if defined $hold->{ended} && ended_early($hold);
+	refuse('23T05') if defined $hold->{ended} && ended_early($hold);
 	if (!defined $hold->{ended} && !$self->has_expired($hold))
 	{
 		$hold->{ended} = $self->{now};
@@ -360,7 +360,7 @@ sub confirm
 	}
 	else
 	{
-		refuse('TK004');
+		refuse('23T04');
 	}
 	return [ map { $self->add_ticket($given, event => $hold->{event}, user => $hold->{user}, hold => $id) }
 		  1 .. $hold->{quantity} ];
@@ -383,8 +383,8 @@ sub extend
 	my ($self, $id, $ttl) = @_;
 	my $hold = $self->{hold}{$id} // refuse('P0002');
 
-	refuse('TK005') if defined $hold->{ended} && ($self->tickets_of_hold($id) || ended_early($hold));
-	refuse('TK004') if defined $hold->{ended} || $self->has_expired($hold);
+	refuse('23T05') if defined $hold->{ended} && ($self->tickets_of_hold($id) || ended_early($hold));
+	refuse('23T04') if defined $hold->{ended} || $self->has_expired($hold);
 	refuse('22023') if $ttl > 3600 || $self->{now} + $ttl > $hold->{created} + 3600;
 	$hold->{expires} = max($hold->{expires}, $self->{now} + $ttl);
 	return;
@@ -407,7 +407,7 @@ sub cancel
 	my $ticket = $self->{ticket}{$id} // refuse('P0002');
 
 	return 0 if $ticket->{cancelled};
-	refuse('TK005') if $ticket->{redeemed};
+	refuse('23T05') if $ticket->{redeemed};
 	$ticket->{cancelled} = 1;
 	$self->row_removed($ticket->{event}, 1);
 	return 1;
@@ -431,7 +431,7 @@ sub transfer
 	my ($self, $id, $user) = @_;
 	my $ticket = $self->{ticket}{$id} // refuse('P0002');
 
-	refuse('TK005') if $ticket->{cancelled} || $ticket->{redeemed};
+	refuse('23T05') if $ticket->{cancelled} || $ticket->{redeemed};
 	$self->update_tickets([ $ticket ], user => $user);
 	return;
 }
@@ -441,7 +441,7 @@ sub rebuild
 {
 	my ($self, $event) = @_;
 
-	refuse('P0002') if !$self->{event}{$event};
+	refuse('23503') if !$self->{event}{$event};
 	return;
 }
 
@@ -490,7 +490,7 @@ sub row_changed
 	my ($self, $old, $new) = @_;
 	my ($before, $after) = (places($old), places($new));
 
-	refuse('TK005')
+	refuse('23T05')
 	  if defined $new->{quantity} && !$before && $after && $self->tickets_of_hold($new->{id});
 	if ($old->{event} != $new->{event})
 	{
@@ -628,7 +628,7 @@ sub update_event
 	if ($more < 0)
 	{
 		$self->end_hold($_) foreach $self->expired_of($id);
-		refuse('TK008') if $event->{free} + $more < 0;
+		refuse('23T08') if $event->{free} + $more < 0;
 	}
 	$event->{free} += $more;
 	return;

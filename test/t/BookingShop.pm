@@ -38,7 +38,7 @@ sub fill_shop
 		CREATE TRIGGER note_sale AFTER INSERT ON booking.ticket
 		    FOR EACH ROW EXECUTE FUNCTION note_sale();
 
-		SET booking.split_always = on;
+		SET booking.debug_split_always = on;
 		SELECT booking.book_ticket(1, 1), booking.book_tickets(2, 2, 3), booking.book_ticket(2, 1);
 		INSERT INTO booking.ticket (event_id, user_id, price) VALUES (2, 3, 12);
 		SELECT booking.cancel_ticket(1);

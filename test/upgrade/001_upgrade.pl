@@ -29,7 +29,7 @@ sub start_sale
 {
 	my ($node) = @_;
 
-	local $ENV{PGOPTIONS} = '-c booking.split_always=on';
+	local $ENV{PGOPTIONS} = '-c booking.debug_split_always=on';
 
 	create_booking($node);
 	create_helpers($node);
@@ -105,7 +105,7 @@ run_pgbench($new, 'the sale after', [ '-c8', '-t30' ],
 	book => "SELECT booking.book_ticket(1, :client_id);\n");
 sell_the_rest($new, 1, 'the sale after');
 check_sound($new, 'the sale after, at the end');
-check_log($new, 'after', 'TK004');
+check_log($new, 'after', '23T04');
 
 $new->stop;
 done_testing();

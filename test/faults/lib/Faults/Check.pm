@@ -22,7 +22,7 @@ our @EXPORT_OK = qw(judge_journals check_events);
 # which a transaction of several calls should be retried.  $AGAIN_BESIDE: errors of
 # single calls beside such transactions, because a single call in their deadlock may
 # be the first to notice it.
-my $ALWAYS = 'TK00[1-68]|P0002';
+my $ALWAYS = '23T0[1-68]|P0002';
 my $AGAIN = '40P01|40001';
 my $AGAIN_BESIDE = '40P01';
 

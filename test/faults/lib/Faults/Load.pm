@@ -279,7 +279,7 @@ sub failure
 		$self->forget_connection;
 		return ('unknown', $state);
 	}
-	return ('refused', $state) if $state =~ /^(?:TK...|P0002)$/;
+	return ('refused', $state) if $state =~ /^(?:23T..|P0002)$/;
 	return ('failed', $state);
 }
 
