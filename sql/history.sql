@@ -24,7 +24,9 @@ SELECT tgrelid::regclass AS table_name, tgname, tgfoid::regproc AS function
 FROM pg_trigger
 WHERE tgfoid IN ('booking.record_history'::regproc, 'booking.refuse_history_change'::regproc)
 ORDER BY 1, 2;
-SELECT obj_description('booking.history'::regclass) IS NOT NULL AS explained;
+SELECT obj_description(attrelid) IS NOT NULL AS explained,
+       count(*) FILTER (WHERE col_description(attrelid, attnum) IS NULL) AS not_explained
+FROM pg_attribute WHERE attrelid = 'booking.history'::regclass AND attnum > 0 GROUP BY attrelid;
 SELECT count(*) FROM booking.history;
 
 -- Returns the history rows that were added since the last call.

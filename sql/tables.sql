@@ -69,6 +69,13 @@ SELECT c.oid::regclass::text
 FROM pg_class c
 WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind IN ('r', 'v')
     AND obj_description(c.oid, 'pg_class') IS NULL;
+-- So has each column, except those whose names say everything.
+SELECT a.attrelid::regclass::text AS table_name,
+       string_agg(a.attname, ', ' ORDER BY a.attnum) AS not_explained
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind IN ('r', 'v')
+    AND a.attnum > 0 AND col_description(a.attrelid, a.attnum) IS NULL
+GROUP BY a.attrelid ORDER BY a.attrelid::regclass::text COLLATE "C";
 
 -- A second call of create_tables() changes nothing.
 INSERT INTO booking.event (name, capacity) VALUES ('concert', 3), ('theatre', 2);

@@ -1,13 +1,16 @@
 /* ---- privileges ---- */
 
 /*
- * EXECUTE is the gate: whoever has it books, as the tables' owner and not as
- * the functions'.  So nobody has it at first but who installs the extension,
- * whose functions may belong to somebody else.  The trigger functions and
- * flush_inventory() stay callable: they can do nothing by themselves.
+ * EXECUTE is the gate.  A role that may execute a function books with the
+ * rights of the tables' owner.  So at first only the role that installs the
+ * extension may execute the functions.  That role need not be their owner:
+ * functions of a trusted extension belong to the bootstrap superuser.
  *
- * The schema may have been there before, with functions and operators of
- * somebody else's: hence the search_path.
+ * All roles may execute the trigger functions and flush_inventory(), because
+ * by themselves these do nothing.
+ *
+ * The schema may have existed before, with functions and operators that belong
+ * to another role.  So the search_path leaves it out.
  */
 SET LOCAL search_path = pg_catalog, pg_temp;
 

@@ -8,7 +8,11 @@ AS 'MODULE_PATHNAME', 'booking_availability'
 LANGUAGE C STABLE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.availability(bigint) IS
-'Capacity of an event, and of it the places available, held and booked, as the calling statement sees them; places of expired holds are available. Takes no lock; its cost does not depend on the tickets sold. Raises P0002 when there is no such event, 22004 for a null argument.';
+'Returns the capacity of an event, and how many of its places are available, held and booked. '
+'Places of expired holds count as available. It sees what the calling statement sees, and places '
+'that this transaction has prefetched count as available. '
+'Locks no row, works on a standby, and its cost does not grow with the tickets sold. '
+'Raises 22004 if event_id is null, 23503 if there is no such event.';
 
 CREATE FUNCTION booking.event_changed()
 RETURNS trigger
@@ -16,7 +20,13 @@ AS 'MODULE_PATHNAME', 'booking_event_changed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.event_changed() IS
-'Trigger of booking.event: makes, resizes and removes an event''s inventory. Raises 23T08 when a capacity is lowered below the places taken, 23503 when an event that has tickets is deleted. Attached by create_tables().';
+'Trigger function of booking.event, attached by create_tables(). Creates, resizes and removes '
+'the inventory of an event, and gives it the event''s sale rules. '
+'A change of the sale rules waits for bookings in progress, and later bookings wait for it. '
+'Raises 23T08 if a capacity is lowered below the places taken. Raises 23503 if an event that '
+'has tickets or live holds is deleted or given another event_id, or if the table is truncated '
+'while there are tickets or holds. '
+'Raises 39P01 if it is called in any other way.';
 
 CREATE FUNCTION booking.flush_inventory()
 RETURNS void
@@ -24,4 +34,8 @@ AS 'MODULE_PATHNAME', 'booking_flush_inventory'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.flush_inventory() IS
-'Internal: checks the shape of the tables, and writes places that this transaction has taken ahead of their use back to the inventory, as its commit would, and forgets where the session has seen the inventory''s rows. Called by verify() and rebuild_inventory(). Raises 42P01 or 55000.';
+'Internal: verify(), rebuild_inventory(), purge() and keep_history() call it first. Checks that '
+'the tables are as pg_booking needs them. Gives the places that this transaction has prefetched '
+'back to booking.inventory, as its commit would. Forgets the row versions of the stripes that '
+'the session remembers. Raises 42P01 if create_tables() has not been called, 55000 if a table '
+'is not as pg_booking needs it.';

@@ -6,7 +6,9 @@ AS 'MODULE_PATHNAME', 'booking_record_history'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.record_history() IS
-'Trigger of booking.ticket and booking.hold: writes every change down in booking.history. Attached by keep_history().';
+'Trigger function of booking.ticket and booking.hold, attached by keep_history(). Writes a row '
+'into booking.history for each row that was changed, and one for a TRUNCATE. '
+'Raises 39P01 if it is called in any other way.';
 
 CREATE FUNCTION booking.refuse_history_change()
 RETURNS trigger
@@ -15,13 +17,15 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RAISE object_not_in_prerequisite_state USING
-        MESSAGE = format('%s of booking.history is refused: it is append-only', TG_OP),
-        HINT = 'To remove old rows its owner may disable the trigger booking_history_is_append_only.';
+        MESSAGE = format('%s is refused: table booking.history is append-only', TG_OP),
+        HINT = 'To remove old rows, the table''s owner can disable the trigger '
+               'booking_history_is_append_only.';
 END
 $$;
 
 COMMENT ON FUNCTION booking.refuse_history_change() IS
-'Trigger of booking.history: refuses UPDATE, DELETE and TRUNCATE. Attached by keep_history().';
+'Trigger function of booking.history, attached by keep_history(). Raises 55000 for every UPDATE, '
+'DELETE and TRUNCATE.';
 
 CREATE FUNCTION booking.keep_history()
 RETURNS void
@@ -37,25 +41,48 @@ BEGIN
         SELECT atttypid INTO user_id_type FROM pg_attribute
         WHERE attrelid = 'booking.ticket'::regclass AND attname = 'user_id';
         EXECUTE format($sql$CREATE TABLE booking.history (
-            history_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-            happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            history_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            happened_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
             session_user_name name NOT NULL,
-            table_name text NOT NULL,
-            action      text NOT NULL,
-            event_id    bigint,
-            user_id     %s,
-            ticket_id   bigint,
-            hold_id     bigint,
-            quantity    integer
+            table_name        text NOT NULL,
+            action            text NOT NULL,
+            event_id          bigint,
+            user_id           %s,
+            ticket_id         bigint,
+            hold_id           bigint,
+            quantity          integer
         )$sql$, user_id_type);
         CREATE INDEX history_ticket_id_idx ON booking.history (ticket_id)
             WHERE ticket_id IS NOT NULL;
         CREATE INDEX history_hold_id_idx ON booking.history (hold_id)
             WHERE hold_id IS NOT NULL;
         COMMENT ON TABLE booking.history IS
-            'Who did what to which ticket or hold, and when. Append-only. action: booked, redeemed, cancelled, reinstated, transferred of a ticket; held, extended, confirmed, released, expired of a hold; changed, deleted, truncated of both.';
-        COMMENT ON COLUMN booking.history.session_user_name IS 'The user of the session (session_user).';
-        -- who writes it is the owner of the tickets, whoever calls this
+            'One row for each change of a ticket or hold: what was done, when, and by which '
+            'session user. The table is append-only.';
+        COMMENT ON COLUMN booking.history.history_id IS
+            'Ascending in the order of writing, not of commit, and with gaps.';
+        COMMENT ON COLUMN booking.history.happened_at IS
+            'By the clock, not by the start of the transaction.';
+        COMMENT ON COLUMN booking.history.session_user_name IS
+            'The role of the session (session_user).';
+        COMMENT ON COLUMN booking.history.table_name IS
+            'The table that was changed: ticket or hold.';
+        COMMENT ON COLUMN booking.history.action IS
+            'What was done. To a ticket: booked, redeemed, cancelled, reinstated, transferred. '
+            'To a hold: held, extended, confirmed, released, expired. '
+            'To both: changed, deleted, truncated. '
+            'truncated stands for all rows of the table; its row has no event, user or id.';
+        COMMENT ON COLUMN booking.history.event_id IS
+            'The event of the ticket or hold, after the change or before its deletion.';
+        COMMENT ON COLUMN booking.history.user_id IS
+            'The user of the ticket or hold, after the change or before its deletion.';
+        COMMENT ON COLUMN booking.history.ticket_id IS
+            'The ticket that was changed; null for a hold.';
+        COMMENT ON COLUMN booking.history.hold_id IS
+            'The hold that was changed, or the hold that the ticket was made from.';
+        COMMENT ON COLUMN booking.history.quantity IS
+            'The number of places of the hold; null for a ticket.';
+        -- record_history() writes as the owner of the tickets, so that role owns it.
         EXECUTE format('ALTER TABLE booking.history OWNER TO %s',
                        (SELECT relowner::regrole FROM pg_class
                         WHERE oid = 'booking.ticket'::regclass));
@@ -71,7 +98,8 @@ BEGIN
                             AND tgfoid = 'booking.record_history()'::regprocedure)
         ORDER BY nth
     LOOP
-        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION booking.record_history()',
+        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s '
+                       'FOR EACH %s EXECUTE FUNCTION booking.record_history()',
                        target.trigger_name, target.events, target.rel, target.level);
     END LOOP;
     IF NOT EXISTS (SELECT FROM pg_trigger
@@ -85,4 +113,10 @@ END
 $$;
 
 COMMENT ON FUNCTION booking.keep_history() IS
-'From now on writes every change of a ticket or hold into booking.history, which is append-only. May be called again. To stop: DROP TRIGGER booking_history on booking.ticket and booking.hold. Raises 42P01 before create_tables().';
+'Creates the append-only table booking.history and its triggers. From then on every change of a '
+'ticket or hold writes a row into it. It can be called again: it adds what is missing. '
+'Creating the triggers waits for transactions that have written tickets or holds, and blocks '
+'such writes until this transaction ends. '
+'To stop the history, drop the triggers booking_history and booking_history_truncated on '
+'booking.ticket and on booking.hold; the rows stay. '
+'Raises 42P01 if create_tables() has not been called. Runs with the rights of the caller.';

@@ -9,7 +9,13 @@ AS 'MODULE_PATHNAME', 'booking_hold_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.hold_tickets(bigint, bigint, integer, interval, text) IS
-'Takes quantity places of an event for a user, all of them or none, and keeps them until the hold is confirmed, released or expires. ttl: how long it lasts, the event''s hold_ttl by default, at most its max_hold_ttl. Raises 23T01 when fewer places are left, 22023 for a quantity or ttl out of range, and what else book_ticket() raises.';
+'Takes quantity places of an event for a user, all of them or none. Keeps them until the hold is '
+'confirmed, released or expired. Returns the id of the hold and when it expires. '
+'ttl: how long the hold lasts; null: the event''s hold_ttl; at most its max_hold_ttl. '
+'idempotency_key: as for book_ticket(). Locks what book_tickets() locks. '
+'Raises 23T01 if fewer places are left, 22004 if quantity is null, 22023 if quantity is below 1 '
+'or too large, 22023 if ttl is not positive or above max_hold_ttl, and otherwise what '
+'book_ticket() raises.';
 
 CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id text, quantity integer DEFAULT 1,
                                      ttl interval DEFAULT NULL,
@@ -20,7 +26,13 @@ AS 'MODULE_PATHNAME', 'booking_hold_tickets_text'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.hold_tickets(bigint, text, integer, interval, text) IS
-'Takes quantity places of an event for a user, all of them or none, and keeps them until the hold is confirmed, released or expires. ttl: how long it lasts, the event''s hold_ttl by default, at most its max_hold_ttl. Raises 23T01 when fewer places are left, 22023 for a quantity or ttl out of range, and what else book_ticket() raises.';
+'Takes quantity places of an event for a user, all of them or none. Keeps them until the hold is '
+'confirmed, released or expired. Returns the id of the hold and when it expires. '
+'ttl: how long the hold lasts; null: the event''s hold_ttl; at most its max_hold_ttl. '
+'idempotency_key: as for book_ticket(). Locks what book_tickets() locks. '
+'Raises 23T01 if fewer places are left, 22004 if quantity is null, 22023 if quantity is below 1 '
+'or too large, 22023 if ttl is not positive or above max_hold_ttl, and otherwise what '
+'book_ticket() raises.';
 
 CREATE FUNCTION booking.confirm_hold(hold_id bigint, if_expired text DEFAULT 'error')
 RETURNS bigint[]
@@ -28,7 +40,13 @@ AS 'MODULE_PATHNAME', 'booking_confirm_hold'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.confirm_hold(bigint, text) IS
-'Turns a hold into tickets and returns their ids; called again, it returns the same ids. if_expired ''rebook'' takes the places of an expired hold anew, if there are any, and raises what book_tickets() raises. Raises 23T04 when the hold has expired, 23T05 when it was released, P0002 when there is no such hold, 22004 for a null argument, 22023 for another word in if_expired.';
+'Turns a hold into tickets and returns their ids. A second call returns the same ids. '
+'if_expired: what to do if the hold has expired. ''error'', the default, raises 23T04. '
+'''rebook'' takes the places again, and raises what book_tickets() raises if it can''t. '
+'Locks the hold until the transaction ends. It locks no row of booking.inventory unless it takes '
+'the places again. '
+'Raises 23T04 if the hold has expired, 23T05 if it was released, P0002 if there is no such '
+'hold, 22004 if an argument is null, 22023 if if_expired has any other value.';
 
 CREATE FUNCTION booking.extend_hold(hold_id bigint, ttl interval)
 RETURNS timestamptz
@@ -36,7 +54,11 @@ AS 'MODULE_PATHNAME', 'booking_extend_hold'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.extend_hold(bigint, interval) IS
-'Lets a hold expire no sooner than ttl from now, and returns when it does. Raises 23T04 when it has expired, 23T05 when it was confirmed or released, P0002 when there is no such hold, 22004 for a null hold_id, 22023 for a ttl out of range, or by which the hold would last longer than the event''s max_hold_ttl in all.';
+'Makes a hold expire no sooner than ttl from now, and returns when it expires. A hold is never '
+'shortened. Locks the hold until the transaction ends. '
+'Raises 23T04 if the hold has expired, 23T05 if it was confirmed or released, P0002 if there is '
+'no such hold, 22004 if hold_id is null. Raises 22023 if ttl is null or not positive, or if the '
+'hold would last longer than the event''s max_hold_ttl in all.';
 
 CREATE FUNCTION booking.release_hold(hold_id bigint)
 RETURNS boolean
@@ -44,7 +66,9 @@ AS 'MODULE_PATHNAME', 'booking_release_hold'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.release_hold(bigint) IS
-'Ends a hold and gives its places back; false when there was nothing to release. Raises 22004 for a null argument.';
+'Ends a hold and gives its places back in this transaction. Returns true, or false if there is '
+'no such hold or it has ended before. Locks the hold, then a row of booking.inventory, until the '
+'transaction ends. Raises 22004 if hold_id is null.';
 
 CREATE FUNCTION booking.expire_holds(max_holds integer DEFAULT NULL)
 RETURNS integer
@@ -52,7 +76,12 @@ AS 'MODULE_PATHNAME', 'booking_expire_holds'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.expire_holds(integer) IS
-'Ends holds that have expired, of all events, at most max_holds of them (null: all), passing over those that are locked and, with a warning, those of an event without inventory; returns how many. For a scheduler; nothing depends on it, for a booking that finds no place left ends expired holds itself. Raises 22023 for a negative number.';
+'Ends expired holds of all events, at most max_holds of them (null: all), and gives their places '
+'back. Returns how many holds it ended. '
+'Skips holds that another session has locked. Skips holds of events without inventory, with a '
+'warning. Locks the holds that it ends, and rows of booking.inventory, until the transaction '
+'ends. It is meant for a scheduler, but nothing depends on it: a booking that finds no place '
+'ends the event''s expired holds itself. Raises 22023 if max_holds is negative.';
 
 CREATE FUNCTION booking.hold_changed()
 RETURNS trigger
@@ -60,4 +89,8 @@ AS 'MODULE_PATHNAME', 'booking_hold_changed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.hold_changed() IS
-'Trigger of booking.hold: keeps the inventory in step with every INSERT, UPDATE, DELETE and TRUNCATE. Attached by create_tables().';
+'Trigger function of booking.hold, attached by create_tables(). Keeps the inventory in step with '
+'every INSERT, UPDATE, DELETE and TRUNCATE. '
+'A plain statement can be refused as hold_tickets() can: 23T01, 23T02, 23T03 or 23503. '
+'Raises 23T05 if a confirmed hold is made live again. '
+'Raises 39P01 if it is called in any other way.';

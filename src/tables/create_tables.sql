@@ -21,12 +21,13 @@ BEGIN
             HINT = 'Use bigint, uuid or text.';
     END IF;
 
-    -- tables that are there have their type
+    -- existing tables keep their type
     SELECT atttypid INTO present FROM pg_attribute
     WHERE attrelid = to_regclass('booking.ticket') AND attname = 'user_id' AND NOT attisdropped;
     IF present <> user_id_type AND user_id_type <> 'bigint'::regtype THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('the tables are there, for user ids of type %s', present);
+            MESSAGE = format('the tables already exist, with user ids of type %s', present),
+            HINT = 'Call booking.create_tables() without an argument to keep that type.';
     END IF;
     user_id_type := coalesce(present, user_id_type);
 
@@ -48,23 +49,33 @@ BEGIN
                 CHECK (hold_ttl > '0' AND hold_ttl <= max_hold_ttl AND max_hold_ttl <= '10 years')
         );
         COMMENT ON TABLE booking.event IS
-            'What is sold. An ordinary table: insert, update and delete events as you like.';
+            'The events that are sold. An ordinary table: insert, update and delete its rows as '
+            'you like. An event that has tickets or live holds can''t be deleted (23503).';
+        COMMENT ON COLUMN booking.event.name IS
+            'A label for your own use. pg_booking only shows it in booking.sales.';
         COMMENT ON COLUMN booking.event.capacity IS
-            'How many places there are. May be raised at any time, and lowered to the places taken (else 23T08).';
+            'The number of places. It can be raised at any time. It can be lowered to the number '
+            'of places taken; a value below that raises 23T08.';
         COMMENT ON COLUMN booking.event.max_per_user IS
-            'How many places a user may have, live tickets and holds together (else 23T02); null: no limit. A lower limit takes nothing from who has more.';
+            'The most places that one user can have, live tickets and unexpired holds together; '
+            'null: no limit. A booking above the limit raises 23T02. If the limit is lowered, '
+            'users keep the places that they have.';
         COMMENT ON COLUMN booking.event.sales_start IS
-            'From when the event is on sale (before: 23T03); null: from the beginning.';
+            'When the sale opens; null: it is open from the beginning. Bookings before that '
+            'raise 23T03.';
         COMMENT ON COLUMN booking.event.sales_end IS
-            'Until when the event is on sale (from then on: 23T03); null: without end. Holds can still be confirmed.';
+            'When the sale closes; null: it never closes. Bookings from then on raise 23T03. '
+            'Holds that have not expired can still be confirmed.';
         COMMENT ON COLUMN booking.event.hold_ttl IS
-            'How long a hold lasts unless hold_tickets() is told otherwise.';
+            'How long a hold lasts if hold_tickets() is called without a ttl.';
         COMMENT ON COLUMN booking.event.max_hold_ttl IS
-            'How long a hold may last in all, with everything by which it is extended.';
+            'How long a hold can last in all, extensions included. A longer ttl raises 22023.';
+        COMMENT ON COLUMN booking.event.created_at IS
+            'By the clock, not by the start of the transaction.';
     END IF;
 
     IF to_regclass('booking.inventory') IS NULL THEN
-        -- a low fillfactor keeps updates on their page (HOT)
+        -- A low fillfactor leaves room for updates on the same page (HOT).
         CREATE TABLE booking.inventory (
             event_id     bigint NOT NULL,
             stripe       integer NOT NULL
@@ -77,7 +88,18 @@ BEGIN
             PRIMARY KEY (event_id, stripe)
         ) WITH (fillfactor = 10);
         COMMENT ON TABLE booking.inventory IS
-            'Internal to pg_booking: the free places of each event, in one or more rows, with the conditions of its sale. Do not write to it; booking.availability() reads it.';
+            'Internal to pg_booking, do not write to it: the free places of each event, in one row '
+            'or several (stripes), with a copy of its sale rules. booking.availability() reads it.';
+        COMMENT ON COLUMN booking.inventory.stripe IS
+            'The number of the stripe within its event, 0 to 255. Every event has a stripe 0.';
+        COMMENT ON COLUMN booking.inventory.available IS
+            'Free places in this stripe. The free places of an event are the sum over its stripes.';
+        COMMENT ON COLUMN booking.inventory.max_per_user IS
+            'As in booking.event. The same in every stripe of the event.';
+        COMMENT ON COLUMN booking.inventory.sales_start IS
+            'As in booking.event; null: no bound. The same in every stripe of the event.';
+        COMMENT ON COLUMN booking.inventory.sales_end IS
+            'As in booking.event; null: no bound. The same in every stripe of the event.';
         was_incomplete := true;
     END IF;
 
@@ -96,7 +118,7 @@ BEGIN
         CREATE INDEX ticket_event_id_booked_at_idx ON booking.ticket (event_id, booked_at);
         CREATE INDEX ticket_hold_id_idx ON booking.ticket (hold_id)
             WHERE hold_id IS NOT NULL;
-        -- for booking.sales: what they count is rare when tickets are booked
+        -- These two are for booking.sales.  A new ticket has no entry in them.
         CREATE INDEX ticket_cancelled_idx ON booking.ticket (event_id)
             WHERE cancelled_at IS NOT NULL;
         CREATE INDEX ticket_redeemed_idx ON booking.ticket (event_id)
@@ -104,11 +126,20 @@ BEGIN
         CREATE UNIQUE INDEX ticket_event_id_seat_key ON booking.ticket (event_id, seat)
             WHERE cancelled_at IS NULL AND seat IS NOT NULL;
         COMMENT ON TABLE booking.ticket IS
-            'One row for each ticket that was ever booked. It holds a place of its event while cancelled_at is null.';
-        COMMENT ON COLUMN booking.ticket.hold_id IS 'The hold that was confirmed into this ticket; null: it was booked at once.';
-        COMMENT ON COLUMN booking.ticket.booked_at IS 'By the clock, not by the start of the transaction.';
-        COMMENT ON COLUMN booking.ticket.redeemed_at IS 'When the ticket was used; null: not yet.';
-        COMMENT ON COLUMN booking.ticket.cancelled_at IS 'When the ticket was cancelled and its place came back; null: it is live.';
+            'One row for each ticket that was ever booked. A ticket is live, and has a place of '
+            'its event, while cancelled_at is null.';
+        COMMENT ON COLUMN booking.ticket.user_id IS
+            'The user who has the ticket now. transfer_ticket() changes it.';
+        COMMENT ON COLUMN booking.ticket.seat IS
+            'A label, or null. Two live tickets of an event can''t have the same seat.';
+        COMMENT ON COLUMN booking.ticket.hold_id IS
+            'The hold that was confirmed into this ticket; null: it was booked without a hold.';
+        COMMENT ON COLUMN booking.ticket.booked_at IS
+            'By the clock, not by the start of the transaction.';
+        COMMENT ON COLUMN booking.ticket.redeemed_at IS
+            'When the ticket was used; null: it has not been used.';
+        COMMENT ON COLUMN booking.ticket.cancelled_at IS
+            'When the ticket was cancelled and its place was given back; null: the ticket is live.';
     END IF;
 
     IF to_regclass('booking.hold') IS NULL THEN
@@ -129,9 +160,18 @@ BEGIN
         CREATE INDEX hold_event_id_user_id_idx ON booking.hold (event_id, user_id)
             WHERE ended_at IS NULL;
         COMMENT ON TABLE booking.hold IS
-            'One row for each hold. It holds places of its event while ended_at is null, expired or not.';
-        COMMENT ON COLUMN booking.hold.expires_at IS 'From then on it can no longer be confirmed, and whoever needs its places ends it.';
-        COMMENT ON COLUMN booking.hold.ended_at IS 'When it was confirmed (its tickets have its hold_id), released or expired; null: it is live.';
+            'One row for each hold. A hold is live, and keeps places of its event, while ended_at '
+            'is null. This includes an expired hold that has not been ended yet.';
+        COMMENT ON COLUMN booking.hold.quantity IS
+            'The number of places that the hold keeps while it is live.';
+        COMMENT ON COLUMN booking.hold.expires_at IS
+            'From then on the hold can''t be confirmed, and a booking that needs its places '
+            'ends it.';
+        COMMENT ON COLUMN booking.hold.created_at IS
+            'By the clock, not by the start of the transaction.';
+        COMMENT ON COLUMN booking.hold.ended_at IS
+            'When the hold was confirmed, released or ended because it had expired; null: it is '
+            'live. Tickets with its hold_id show that it was confirmed.';
         was_incomplete := true;
     END IF;
 
@@ -150,7 +190,24 @@ BEGIN
         )$sql$, user_id_type);
         CREATE INDEX request_created_at_idx ON booking.request (created_at);
         COMMENT ON TABLE booking.request IS
-            'Internal to pg_booking: what was asked for with an idempotency key, and the ids that were given. booking.purge() forgets old ones.';
+            'Internal to pg_booking, do not write to it: each successful call with an idempotency '
+            'key, its arguments and its answer. booking.purge() deletes old rows.';
+        COMMENT ON COLUMN booking.request.idempotency_key IS
+            'As the caller sent it, 1 to 200 bytes. A key is used once per event.';
+        COMMENT ON COLUMN booking.request.user_id IS
+            'The user_id argument.';
+        COMMENT ON COLUMN booking.request.quantity IS
+            'The number of places asked for.';
+        COMMENT ON COLUMN booking.request.is_hold IS
+            'True for hold_tickets(), false for the functions that book tickets.';
+        COMMENT ON COLUMN booking.request.ttl IS
+            'The ttl argument of hold_tickets(); null if it was null, and for tickets.';
+        COMMENT ON COLUMN booking.request.ids IS
+            'The answer: the ids of the tickets, or the id of the hold. Null only inside the call.';
+        COMMENT ON COLUMN booking.request.expires_at IS
+            'The answer of hold_tickets(): when the hold expires; null for tickets.';
+        COMMENT ON COLUMN booking.request.created_at IS
+            'By the clock, not by the start of the transaction. booking.purge() goes by it.';
     END IF;
 
     IF to_regclass('booking.user_limit') IS NULL THEN
@@ -160,13 +217,14 @@ BEGIN
             PRIMARY KEY (event_id, user_id)
         )$sql$, user_id_type);
         COMMENT ON TABLE booking.user_limit IS
-            'Internal to pg_booking: a row for each user of an event with max_per_user, which is locked while what the user has is counted.';
+            'Internal to pg_booking, do not write to it: one row for each user of an event with '
+            'max_per_user. A booking locks the row before it counts the user''s places.';
     END IF;
 
     IF to_regclass('booking.sales') IS NULL THEN
         CREATE VIEW booking.sales AS
         WITH waiting AS (
-            -- a session that waits for a stripe has, or waits for, its tuple lock
+            -- A session that waits for a stripe has its tuple lock or waits for that.
             SELECT i.event_id, count(DISTINCT l.pid) AS sessions
             FROM pg_locks l
             JOIN booking.inventory i ON i.ctid = format('(%s,%s)', l.page, l.tuple)::tid
@@ -184,8 +242,12 @@ BEGIN
         FROM booking.event e
         CROSS JOIN LATERAL (SELECT sum(available) AS available FROM booking.inventory
                             WHERE event_id = e.event_id) i
-        CROSS JOIN LATERAL (SELECT coalesce(sum(quantity) FILTER (WHERE expires_at > clock_timestamp()), 0) AS held,
-                                   coalesce(sum(quantity) FILTER (WHERE expires_at <= clock_timestamp()), 0) AS expired
+        CROSS JOIN LATERAL (SELECT coalesce(sum(quantity)
+                                            FILTER (WHERE expires_at > clock_timestamp()), 0)
+                                       AS held,
+                                   coalesce(sum(quantity)
+                                            FILTER (WHERE expires_at <= clock_timestamp()), 0)
+                                       AS expired
                             FROM booking.hold
                             WHERE event_id = e.event_id AND ended_at IS NULL) h
         CROSS JOIN LATERAL (SELECT count(*) AS redeemed FROM booking.ticket
@@ -197,30 +259,51 @@ BEGIN
                            ORDER BY booked_at DESC LIMIT 1) b ON true
         LEFT JOIN waiting w ON w.event_id = e.event_id;
         COMMENT ON VIEW booking.sales IS
-            'Each event''s sale as it stands: places available, held, booked and redeemed, tickets cancelled, sessions that wait for a place, and the last booking.';
+            'One row for each event, to watch its sale: its places, its tickets, and the sessions '
+            'that wait for a place.';
+        COMMENT ON COLUMN booking.sales.capacity IS
+            'Places in all. It is the sum of available, held and booked.';
+        COMMENT ON COLUMN booking.sales.available IS
+            'Places that can be booked now, including those of expired holds.';
+        COMMENT ON COLUMN booking.sales.held IS
+            'Places in live holds that have not expired.';
+        COMMENT ON COLUMN booking.sales.booked IS
+            'Places of live tickets.';
+        COMMENT ON COLUMN booking.sales.redeemed IS
+            'Tickets that were used.';
+        COMMENT ON COLUMN booking.sales.cancelled IS
+            'Tickets that were cancelled.';
+        COMMENT ON COLUMN booking.sales.waiting IS
+            'Sessions that wait at this moment for a place of the event.';
+        COMMENT ON COLUMN booking.sales.last_booked_at IS
+            'When the last ticket was booked, cancelled or not; null: no ticket yet.';
     END IF;
 
-    -- by what they do, not by their names: 29 is INSERT, UPDATE, DELETE for each
-    -- row, 32 is TRUNCATE
+    -- Triggers are recognised by what they do, not by their names.  In tgtype,
+    -- 29 means INSERT, UPDATE and DELETE for each row, and 32 means TRUNCATE.
     FOR target IN
         SELECT name, rel, func, suffix, events, level
         FROM unnest(ARRAY['event', 'hold', 'ticket']) AS name
         CROSS JOIN LATERAL (SELECT format('booking.%I', name)::regclass AS rel,
-                                   format('booking.%I()', name || '_changed')::regprocedure AS func) AS n
+                                   format('booking.%I()', name || '_changed')::regprocedure
+                                       AS func) AS n
         CROSS JOIN (VALUES ('changed', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
-                           ('truncated', 32, 'TRUNCATE', 'STATEMENT')) AS k (suffix, bits, events, level)
+                           ('truncated', 32, 'TRUNCATE', 'STATEMENT'))
+            AS k (suffix, bits, events, level)
         WHERE NOT EXISTS (SELECT FROM pg_trigger
                           WHERE tgrelid = rel AND tgfoid = func AND tgtype & bits = bits)
         ORDER BY name
     LOOP
-        EXECUTE format('CREATE TRIGGER booking_%s_%s AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION %s()',
+        EXECUTE format('CREATE TRIGGER booking_%s_%s AFTER %s ON %s '
+                       'FOR EACH %s EXECUTE FUNCTION %s()',
                        target.name, target.suffix, target.events, target.rel, target.level,
                        target.func::regproc);
         was_incomplete := true;
     END LOOP;
 
-    -- a history that lost its triggers with the extension goes on; one that was
-    -- stopped still has the trigger that keeps it append-only, and stays as it is
+    -- If DROP EXTENSION has removed the triggers of the history, attach them
+    -- again.  If the user has stopped the history, booking.history still has its
+    -- append-only trigger.  Then do nothing.
     IF to_regclass('booking.history') IS NOT NULL
        AND NOT EXISTS (SELECT FROM pg_trigger
                        WHERE tgrelid = to_regclass('booking.history')
@@ -228,17 +311,25 @@ BEGIN
         PERFORM booking.keep_history();
     END IF;
 
-    -- the tables may have been written meanwhile
+    -- The tables may have been written while a trigger was missing.
     IF was_incomplete THEN
         SELECT count(*) INTO problems FROM booking.verify(NULL::bigint);
         IF problems > 0 THEN
             RAISE WARNING 'the inventory does not match the tickets'
-                USING DETAIL = format('Problems that booking.verify() reports: %s.', problems),
-                      HINT = 'Call booking.rebuild_inventory() for each event that booking.verify() names.';
+                USING DETAIL = format('Number of problems that booking.verify() reports: %s.',
+                                      problems),
+                      HINT = 'Call booking.rebuild_inventory() for each event that '
+                             'booking.verify() names.';
         END IF;
     END IF;
 END
 $$;
 
 COMMENT ON FUNCTION booking.create_tables(regtype) IS
-'Creates the tables and the view of pg_booking in schema booking, owned by the caller, and attaches the triggers. user_id_type: the type of user ids, bigint, uuid or text. May be called again: it creates and attaches what is missing and changes nothing else. Raises 22004 for a null argument, 22023 for another type, or another than that of the tables that are there.';
+'Creates the tables, the view and the triggers of pg_booking in schema booking. The caller owns '
+'the tables. user_id_type: the type of user ids, bigint, uuid or text. '
+'It can be called again: it creates the tables and triggers that are missing and changes '
+'nothing else. bigint, the default, then means the type that the tables have. '
+'Warns if it has created something and verify() then reports problems. '
+'Raises 22004 if user_id_type is null. Raises 22023 if it is none of the three types, or if '
+'it is uuid or text and the tables have another type.';

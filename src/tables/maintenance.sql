@@ -28,7 +28,7 @@ BEGIN
            AND NOT EXISTS (SELECT FROM booking.event e WHERE e.event_id = h.event_id));
     GET DIAGNOSTICS purged = ROW_COUNT;
     total := total + purged;
-    -- who needs such a row makes it anew
+    -- A booking that needs such a row inserts it again.
     DELETE FROM booking.user_limit u
     WHERE NOT EXISTS (SELECT FROM booking.event e
                       WHERE e.event_id = u.event_id AND e.max_per_user IS NOT NULL);
@@ -37,7 +37,11 @@ END
 $$;
 
 COMMENT ON FUNCTION booking.purge(interval) IS
-'Forgets idempotency keys and ended holds that are older than that, or of no event any more, and returns how many. A retry with a forgotten key books anew; a forgotten hold can''t be confirmed again. Raises 22004 for null, 22023 for a negative interval. Runs with the rights of the caller.';
+'Deletes idempotency keys that were created, and holds that ended, longer ago than older_than. '
+'It also deletes all ended holds whose event is gone. Returns how many keys and holds it '
+'deleted. A retry with a deleted key books again. A deleted hold can''t be confirmed again. '
+'Raises 22004 if older_than is null, 22023 if it is negative. '
+'Runs with the rights of the caller.';
 
 CREATE FUNCTION booking.verify(for_event_id bigint DEFAULT NULL)
 RETURNS TABLE (event_id bigint, problem text, expected bigint, found bigint)
@@ -48,10 +52,10 @@ AS $$
 BEGIN
     PERFORM booking.flush_inventory();
 
-    -- one statement, so that all of it sees one snapshot
+    -- It is one statement, so that all of it sees the same snapshot.
     RETURN QUERY
     WITH e AS (
-        -- the inventory has null for a bound that is none
+        -- An infinite sales_start or sales_end means the same as null.
         SELECT event_id, capacity, max_per_user,
                nullif(sales_start, '-infinity') AS sales_start,
                nullif(sales_end, 'infinity') AS sales_end
@@ -80,7 +84,7 @@ BEGIN
         WHERE for_event_id IS NULL OR event_id = for_event_id
         GROUP BY event_id
     ), u AS (
-        -- of each event with a limit, the user who has most
+        -- for each event with max_per_user, the places of the user who has most
         SELECT event_id, max(places) AS places
         FROM (SELECT event_id, user_id, sum(places) AS places
               FROM (SELECT event_id, user_id, 1 AS places
@@ -94,7 +98,8 @@ BEGIN
               GROUP BY event_id, user_id) AS p
         GROUP BY event_id
     )
-    SELECT event_id, 'available places, live tickets and live holds do not add up to the capacity',
+    SELECT event_id,
+           'available places, live tickets and live holds do not add up to the capacity',
            e.capacity::bigint, i.available + coalesce(t.live, 0) + coalesce(h.held, 0)
     FROM e JOIN i USING (event_id) LEFT JOIN t USING (event_id) LEFT JOIN h USING (event_id)
     WHERE i.available + coalesce(t.live, 0) + coalesce(h.held, 0) <> e.capacity
@@ -104,7 +109,7 @@ BEGIN
     FROM e JOIN u USING (event_id)
     WHERE u.places > e.max_per_user
   UNION ALL
-    SELECT event_id, 'the inventory has other conditions of sale than the event',
+    SELECT event_id, 'the inventory has other sale rules than the event',
            NULL::bigint, i.conditions
     FROM e JOIN i USING (event_id)
     WHERE i.conditions <> 1
@@ -124,15 +129,15 @@ BEGIN
     FROM e LEFT JOIN i USING (event_id)
     WHERE i.first IS DISTINCT FROM 0
   UNION ALL
-    SELECT event_id, 'the inventory is of no event', NULL::bigint, i.available
+    SELECT event_id, 'the inventory belongs to no event', NULL::bigint, i.available
     FROM i LEFT JOIN e USING (event_id)
     WHERE e.event_id IS NULL
   UNION ALL
-    SELECT event_id, 'the tickets are of no event', 0::bigint, t.tickets
+    SELECT event_id, 'the tickets belong to no event', 0::bigint, t.tickets
     FROM t LEFT JOIN e USING (event_id)
     WHERE e.event_id IS NULL
   UNION ALL
-    SELECT event_id, 'live holds are of no event', 0::bigint, h.holds
+    SELECT event_id, 'live holds belong to no event', 0::bigint, h.holds
     FROM h LEFT JOIN e USING (event_id)
     WHERE e.event_id IS NULL AND h.holds > 0
     ORDER BY 1, 2;
@@ -140,7 +145,10 @@ END
 $$;
 
 COMMENT ON FUNCTION booking.verify(bigint) IS
-'Checks the inventory of one event, or of all (null), against its tickets, holds and conditions of sale: a row for each problem, none when all is well. Takes no lock. Runs with the rights of the caller, who needs SELECT on the tables.';
+'Checks the inventory of one event, or of all events if for_event_id is null, against the '
+'capacity, tickets, holds and sale rules. Returns one row for each problem, with the numbers '
+'expected and found, and no row if all is well. Locks no row and waits for no booking. '
+'Runs with the rights of the caller, who needs SELECT on the tables.';
 
 CREATE FUNCTION booking.rebuild_inventory(event_id bigint)
 RETURNS void
@@ -161,7 +169,7 @@ BEGIN
 
     PERFORM booking.flush_inventory();
 
-    -- in the lock order: event, stripe 0, the other stripes
+    -- The lock order is: the event, stripe 0, the other stripes.
     SELECT capacity INTO places FROM booking.event WHERE event_id = wanted FOR UPDATE;
     IF NOT FOUND THEN
         RAISE foreign_key_violation USING
@@ -170,15 +178,16 @@ BEGIN
             SCHEMA = 'booking', TABLE = 'event', COLUMN = 'event_id',
             CONSTRAINT = 'event_pkey';
     END IF;
-    -- While one stripe is waited for it may be split and then emptied by others:
-    -- that none was left to lock or to delete does not mean that there is none.
+    -- While PERFORM waits for a stripe, another session can split and then empty
+    -- it.  The snapshot of PERFORM doesn't show the new stripe.  So look again
+    -- until there is none.
     WHILE EXISTS (SELECT FROM booking.inventory WHERE event_id = wanted) LOOP
         PERFORM FROM booking.inventory WHERE event_id = wanted ORDER BY stripe FOR UPDATE;
         DELETE FROM booking.inventory WHERE event_id = wanted;
     END LOOP;
 
-    -- nobody has a place of the event in flight now
-    -- nor between hold and ticket: one statement, so that both are of one snapshot
+    -- Now no transaction in progress has a place of the event.  One statement
+    -- counts tickets and holds, so that a hold that is being confirmed counts once.
     SELECT (SELECT count(*) FROM booking.ticket
             WHERE event_id = wanted AND cancelled_at IS NULL),
            (SELECT coalesce(sum(quantity), 0) FROM booking.hold
@@ -186,8 +195,9 @@ BEGIN
     INTO live, held;
     IF live + held > places THEN
         RAISE SQLSTATE '23T08' USING
-            MESSAGE = format('event %s has more tickets and holds than places', wanted),
-            DETAIL = format('Capacity: %s; live tickets: %s; held: %s.', places, live, held),
+            MESSAGE = format('live tickets and holds of event %s exceed its capacity', wanted),
+            DETAIL = format('Capacity: %s; live tickets: %s; places in live holds: %s.',
+                            places, live, held),
             HINT = 'Raise the capacity, or cancel tickets or release holds first.',
             SCHEMA = 'booking', TABLE = 'event', COLUMN = 'capacity',
             CONSTRAINT = 'event_capacity';
@@ -200,4 +210,10 @@ END
 $$;
 
 COMMENT ON FUNCTION booking.rebuild_inventory(bigint) IS
-'Computes the inventory of an event anew from its capacity, live tickets and live holds, for instance after data was loaded with triggers disabled. Waits for bookings in flight and locks the event until the transaction ends. Raises P0002 when there is no such event, 23T08 when it has more of them than places. Runs with the rights of the caller.';
+'Computes the inventory of an event again from its capacity, live tickets and live holds, for '
+'example after data was loaded with triggers disabled. '
+'It waits for bookings in progress and locks the event until the transaction ends. '
+'Do not call it in a statement that also writes tickets, holds or events: their triggers run '
+'after it and would count these places twice. '
+'Raises 22004 if event_id is null, 23503 if there is no such event, 23T08 if live tickets and '
+'holds exceed the capacity. Runs with the rights of the caller.';

@@ -7,7 +7,15 @@ AS 'MODULE_PATHNAME', 'booking_book_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_ticket(bigint, bigint, text) IS
-'Books one place of an event for a user and returns the ticket''s id. With an idempotency key (1 to 200 bytes) a request that is sent again gets its first answer again; with other arguments 23T06. Raises 23T01 when the event is sold out, 23T02 when it would be more than the event''s max_per_user, 23T03 when the event is not on sale, P0002 when there is no such event, 22004 for a null argument, 22P02 for an ill-formed user id, 22023 for a key that is empty or too long.';
+'Books one place of an event for a user and returns the id of the new ticket. '
+'idempotency_key: null, or 1 to 200 bytes. If a call with the same key has succeeded for this '
+'event, returns the id from that call and books nothing. '
+'Locks a row of booking.inventory until the transaction ends, also the key if there is one, and '
+'the user at this event if it has max_per_user. '
+'Raises 23T01 if the event is sold out, 23T02 if the user would have more places than '
+'max_per_user, 23T03 if the event is not on sale, 23T06 if the key was used with other arguments, '
+'23503 if there is no such event. Raises 22004 if event_id or user_id is null, 22P02 if the '
+'column''s type can''t represent user_id, 22023 if the key is empty or too long.';
 
 CREATE FUNCTION booking.book_ticket(event_id bigint, user_id text,
                                     idempotency_key text DEFAULT NULL)
@@ -16,7 +24,15 @@ AS 'MODULE_PATHNAME', 'booking_book_ticket_text'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_ticket(bigint, text, text) IS
-'Books one place of an event for a user and returns the ticket''s id. With an idempotency key (1 to 200 bytes) a request that is sent again gets its first answer again; with other arguments 23T06. Raises 23T01 when the event is sold out, 23T02 when it would be more than the event''s max_per_user, 23T03 when the event is not on sale, P0002 when there is no such event, 22004 for a null argument, 22P02 for an ill-formed user id, 22023 for a key that is empty or too long.';
+'Books one place of an event for a user and returns the id of the new ticket. '
+'idempotency_key: null, or 1 to 200 bytes. If a call with the same key has succeeded for this '
+'event, returns the id from that call and books nothing. '
+'Locks a row of booking.inventory until the transaction ends, also the key if there is one, and '
+'the user at this event if it has max_per_user. '
+'Raises 23T01 if the event is sold out, 23T02 if the user would have more places than '
+'max_per_user, 23T03 if the event is not on sale, 23T06 if the key was used with other arguments, '
+'23503 if there is no such event. Raises 22004 if event_id or user_id is null, 22P02 if the '
+'column''s type can''t represent user_id, 22023 if the key is empty or too long.';
 
 CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id bigint,
                                         idempotency_key text DEFAULT NULL,
@@ -26,7 +42,11 @@ AS 'MODULE_PATHNAME', 'booking_try_book_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.try_book_ticket(bigint, bigint, text) IS
-'Books one place like book_ticket(), and answers a refusal as data: status is ''booked'' (with the ticket_id), ''sold_out'', ''user_limit'' or ''not_on_sale''. A refusal is not remembered with the key. Raises what else book_ticket() raises.';
+'Books one place like book_ticket(), but returns a refusal as a row instead of an error. '
+'status: ''booked'', ''sold_out'', ''user_limit'', ''not_on_sale'' or ''no_event''. '
+'ticket_id: the id of the ticket if status is ''booked'', otherwise null. '
+'A refusal keeps no lock on booking.inventory. It is not remembered with the key, so a retry '
+'can succeed. Raises 23T06, 22004, 22P02 and 22023 as book_ticket() does.';
 
 CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id text,
                                         idempotency_key text DEFAULT NULL,
@@ -36,7 +56,11 @@ AS 'MODULE_PATHNAME', 'booking_try_book_ticket_text'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.try_book_ticket(bigint, text, text) IS
-'Books one place like book_ticket(), and answers a refusal as data: status is ''booked'' (with the ticket_id), ''sold_out'', ''user_limit'' or ''not_on_sale''. A refusal is not remembered with the key. Raises what else book_ticket() raises.';
+'Books one place like book_ticket(), but returns a refusal as a row instead of an error. '
+'status: ''booked'', ''sold_out'', ''user_limit'', ''not_on_sale'' or ''no_event''. '
+'ticket_id: the id of the ticket if status is ''booked'', otherwise null. '
+'A refusal keeps no lock on booking.inventory. It is not remembered with the key, so a retry '
+'can succeed. Raises 23T06, 22004, 22P02 and 22023 as book_ticket() does.';
 
 CREATE FUNCTION booking.book_tickets(event_id bigint, user_id bigint, quantity integer,
                                      idempotency_key text DEFAULT NULL)
@@ -45,7 +69,11 @@ AS 'MODULE_PATHNAME', 'booking_book_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_tickets(bigint, bigint, integer, text) IS
-'Books quantity places of an event for a user, all of them or none, and returns the tickets'' ids. Raises 23T01 when fewer places are left, 22023 for a quantity out of range, and what else book_ticket() raises.';
+'Books quantity places of an event for a user, all of them or none, and returns the ids of the '
+'new tickets. idempotency_key: as for book_ticket(). '
+'Locks what book_ticket() locks; it can be several rows of booking.inventory. '
+'Raises 23T01 if fewer places are left, 22004 if quantity is null, 22023 if quantity is below 1 '
+'or too large, and otherwise what book_ticket() raises.';
 
 CREATE FUNCTION booking.book_tickets(event_id bigint, user_id text, quantity integer,
                                      idempotency_key text DEFAULT NULL)
@@ -54,7 +82,11 @@ AS 'MODULE_PATHNAME', 'booking_book_tickets_text'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_tickets(bigint, text, integer, text) IS
-'Books quantity places of an event for a user, all of them or none, and returns the tickets'' ids. Raises 23T01 when fewer places are left, 22023 for a quantity out of range, and what else book_ticket() raises.';
+'Books quantity places of an event for a user, all of them or none, and returns the ids of the '
+'new tickets. idempotency_key: as for book_ticket(). '
+'Locks what book_ticket() locks; it can be several rows of booking.inventory. '
+'Raises 23T01 if fewer places are left, 22004 if quantity is null, 22023 if quantity is below 1 '
+'or too large, and otherwise what book_ticket() raises.';
 
 CREATE FUNCTION booking.book_batch(event_id bigint, user_ids bigint[],
                                    OUT ord bigint, OUT status text, OUT ticket_id bigint)
@@ -63,7 +95,15 @@ AS 'MODULE_PATHNAME', 'booking_book_batch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_batch(bigint, bigint[]) IS
-'Books one place for each user, in the order of the array, as far as there are any: a row for each, with its position (from 1), a status like that of try_book_ticket(), and the ticket''s id. Raises P0002 when there is no such event, 22004 for a null argument or element, 22P02 for an ill-formed user id.';
+'Books one place for each user, in the order of the array, while places are left. '
+'Returns one row for each user. ord: the position in the array, from 1. '
+'status: ''booked'', ''sold_out'', ''user_limit'' or ''not_on_sale''. '
+'ticket_id: the id of the ticket if status is ''booked'', otherwise null. '
+'Locks rows of booking.inventory until the transaction ends, and the users at this event if '
+'it has max_per_user. '
+'Raises 23503 if there is no such event, 22004 if an argument or an element of user_ids is '
+'null, 22P02 if the column''s type can''t represent an element, 40001 if max_per_user was '
+'changed at the same time.';
 
 CREATE FUNCTION booking.book_batch(event_id bigint, user_ids text[],
                                    OUT ord bigint, OUT status text, OUT ticket_id bigint)
@@ -72,7 +112,15 @@ AS 'MODULE_PATHNAME', 'booking_book_batch_text'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_batch(bigint, text[]) IS
-'Books one place for each user, in the order of the array, as far as there are any: a row for each, with its position (from 1), a status like that of try_book_ticket(), and the ticket''s id. Raises P0002 when there is no such event, 22004 for a null argument or element, 22P02 for an ill-formed user id.';
+'Books one place for each user, in the order of the array, while places are left. '
+'Returns one row for each user. ord: the position in the array, from 1. '
+'status: ''booked'', ''sold_out'', ''user_limit'' or ''not_on_sale''. '
+'ticket_id: the id of the ticket if status is ''booked'', otherwise null. '
+'Locks rows of booking.inventory until the transaction ends, and the users at this event if '
+'it has max_per_user. '
+'Raises 23503 if there is no such event, 22004 if an argument or an element of user_ids is '
+'null, 22P02 if the column''s type can''t represent an element, 40001 if max_per_user was '
+'changed at the same time.';
 
 CREATE FUNCTION booking.cancel_ticket(ticket_id bigint)
 RETURNS boolean
@@ -80,7 +128,11 @@ AS 'MODULE_PATHNAME', 'booking_cancel_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.cancel_ticket(bigint) IS
-'Cancels a ticket and gives its place back; false when it was cancelled before. Raises 23T05 when the ticket has been redeemed, P0002 when there is no such ticket, 22004 for a null argument.';
+'Cancels a ticket and gives its place back in this transaction. Returns true, or false if the '
+'ticket was cancelled before. Locks the ticket, then a row of booking.inventory, until the '
+'transaction ends. '
+'Raises 23T05 if the ticket was redeemed, P0002 if there is no such ticket, 22004 if ticket_id '
+'is null.';
 
 CREATE FUNCTION booking.transfer_ticket(ticket_id bigint, user_id bigint)
 RETURNS void
@@ -88,7 +140,11 @@ AS 'MODULE_PATHNAME', 'booking_transfer_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.transfer_ticket(bigint, bigint) IS
-'Gives a ticket to another user. Raises 23T02 when the event allows that user no more, 23T05 when the ticket has been cancelled or redeemed, P0002 when there is no such ticket, 22004 for a null argument, 22P02 for an ill-formed user id.';
+'Gives a ticket to another user. Locks the ticket until the transaction ends, and the new user '
+'at its event if that has max_per_user. '
+'Raises 23T02 if the new user would have more places than max_per_user, 23T05 if the ticket was '
+'cancelled or redeemed, P0002 if there is no such ticket. Raises 22004 if an argument is null, '
+'22P02 if the column''s type can''t represent user_id.';
 
 CREATE FUNCTION booking.transfer_ticket(ticket_id bigint, user_id text)
 RETURNS void
@@ -96,7 +152,11 @@ AS 'MODULE_PATHNAME', 'booking_transfer_ticket_text'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.transfer_ticket(bigint, text) IS
-'Gives a ticket to another user. Raises 23T02 when the event allows that user no more, 23T05 when the ticket has been cancelled or redeemed, P0002 when there is no such ticket, 22004 for a null argument, 22P02 for an ill-formed user id.';
+'Gives a ticket to another user. Locks the ticket until the transaction ends, and the new user '
+'at its event if that has max_per_user. '
+'Raises 23T02 if the new user would have more places than max_per_user, 23T05 if the ticket was '
+'cancelled or redeemed, P0002 if there is no such ticket. Raises 22004 if an argument is null, '
+'22P02 if the column''s type can''t represent user_id.';
 
 CREATE FUNCTION booking.redeem_ticket(ticket_id bigint,
                                       OUT status text, OUT redeemed_at timestamptz)
@@ -105,7 +165,10 @@ AS 'MODULE_PATHNAME', 'booking_redeem_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.redeem_ticket(bigint) IS
-'Marks a ticket as used at the gate. status is ''redeemed'', ''already_redeemed'' (redeemed_at says when) or ''cancelled''. Raises P0002 when there is no such ticket, 22004 for a null argument.';
+'Marks a ticket as used at the gate. status: ''redeemed'', ''already_redeemed'' or '
+'''cancelled''. redeemed_at: when the ticket was used, now or before; null if it was cancelled. '
+'Locks the ticket until the transaction ends. '
+'Raises P0002 if there is no such ticket, 22004 if ticket_id is null.';
 
 CREATE FUNCTION booking.ticket_changed()
 RETURNS trigger
@@ -113,4 +176,7 @@ AS 'MODULE_PATHNAME', 'booking_ticket_changed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.ticket_changed() IS
-'Trigger of booking.ticket: keeps the inventory in step with every INSERT, UPDATE, DELETE and TRUNCATE. Attached by create_tables().';
+'Trigger function of booking.ticket, attached by create_tables(). Keeps the inventory in step '
+'with every INSERT, UPDATE, DELETE and TRUNCATE. '
+'A plain statement can be refused as book_ticket() can: 23T01, 23T02, 23T03 or 23503. '
+'Raises 39P01 if it is called in any other way.';
