@@ -31,6 +31,7 @@ EXTENSION = pg_booking
 DATA_built = pg_booking--1.0.sql
 SQL_PARTS = \
 	src/head.sql \
+	src/constraint/constraint.sql \
 	src/tables/create_tables.sql \
 	src/tables/maintenance.sql \
 	src/event/event.sql \

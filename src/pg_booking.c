@@ -15,6 +15,8 @@
 
 #include "utils/guc.h"
 
+#include "constraint/definition.h"
+#include "constraint/pending.h"
 #include "hold/hold.h"
 #include "pool/pool.h"
 #include "server/compat.h"
@@ -57,5 +59,7 @@ _PG_init(void)
 	plan_init();
 	row_writer_init();
 	pool_init();
+	definition_init();
+	pending_init();
 	hold_init();
 }

@@ -27,10 +27,14 @@ BEGIN
         JOIN pg_proc p ON p.oid = d.objid
         WHERE e.extname = 'pg_booking'
           AND p.prorettype <> 'trigger'::regtype
-          AND p.oid <> 'booking.flush_inventory()'::regprocedure
+          AND p.proname NOT IN ('flush_inventory', 'flush_capacity', 'parse_condition',
+                                'trigger_condition', 'capacity_sql', 'equality', 'full_name',
+                                'expiry_statement', 'check_capacity_arguments', 'check_excess')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', func);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s WITH GRANT OPTION', func, installer);
     END LOOP;
 END
 $$;
+
+GRANT SELECT ON booking.capacity_constraints TO PUBLIC;

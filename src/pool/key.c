@@ -42,7 +42,8 @@ key_init_column(KeyColumn *column, AttrNumber attnum, Oid type, Oid collation)
 	column->type = is_integer(type) ?
 		NULL :
 		lookup_type_cache(type,
-						  TYPECACHE_EQ_OPR_FINFO | TYPECACHE_HASH_PROC_FINFO);
+						  TYPECACHE_EQ_OPR_FINFO | TYPECACHE_CMP_PROC_FINFO |
+							  TYPECACHE_HASH_PROC_FINFO);
 }
 
 /* Looks up the equality function of the column, for a scan key. */
@@ -79,6 +80,28 @@ key_equal(const KeyColumns *columns, const PoolKey *a, const PoolKey *b)
 			return false;
 	}
 	return true;
+}
+
+/* Returns a number below, at or above 0, as a sorts before, with or after b. */
+int
+key_compare(const KeyColumns *columns, const PoolKey *a, const PoolKey *b)
+{
+	int			order = 0;
+
+	for (int i = 0; i < columns->count && order == 0; i++)
+	{
+		const KeyColumn *column = &columns->column[i];
+
+		if (column->type == NULL)
+			order = (int64) a->value[i] < (int64) b->value[i] ?
+				-1 :
+				(int64) a->value[i] > (int64) b->value[i];
+		else
+			order = DatumGetInt32(
+				FunctionCall2Coll(&column->type->cmp_proc_finfo,
+								  column->collation, a->value[i], b->value[i]));
+	}
+	return order;
 }
 
 /*

@@ -48,6 +48,8 @@ extern void key_equality_function(const KeyColumn *column,
 extern bool key_column_equal(const KeyColumn *column, Datum a, Datum b);
 extern bool key_equal(const KeyColumns *columns, const PoolKey *a,
 					  const PoolKey *b);
+extern int	key_compare(const KeyColumns *columns, const PoolKey *a,
+					   const PoolKey *b);
 extern uint32 key_hash(const KeyColumns *columns, const PoolKey *key);
 extern void key_copy(const KeyColumns *columns, const PoolKey *key,
 					 MemoryContext context, PoolKey *copy);

@@ -599,6 +599,40 @@ pool_is_empty(Pool *pool, const PoolKey *key)
 }
 
 /*
+ * Takes the quantity even if fewer places are left; what is missing is a
+ * deficit (README.md).  Returns false if there is no such pool.
+ */
+bool
+pool_take_anyway(Pool *pool, const PoolKey *key, int64 quantity)
+{
+	int64		prefetched = prefetch_remove(pool, key);
+
+	return stripes_drain(pool, key, quantity - prefetched);
+}
+
+/*
+ * Reads the places that are left, those that can be reclaimed or are
+ * prefetched included, and the terms, as the transaction's snapshot shows
+ * them.  Returns false if it shows no such pool.  Locks nothing.
+ */
+bool
+pool_read(Pool *pool, const PoolKey *key, int64 *places, PoolTerms *terms)
+{
+	StripeSet	set;
+	Snapshot	snapshot = stripes_read(pool, key, &set);
+	TimestampTz next;
+
+	if (set.count > 0)
+	{
+		*terms = set.stripe[0].terms;
+		*places = set.total + prefetch_places(pool, key) +
+			reclaimable(pool, key, snapshot, PG_INT64_MAX, &next);
+	}
+	UnregisterSnapshot(snapshot);
+	return set.count > 0;
+}
+
+/*
  * Writes a new version of stripe 0: other sessions then no longer rely on what
  * they remember of the pool.  Returns false if there is no such pool.
  */
@@ -738,16 +772,13 @@ flush_table(const Prefetch *prefetch)
 	table_close(rel, NoLock);
 }
 
-/* Gives everything back before the transaction commits or is prepared. */
-static void
-flush_before_commit(void)
+/* Gives back all prefetched places of all tables. */
+void
+pool_flush_all(void)
 {
 	List	   *tables = NIL;
 	ListCell   *lc;
 
-	if (!prefetch_any())
-		return;
-	PushActiveSnapshot(GetTransactionSnapshot());
 	foreach(lc, prefetch_list(InvalidOid))
 	{
 		const Prefetch *prefetch = lfirst(lc);
@@ -756,18 +787,21 @@ flush_before_commit(void)
 			flush_table(prefetch);
 		tables = list_append_unique_oid(tables, prefetch->relid);
 	}
-	PopActiveSnapshot();
-	fault_point("commit: prefetch given back");
 }
 
-/* Before a transaction commits. */
+/* Gives everything back before a transaction commits or is prepared. */
 static void
 before_commit(XactEvent event, void *arg)
 {
 	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
 		return;
 	prefetch_stop();
-	flush_before_commit();
+	if (!prefetch_any())
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pool_flush_all();
+	PopActiveSnapshot();
+	fault_point("commit: prefetch given back");
 }
 
 /* Registers the callbacks of the pool layer; once a session. */

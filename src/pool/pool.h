@@ -90,8 +90,12 @@ extern bool pool_set_terms(Pool *pool, const PoolKey *key,
 						   const PoolTerms *terms);
 extern bool pool_reclaim_all(Pool *pool, const PoolKey *key);
 extern bool pool_is_empty(Pool *pool, const PoolKey *key);
+extern bool pool_take_anyway(Pool *pool, const PoolKey *key, int64 quantity);
+extern bool pool_read(Pool *pool, const PoolKey *key, int64 *places,
+					  PoolTerms *terms);
 extern bool pool_touch(Pool *pool, const PoolKey *key);
 extern int64 pool_drop(Pool *pool, const PoolKey *key);
 extern void pool_flush(Pool *pool);
+extern void pool_flush_all(void);
 
 #endif							/* POOL_H */

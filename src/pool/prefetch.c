@@ -294,6 +294,37 @@ prefetch_note_lost(const Pool *pool, const PoolKey *key, int64 places)
 	prefetch->lost_before = GetCurrentCommandId(false);
 }
 
+/* Returns the places that were lost with pools of this key. */
+static int64
+sum_lost(const Prefetch *prefetch)
+{
+	int64		lost = 0;
+
+	for (PrefetchChange *change = prefetch->innermost; change;
+		 change = change->outer)
+		lost += change->lost;
+	return lost;
+}
+
+/* True if places were lost with a pool of this key, and are not counted yet. */
+bool
+prefetch_has_lost(const Pool *pool, const PoolKey *key)
+{
+	Prefetch   *prefetch = find_prefetch(pool, key, false);
+
+	return prefetch != NULL && sum_lost(prefetch) > 0;
+}
+
+/* A new pool of the key was made without them: they are not lost any more. */
+void
+prefetch_forget_lost(const Pool *pool, const PoolKey *key)
+{
+	Prefetch   *prefetch = find_prefetch(pool, key, false);
+
+	if (prefetch != NULL)
+		current_change(prefetch)->lost -= sum_lost(prefetch);
+}
+
 /*
  * A trigger wants to give places to the pool, for a row that the command
  * removed_in has removed.  Returns how many of them were lost with an earlier
@@ -304,14 +335,11 @@ prefetch_take_lost(const Pool *pool, const PoolKey *key, int32 places,
 				   CommandId removed_in)
 {
 	Prefetch   *prefetch = find_prefetch(pool, key, false);
-	int64		lost = 0;
+	int64		lost;
 
 	if (prefetch == NULL || removed_in >= prefetch->lost_before)
 		return 0;
-	for (PrefetchChange *change = prefetch->innermost; change;
-		 change = change->outer)
-		lost += change->lost;
-	lost = Min(lost, places);
+	lost = Min(sum_lost(prefetch), places);
 	if (lost > 0)
 		current_change(prefetch)->lost -= lost;
 	return (int32) lost;

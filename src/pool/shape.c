@@ -18,7 +18,9 @@
 #include "access/htup_details.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -116,6 +118,26 @@ check_indexes(PoolShape *shape, Relation rel)
 		error_shape(rel, "has lost its primary key");
 }
 
+/*
+ * True if the table has a trigger that a write would have to fire.  Statement
+ * triggers are allowed if the layout says so: nothing writes by statements.
+ */
+static bool
+has_other_trigger(Relation rel, const PoolLayout *layout)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	if (triggers == NULL)
+		return false;
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		if (!layout->has_trigger ||
+			TRIGGER_FOR_ROW(triggers->triggers[i].tgtype))
+			return true;
+	}
+	return false;
+}
+
 /* The number of columns that have not been dropped. */
 static int
 count_columns(TupleDesc desc)
@@ -142,7 +164,7 @@ shape_load(PoolShape *shape, Relation rel, const PoolLayout *layout)
 	if (rel->rd_rel->relkind != RELKIND_RELATION ||
 		rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 		error_shape(rel, "is not an ordinary heap table");
-	if (rel->trigdesc != NULL || rel->rd_rules != NULL)
+	if (has_other_trigger(rel, layout) || rel->rd_rules != NULL)
 		error_shape(rel, "has a trigger or rule");
 	shape->stripe = find_column(rel, "stripe", INT4OID);
 	shape->available = find_column(rel, "available", INT4OID);

@@ -25,6 +25,7 @@ typedef struct PoolLayout
 	int			nterms;
 	const char *term_name[SHAPE_MAX_TERMS];
 	Oid			term_type[SHAPE_MAX_TERMS]; /* passed by value */
+	bool		has_trigger;	/* a statement trigger of the pools' user */
 	const char *repair_hint;	/* for stripes that we did not write */
 } PoolLayout;
 

@@ -239,7 +239,7 @@ stripe_write(Pool *pool, const PoolKey *key, Stripe *stripe,
 {
 	StripeResult result;
 
-	if (available > PG_INT32_MAX)
+	if (available > PG_INT32_MAX || available < PG_INT32_MIN)
 	{
 		ReleaseBuffer(version->buffer);
 		error_too_many_places(pool, key);
@@ -284,7 +284,7 @@ stripe_add(Pool *pool, const PoolKey *key, Stripe *stripe, int64 delta,
 
 	if (!stripe_pin(pool, key, stripe, &version))
 		return STRIPE_GONE;
-	if (stripe->available + delta < 0)
+	if (delta < 0 && stripe->available + delta < 0)
 	{
 		stripe_unpin(&version);
 		return STRIPE_SHORT;
@@ -294,6 +294,21 @@ stripe_add(Pool *pool, const PoolKey *key, Stripe *stripe, int64 delta,
 		stripe_unpin(&version);
 		return STRIPE_BUSY;
 	}
+	return stripe_write(pool, key, stripe, &version,
+						stripe->available + delta);
+}
+
+/*
+ * Adds delta places to the stripe, which this transaction has locked, even if
+ * it is below zero then.
+ */
+StripeResult
+stripe_force(Pool *pool, const PoolKey *key, Stripe *stripe, int64 delta)
+{
+	RowVersion	version;
+
+	if (!stripe_pin(pool, key, stripe, &version))
+		return STRIPE_GONE;
 	return stripe_write(pool, key, stripe, &version,
 						stripe->available + delta);
 }

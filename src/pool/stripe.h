@@ -82,6 +82,8 @@ extern StripeResult stripe_write(Pool *pool, const PoolKey *key,
 								 int64 available);
 extern StripeResult stripe_add(Pool *pool, const PoolKey *key, Stripe *stripe,
 							   int64 delta, bool wait);
+extern StripeResult stripe_force(Pool *pool, const PoolKey *key,
+								 Stripe *stripe, int64 delta);
 extern StripeResult stripe_set_terms(Pool *pool, const PoolKey *key,
 									 Stripe *stripe, const PoolTerms *terms);
 extern StripeResult stripe_delete(Pool *pool, const PoolKey *key,

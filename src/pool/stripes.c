@@ -51,6 +51,16 @@ stripes_read_newest(Pool *pool, const PoolKey *key, StripeSet *set)
 }
 
 /*
+ * True if delta places can be added to the stripe.  Places can be given to one
+ * that is below zero (README.md, Deficits).
+ */
+static bool
+has_enough(const Stripe *stripe, int64 delta)
+{
+	return delta >= 0 || stripe->available + delta >= 0;
+}
+
+/*
  * Changes one of the stripes that are free, beginning with one that other
  * sessions don't begin with.  The holders of the others are noted in the set.
  */
@@ -63,7 +73,7 @@ change_free(Pool *pool, const PoolKey *key, StripeSet *set, int64 delta)
 	{
 		Stripe	   *stripe = &set->stripe[(first + i) % set->count];
 
-		if (stripe->available + delta >= 0 &&
+		if (has_enough(stripe, delta) &&
 			stripe_add(pool, key, stripe, delta, false) == STRIPE_CHANGED)
 		{
 			remembered_note(pool, key, stripe);
@@ -105,7 +115,7 @@ choose_locked(StripeSet *set, int64 delta)
 	{
 		Stripe	   *stripe = &set->stripe[(first + i) % set->count];
 
-		if (stripe->available + delta >= 0 &&
+		if (has_enough(stripe, delta) &&
 			TransactionIdIsValid(stripe->holder) &&
 			younger_holders(set, stripe->holder) < (locked + 1) / 2)
 			return stripe;
@@ -262,4 +272,40 @@ stripes_lock_first(Pool *pool, const PoolKey *key, int64 delta,
 			return true;
 		}
 	}
+}
+
+/*
+ * Locks all stripes of the pool and puts their places into stripe 0, less the
+ * quantity, even if it is below zero then.  Returns false if the pool is not
+ * there.
+ */
+bool
+stripes_drain(Pool *pool, const PoolKey *key, int64 quantity)
+{
+	int64		delta = -quantity;
+	PoolTerms	terms;
+	StripeSet	set;
+
+	if (!stripes_lock_first(pool, key, 0, &terms))
+		return false;
+	do
+	{
+		Snapshot	snapshot = stripes_read(pool, key, &set);
+
+		for (int i = 1; i < set.count; i++)
+		{
+			if (stripe_delete(pool, key, &set.stripe[i]) != STRIPE_CHANGED)
+				continue;
+			delta += set.stripe[i].available;
+			remembered_note(pool, key, &set.stripe[i]);
+		}
+		if (set.count == 1 &&
+			stripe_force(pool, key, &set.stripe[0], delta) != STRIPE_CHANGED)
+			/* can't happen: this transaction has it locked */
+			elog(ERROR, "stripe that this transaction has locked was changed");
+		UnregisterSnapshot(snapshot);
+		CHECK_FOR_INTERRUPTS();
+	} while (set.count > 1);
+	remembered_note(pool, key, &set.stripe[0]);
+	return true;
 }

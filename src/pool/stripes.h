@@ -21,5 +21,6 @@ extern void stripes_split(Pool *pool, const PoolKey *key);
 extern void stripes_check_absence(Pool *pool, const PoolKey *key);
 extern bool stripes_lock_first(Pool *pool, const PoolKey *key, int64 delta,
 							   PoolTerms *terms);
+extern bool stripes_drain(Pool *pool, const PoolKey *key, int64 quantity);
 
 #endif							/* STRIPES_H */

@@ -1,0 +1,319 @@
+/*-------------------------------------------------------------------------
+ *
+ * capacity_trigger.c
+ *	  The trigger of the capacity table, and TRUNCATE of either table.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "constraint/definition.h"
+#include "constraint/policy.h"
+#include "pool/prefetch.h"
+#include "pool/remembered.h"
+#include "server/errors.h"
+#include "server/plan.h"
+
+SQL_FUNCTION(booking_capacity_changed);
+SQL_FUNCTION(booking_capacity_truncated);
+
+/* A row of the capacity table. */
+typedef struct CapacityRow
+{
+	PoolKey		key;
+	bool		has_key;		/* no column of the key is null */
+	bool		unlimited;		/* the capacity is null */
+	int32		capacity;		/* PG_INT32_MAX if unlimited */
+} CapacityRow;
+
+/* Raises 23514: the capacity is negative, or more than an integer. */
+static int32
+check_capacity(const TriggerColumns *columns, Relation rel, int64 capacity)
+{
+	if (capacity < 0 || capacity > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("new row for relation \"%s\" violates capacity constraint \"%s\"",
+						RelationGetRelationName(rel), columns->name),
+				 errdetail("The capacity is " INT64_FORMAT "; it must be between 0 and %d, or null for unlimited.",
+						   capacity, PG_INT32_MAX),
+				 errtablecol(rel, columns->quantity),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, columns->name)));
+	return (int32) capacity;
+}
+
+/* Reads a row of the capacity table. */
+static CapacityRow
+read_row(const TriggerColumns *columns, Relation rel, TupleTableSlot *slot)
+{
+	CapacityRow row = {.has_key = true};
+	Datum		value;
+	bool		isnull;
+
+	for (int i = 0; i < columns->key.count; i++)
+	{
+		const KeyColumn *column = &columns->key.column[i];
+
+		row.key.value[i] = slot_getattr(slot, column->attnum, &isnull);
+		row.has_key = row.has_key && !isnull;
+		if (!isnull && column->typlen == -1)
+			row.key.value[i] =
+				PointerGetDatum(PG_DETOAST_DATUM(row.key.value[i]));
+	}
+	value = slot_getattr(slot, columns->quantity, &row.unlimited);
+	if (row.unlimited)
+		row.capacity = PG_INT32_MAX;
+	else if (columns->quantity_type == INT2OID)
+		row.capacity = check_capacity(columns, rel, DatumGetInt16(value));
+	else if (columns->quantity_type == INT4OID)
+		row.capacity = check_capacity(columns, rel, DatumGetInt32(value));
+	else
+		row.capacity = check_capacity(columns, rel, DatumGetInt64(value));
+	return row;
+}
+
+/* The terms of a pool with the row's capacity. */
+static PoolTerms
+terms_of(const CapacityRow *row)
+{
+	PoolTerms	terms = {0};
+
+	terms.value[DEFINITION_TERM_CAPACITY] = Int32GetDatum(row->capacity);
+	terms.isnull[DEFINITION_TERM_CAPACITY] = row->unlimited;
+	return terms;
+}
+
+/* Raises 23514: the capacity is below the places that are taken. */
+pg_noreturn static void
+error_below_taken(const CapacityConstraint *constraint,
+				  const TriggerColumns *columns, Relation rel,
+				  const CapacityRow *row, int64 taken)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("new row for relation \"%s\" violates capacity constraint \"%s\"",
+					RelationGetRelationName(rel), constraint->name),
+			 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
+					   key_describe(&constraint->shape.key,
+									constraint->pool.rel, &row->key),
+					   row->capacity, taken),
+			 errhint("Remove rows first, or add the constraint with allow_excess => true."),
+			 errtablecol(rel, columns->quantity),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+}
+
+/* Takes places from a pool whose capacity has become less. */
+static void
+lower_capacity(CapacityConstraint *constraint, const TriggerColumns *columns,
+			   Relation rel, const CapacityRow *row, int64 places)
+{
+	Pool	   *pool = &constraint->pool;
+	PoolClaim	claim = {0};
+
+	switch (pool_take(pool, &row->key, (int32) places, &claim))
+	{
+		case POOL_SOLD_OUT:
+			if (!constraint->allow_excess)
+				error_below_taken(constraint, columns, rel, row,
+								  row->capacity + places - claim.left);
+			(void) pool_take_anyway(pool, &row->key, places);
+			break;
+		default:
+			break;
+	}
+}
+
+/* A row was added to the capacity table: creates its pool. */
+static void
+row_added(CapacityConstraint *constraint, const TriggerColumns *columns,
+		  Relation rel, const CapacityRow *row)
+{
+	Pool	   *pool = &constraint->pool;
+	PoolTerms	terms = terms_of(row);
+	int64		taken = 0;
+
+	/*
+	 * If this transaction has dropped a pool of the key, rows of it may be
+	 * left, because a deferred foreign key lets them.
+	 */
+	if (row->has_key && prefetch_has_lost(pool, &row->key))
+		taken = policy_count_rows(constraint, &row->key);
+	if (!row->has_key)
+		return;
+	if (taken > row->capacity && !constraint->allow_excess)
+		error_below_taken(constraint, columns, rel, row, taken);
+	pool_create(pool, &row->key, (int32) (row->capacity - taken), &terms);
+	if (taken > 0)
+		prefetch_forget_lost(pool, &row->key);
+}
+
+/* True if the constrained table has a foreign key to this table. */
+static bool
+has_foreign_key(const CapacityConstraint *constraint, Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		Oid			other = trigger->tgconstrrelid;
+
+		if (trigger->tgisinternal && OidIsValid(other) &&
+			OidIsValid(trigger->tgconstraint) &&
+			strcmp(quote_qualified_identifier(get_namespace_name(
+												  get_rel_namespace(other)),
+											  get_rel_name(other)),
+				   constraint->table) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A row was removed from the capacity table: drops its pool.  Raises 23503 if
+ * rows of the key are left, unless a foreign key decides about them.
+ */
+static void
+row_removed(CapacityConstraint *constraint, Relation rel,
+			const CapacityRow *row)
+{
+	Pool	   *pool = &constraint->pool;
+	int64		left;
+	int64		taken;
+
+	if (!row->has_key)
+		return;
+	left = pool_drop(pool, &row->key);
+	taken =
+		left < 0 && row->capacity == PG_INT32_MAX ? 0 : row->capacity - left;
+	if (taken <= 0)
+		return;
+	prefetch_note_lost(pool, &row->key, taken);
+	if (has_foreign_key(constraint, rel) ||
+		policy_count_rows(constraint, &row->key) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("update or delete on table \"%s\" violates capacity constraint \"%s\"",
+					RelationGetRelationName(rel), constraint->name),
+			 errdetail("Key %s is still referenced from table %s.",
+					   key_describe(&constraint->shape.key,
+									constraint->pool.rel, &row->key),
+					   constraint->table),
+			 errhint("Remove these rows first."),
+			 errtable(rel),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+}
+
+/* A row of the capacity table was updated. */
+static void
+row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
+			Relation rel, const CapacityRow *old, const CapacityRow *new)
+{
+	Pool	   *pool = &constraint->pool;
+	int64		more = (int64) new->capacity - old->capacity;
+	PoolTerms	terms = terms_of(new);
+
+	if (!old->has_key || !new->has_key ||
+		!key_equal(&constraint->shape.key, &old->key, &new->key))
+	{
+		row_removed(constraint, rel, old);
+		row_added(constraint, columns, rel, new);
+		return;
+	}
+	if (more == 0 && old->unlimited == new->unlimited)
+		return;
+	if (more < 0)
+		(void) pool_reclaim_all(pool, &new->key);
+	if (!pool_set_terms(pool, &new->key, &terms))
+		error_unusable(psprintf("key %s of capacity constraint \"%s\" has no pool",
+								key_describe(&constraint->shape.key, pool->rel,
+											 &new->key),
+								constraint->name),
+					   "Call booking.rebuild_capacity() for the constraint.");
+	if (more > 0)
+		(void) pool_give(pool, &new->key, (int32) more);
+	else if (more < 0)
+		lower_capacity(constraint, columns, rel, new, -more);
+}
+
+/* Raises 39P01 unless the function is called by a trigger of the right kind. */
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo, const char *function, bool truncate)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
+		(TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) != 0) != truncate)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"booking.%s\" must be called by a trigger that booking.add_capacity_constraint() attaches",
+						function)));
+	return data;
+}
+
+/* Opens the constraint of a trigger. */
+static const TriggerColumns *
+open_constraint(CapacityConstraint *constraint, const TriggerData *data)
+{
+	const TriggerColumns *columns = definition_columns(data);
+
+	call_check_may_write("capacity constraint");
+	definition_open(constraint, table_open(columns->pool, RowExclusiveLock),
+					&policy_callbacks);
+	return columns;
+}
+
+/* The trigger of the capacity table, after each row. */
+Datum
+booking_capacity_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = trigger_data(fcinfo, "capacity_changed", false);
+	Relation	rel = data->tg_relation;
+	CapacityConstraint	constraint;
+	const TriggerColumns *columns = open_constraint(&constraint, data);
+	CapacityRow row = read_row(columns, rel, data->tg_trigslot);
+
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		row_added(&constraint, columns, rel, &row);
+	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		row_removed(&constraint, rel, &row);
+	else
+	{
+		CapacityRow new = read_row(columns, rel, data->tg_newslot);
+
+		row_updated(&constraint, columns, rel, &row, &new);
+	}
+	definition_close(&constraint);
+	PG_RETURN_POINTER(NULL);
+}
+
+/*
+ * The trigger of both tables after TRUNCATE: makes the pools of all keys
+ * again. TRUNCATE has locked its table, so no row of it is in flight; rows of
+ * the other table that are in flight have a stripe locked, and are waited for.
+ */
+Datum
+booking_capacity_truncated(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = trigger_data(fcinfo, "capacity_truncated", true);
+	CapacityConstraint	constraint;
+
+	(void) open_constraint(&constraint, data);
+	pool_flush(&constraint.pool);
+	policy_refill(&constraint);
+	remembered_forget_all();
+	definition_close(&constraint);
+	PG_RETURN_POINTER(NULL);
+}

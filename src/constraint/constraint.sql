@@ -1,0 +1,772 @@
+/* ---- capacity constraints ---- */
+
+/*
+ * A constraint c on table t with capacity table e consists of:
+ *   - the pool table booking.c, owned by the owner of t, with a trigger that
+ *     settles each statement; its arguments are the constant capacity,
+ *     allow_excess, on_expiry, and the names of t and e
+ *   - triggers of t: c_insert, c_update_new (take), c_update_old, c_delete (give)
+ *     and c_truncate
+ *   - triggers of e: c_capacity and c_capacity_truncate
+ * The triggers of t and e have the arguments: c, the column of the quantity or
+ * capacity, the column of the expiry, the columns of the key.
+ */
+
+CREATE FUNCTION booking.capacity_take()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_capacity_take'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.capacity_take() IS
+'Trigger of a table with a capacity constraint: new rows take places. '
+'Attached by add_capacity_constraint().';
+
+CREATE FUNCTION booking.capacity_give()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_capacity_give'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.capacity_give() IS
+'Trigger of a table with a capacity constraint: removed rows give places back. '
+'Attached by add_capacity_constraint().';
+
+CREATE FUNCTION booking.capacity_settle()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_capacity_settle'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.capacity_settle() IS
+'Trigger of the pool table of a capacity constraint: judges a statement at its end. '
+'Raises 23514 if a key has too few places left, 23503 if a key has no capacity. '
+'Attached by add_capacity_constraint().';
+
+CREATE FUNCTION booking.capacity_changed()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_capacity_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.capacity_changed() IS
+'Trigger of a capacity table: the places of a key follow its row. Raises 23514 if a capacity '
+'is lowered below the places taken, 23503 if a row is removed whose key is in use. '
+'Attached by add_capacity_constraint().';
+
+CREATE FUNCTION booking.capacity_truncated()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_capacity_truncated'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.capacity_truncated() IS
+'Trigger of both tables of a capacity constraint: counts all keys again after TRUNCATE. '
+'Attached by add_capacity_constraint().';
+
+CREATE FUNCTION booking.parse_condition(on_table regclass, condition text, alias text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'booking_parse_condition'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION booking.parse_condition(regclass, text, text) IS
+'Internal: returns a condition over the columns of a table with each column named by the alias. '
+'Raises what PostgreSQL raises for the predicate of an index, and 42P17 if it is not immutable.';
+
+CREATE FUNCTION booking.trigger_condition(trigger oid, alias text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'booking_trigger_condition'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION booking.trigger_condition(oid, text) IS
+'Internal: returns the WHEN clause of a trigger for new rows, with the alias; null if it has none.';
+
+CREATE FUNCTION booking.places_left(constraint_name name, VARIADIC key "any")
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'booking_places_left'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.places_left(name, "any") IS
+'Returns how many places are left under a key of a capacity constraint, those of expired rows '
+'included; null if the capacity is unlimited. Locks nothing; its cost does not depend on the rows. '
+'Raises 42704 if there is no such constraint, 23503 if the key has no capacity, 22004 for a null '
+'key, 22023 for another number of columns than the key has.';
+
+CREATE FUNCTION booking.expire_rows(constraint_name name, max_rows integer DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'booking_expire_rows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.expire_rows(name, integer) IS
+'Ends expired rows of a capacity constraint by its on_expiry, at most max_rows of them (null: '
+'all), and returns how many. Skips rows that are locked. For a scheduler; nothing depends on it. '
+'Raises 42704 if there is no such constraint, 55000 if its rows do not expire, 22023 for a '
+'negative number.';
+
+/* The triggers of constraints by their names and arguments. */
+CREATE VIEW booking.capacity_constraints AS
+WITH args AS (
+    -- the arguments, which tgargs has one after the other, each ended by \0
+    SELECT t.oid, t.tgrelid, t.tgfoid, t.tgtype,
+           (string_to_array(encode(t.tgargs, 'escape'), '\000'))[1:t.tgnargs] AS arg
+    FROM pg_catalog.pg_trigger t
+    WHERE t.tgparentid = 0
+      AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_changed'::regproc,
+                       'booking.capacity_settle'::regproc)
+)
+SELECT c.relname AS constraint_name,
+       take.tgrelid::regclass AS on_table,
+       take.arg[4:]::name[] AS key_columns,
+       changed.tgrelid::regclass AS capacity_table,
+       changed.arg[2]::name AS capacity_column,
+       changed.arg[4:]::name[] AS capacity_key,
+       nullif(settle.arg[1], '')::integer AS capacity,
+       nullif(take.arg[2], '')::name AS quantity_column,
+       booking.trigger_condition(take.oid, 'new') AS condition,
+       settle.arg[2] = 't' AS allow_excess,
+       nullif(take.arg[3], '')::name AS expires_at,
+       nullif(settle.arg[3], '') AS on_expiry
+FROM args settle
+JOIN pg_catalog.pg_class c ON c.oid = settle.tgrelid
+                          AND c.relnamespace = 'booking'::regnamespace
+LEFT JOIN args take ON take.tgfoid = 'booking.capacity_take'::regproc
+                   AND take.tgtype & 4 <> 0 AND take.arg[1] = c.relname
+LEFT JOIN args changed ON changed.tgfoid = 'booking.capacity_changed'::regproc
+                      AND changed.arg[1] = c.relname
+WHERE settle.tgfoid = 'booking.capacity_settle'::regproc;
+
+COMMENT ON VIEW booking.capacity_constraints IS
+'The capacity constraints of this database. condition names the columns of a row as new.column.';
+
+CREATE FUNCTION booking.capacity_sql(constraint_name text, kind text)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c booking.capacity_constraints;
+    keys text;        -- the key's columns of the constrained table
+    not_null text;
+    same_key text;    -- as the arguments of the statement
+    counts text;      -- which rows count
+    places text;      -- of a row
+    pool text := format('booking.%I', constraint_name);
+    n integer;
+BEGIN
+    SELECT * INTO c FROM booking.capacity_constraints v
+    WHERE v.constraint_name = capacity_sql.constraint_name::name;
+    IF c.on_table IS NULL THEN
+        RETURN NULL;
+    END IF;
+    n := cardinality(c.key_columns);
+    SELECT string_agg(format('new.%I', k), ', ' ORDER BY i),
+           string_agg(format('new.%I IS NOT NULL', k), ' AND ' ORDER BY i),
+           string_agg(format('new.%I OPERATOR(%s) $%s', k, booking.equality(c.on_table, k), i),
+                      ' AND ' ORDER BY i)
+    INTO keys, not_null, same_key
+    FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
+    counts := coalesce('(' || c.condition || ')', 'true');
+    places := coalesce('coalesce(new.' || quote_ident(c.quantity_column) || '::bigint, 0)', '1::bigint');
+
+    CASE kind
+    WHEN 'count' THEN
+        RETURN format('SELECT coalesce(sum(%s), 0)::bigint FROM %s AS new WHERE %s AND %s',
+                      places, c.on_table, same_key, counts);
+    WHEN 'empty' THEN
+        RETURN format('DELETE FROM %s', pool);
+    WHEN 'taken' THEN
+        RETURN format('SELECT %s, sum(%s)::bigint FROM %s AS new WHERE %s AND %s GROUP BY %s',
+                      keys, places, c.on_table, not_null, counts, keys);
+    WHEN 'expired' THEN
+        RETURN format('SELECT (SELECT sum(h.places)::bigint FROM'
+                      ' (SELECT %1$s AS places FROM %2$s AS new WHERE %3$s AND %4$s'
+                      ' AND new.%5$I <= $%6$s ORDER BY new.%5$I LIMIT $%7$s) h),'
+                      ' (SELECT new.%5$I FROM %2$s AS new WHERE %3$s AND %4$s'
+                      ' AND new.%5$I > $%6$s ORDER BY new.%5$I LIMIT 1)',
+                      places, c.on_table, same_key, counts, c.expires_at, n + 1, n + 2);
+    WHEN 'reclaim', 'reclaim unlocked' THEN
+        RETURN format('%s WHERE (new.tableoid, new.ctid) IN (SELECT l.tableoid, l.ctid FROM'
+                      ' (SELECT new.tableoid, new.ctid FROM %s AS new WHERE %s AND %s'
+                      ' AND new.%I <= $%s ORDER BY new.%I LIMIT $%s FOR UPDATE%s) l)',
+                      booking.expiry_statement(c.on_table, c.on_expiry),
+                      c.on_table, same_key, counts, c.expires_at, n + 1, c.expires_at, n + 2,
+                      CASE kind WHEN 'reclaim' THEN '' ELSE ' SKIP LOCKED' END);
+    WHEN 'expire' THEN
+        RETURN format('%s WHERE (new.tableoid, new.ctid) IN (SELECT l.tableoid, l.ctid FROM'
+                      ' (SELECT new.tableoid, new.ctid FROM %s AS new WHERE %s AND %s'
+                      ' AND new.%I <= $1 ORDER BY new.%I LIMIT $2 FOR UPDATE SKIP LOCKED) l)',
+                      booking.expiry_statement(c.on_table, c.on_expiry),
+                      c.on_table, not_null, counts, c.expires_at, c.expires_at);
+    WHEN 'fill' THEN
+        IF c.capacity IS NOT NULL THEN
+            RETURN format('INSERT INTO %s SELECT %s, 0, (%s - sum(%s))::integer, %s'
+                          ' FROM %s AS new WHERE %s AND %s GROUP BY %s',
+                          pool, keys, c.capacity, places, c.capacity,
+                          c.on_table, not_null, counts, keys);
+        END IF;
+        RETURN format('INSERT INTO %s SELECT %s, 0,'
+                      ' (coalesce(c.%I, 2147483647) - coalesce(t.taken, 0))::integer, c.%I'
+                      ' FROM %s AS c LEFT JOIN (SELECT %s, sum(%s) AS taken FROM %s AS new'
+                      ' WHERE %s AND %s GROUP BY %s) AS t (%s, taken) ON %s WHERE %s',
+                      pool,
+                      (SELECT string_agg(format('c.%I', k), ', ' ORDER BY i)
+                       FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)),
+                      c.capacity_column, c.capacity_column, c.capacity_table,
+                      keys, places, c.on_table, not_null, counts, keys,
+                      (SELECT string_agg(format('k%s', i), ', ' ORDER BY i)
+                       FROM generate_series(1, n) i),
+                      (SELECT string_agg(format('t.k%s OPERATOR(%s) c.%I', i,
+                                                booking.equality(c.on_table, c.key_columns[i]), k),
+                                         ' AND ' ORDER BY i)
+                       FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)),
+                      (SELECT string_agg(format('c.%I IS NOT NULL', k), ' AND ' ORDER BY i)
+                       FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)));
+    END CASE;
+END
+$$;
+
+COMMENT ON FUNCTION booking.capacity_sql(text, text) IS
+'Internal: returns the SQL by which a capacity constraint counts, fills, finds and ends rows; '
+'null if there is no such constraint.';
+
+CREATE FUNCTION booking.equality(on_table regclass, column_name name)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- the equality of the default btree operator class of the column's type
+    SELECT format('%I.%s', n.nspname, o.oprname)
+    FROM pg_attribute a
+    JOIN pg_type t ON t.oid = a.atttypid
+    JOIN pg_opclass p ON p.opcdefault
+         AND p.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree')
+         AND p.opcintype IN (a.atttypid, t.typbasetype,
+                             CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'anyarray'::regtype END,
+                             CASE WHEN t.typtype = 'e' THEN 'anyenum'::regtype END,
+                             CASE WHEN t.oid = 'varchar'::regtype
+                                    OR t.typbasetype = 'varchar'::regtype
+                                  THEN 'text'::regtype END)
+    JOIN pg_amop m ON m.amopfamily = p.opcfamily AND m.amopstrategy = 3
+                  AND m.amoplefttype = p.opcintype AND m.amoprighttype = p.opcintype
+    JOIN pg_operator o ON o.oid = m.amopopr
+    JOIN pg_namespace n ON n.oid = o.oprnamespace
+    WHERE a.attrelid = on_table AND a.attname = column_name
+    ORDER BY p.opcintype = a.atttypid DESC
+    LIMIT 1
+$$;
+
+COMMENT ON FUNCTION booking.equality(regclass, name) IS
+'Internal: returns the operator, with its schema, by which values of a column are equal; '
+'null if the type of the column has no btree operator class.';
+
+CREATE FUNCTION booking.expiry_statement(on_table regclass, on_expiry text)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN upper(trim(on_expiry)) = 'DELETE'
+                THEN format('DELETE FROM %s AS new', on_table)
+                ELSE format('UPDATE %s AS new SET %s', on_table, on_expiry) END
+$$;
+
+COMMENT ON FUNCTION booking.expiry_statement(regclass, text) IS
+'Internal: returns the beginning of the statement that ends expired rows.';
+
+CREATE FUNCTION booking.check_capacity_arguments(
+    on_table regclass, key_columns name[], capacity_table regclass, capacity_column name,
+    capacity_key name[], capacity integer, quantity_column name, expires_at name, on_expiry text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    col name;
+    i integer;
+    kind "char";
+    type_of regtype;
+    other regtype;
+BEGIN
+    IF on_table IS NULL OR key_columns IS NULL OR array_position(key_columns, NULL) IS NOT NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'arguments "on_table" and "key_columns" must not be null';
+    END IF;
+    IF cardinality(key_columns) NOT BETWEEN 1 AND 4 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'the key must have 1 to 4 columns',
+            DETAIL = format('It has %s.', cardinality(key_columns));
+    END IF;
+    IF (capacity IS NULL) = (capacity_table IS NULL)
+       OR (capacity_table IS NULL) <> (capacity_column IS NULL) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'the capacity must be either a constant or a column',
+            HINT = 'Pass capacity, or capacity_table and capacity_column.';
+    END IF;
+    IF (expires_at IS NULL) <> (on_expiry IS NULL) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'expires_at and on_expiry go together';
+    END IF;
+    IF capacity < 0 THEN
+        RAISE check_violation USING
+            MESSAGE = 'the capacity must not be negative',
+            DETAIL = format('It is %s.', capacity);
+    END IF;
+    FOR i IN 1..2 LOOP
+        CONTINUE WHEN i = 2 AND capacity_table IS NULL;
+        SELECT relkind INTO kind FROM pg_class
+        WHERE oid = CASE i WHEN 1 THEN on_table ELSE capacity_table END
+          AND relpersistence <> 't' AND relnamespace <> 'pg_catalog'::regnamespace
+          AND relkind IN ('r', 'p')
+          AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = pg_class.oid)
+          AND (relkind = 'p'
+               OR NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = pg_class.oid));
+        IF NOT FOUND THEN
+            RAISE wrong_object_type USING
+                MESSAGE = format('"%s" cannot have a capacity constraint',
+                                 CASE i WHEN 1 THEN on_table ELSE capacity_table END),
+                DETAIL = 'It must be an ordinary or partitioned table: no view, foreign,'
+                         ' temporary or system table, no partition and no child or parent table.';
+        END IF;
+    END LOOP;
+    FOREACH col IN ARRAY key_columns || quantity_column || expires_at LOOP
+        IF col IS NOT NULL
+           AND NOT EXISTS (SELECT FROM pg_attribute a
+                           WHERE a.attrelid = on_table AND a.attname = col
+                             AND a.attnum > 0 AND NOT a.attisdropped) THEN
+            RAISE undefined_column USING
+                MESSAGE = format('column "%s" of table %s does not exist', col, on_table);
+        END IF;
+    END LOOP;
+    FOREACH col IN ARRAY key_columns LOOP
+        IF booking.equality(on_table, col) IS NULL THEN
+            RAISE datatype_mismatch USING
+                MESSAGE = format('column "%s" of table %s cannot be part of a key', col, on_table),
+                DETAIL = 'Its type has no btree operator class.';
+        END IF;
+    END LOOP;
+    SELECT atttypid INTO type_of FROM pg_attribute
+    WHERE attrelid = on_table AND attname = quantity_column;
+    IF type_of NOT IN ('smallint'::regtype, 'integer', 'bigint') THEN
+        RAISE datatype_mismatch USING
+            MESSAGE = format('column "%s" of table %s cannot be a quantity',
+                             quantity_column, on_table),
+            DETAIL = format('Its type is %s; it must be smallint, integer or bigint.', type_of);
+    END IF;
+    SELECT atttypid INTO type_of FROM pg_attribute
+    WHERE attrelid = on_table AND attname = check_capacity_arguments.expires_at;
+    IF type_of <> 'timestamptz'::regtype THEN
+        RAISE datatype_mismatch USING
+            MESSAGE = format('column "%s" of table %s cannot be a time of expiry',
+                             expires_at, on_table),
+            DETAIL = format('Its type is %s; it must be timestamp with time zone.', type_of);
+    END IF;
+    IF capacity_table IS NULL THEN
+        RETURN;
+    END IF;
+    FOREACH col IN ARRAY capacity_key || capacity_column LOOP
+        IF NOT EXISTS (SELECT FROM pg_attribute a
+                       WHERE a.attrelid = capacity_table AND a.attname = col
+                         AND a.attnum > 0 AND NOT a.attisdropped) THEN
+            RAISE undefined_column USING
+                MESSAGE = format('column "%s" of table %s does not exist', col, capacity_table);
+        END IF;
+    END LOOP;
+    IF cardinality(capacity_key) <> cardinality(key_columns) THEN
+        RAISE datatype_mismatch USING
+            MESSAGE = 'the keys of the two tables have different numbers of columns',
+            DETAIL = format('Table %s: %s; table %s: %s.', on_table, cardinality(key_columns),
+                            capacity_table, cardinality(capacity_key));
+    END IF;
+    FOR i IN 1..cardinality(key_columns) LOOP
+        SELECT a.atttypid, b.atttypid INTO type_of, other
+        FROM pg_attribute a, pg_attribute b
+        WHERE a.attrelid = on_table AND a.attname = key_columns[i]
+          AND b.attrelid = capacity_table AND b.attname = capacity_key[i];
+        IF type_of <> other THEN
+            RAISE datatype_mismatch USING
+                MESSAGE = format('columns "%s" of table %s and "%s" of table %s have different types',
+                                 key_columns[i], on_table, capacity_key[i], capacity_table),
+                DETAIL = format('They are %s and %s.', type_of, other),
+                HINT = 'Give both columns the same type.';
+        END IF;
+    END LOOP;
+    SELECT atttypid INTO type_of FROM pg_attribute
+    WHERE attrelid = capacity_table AND attname = capacity_column;
+    IF type_of NOT IN ('smallint'::regtype, 'integer', 'bigint') THEN
+        RAISE datatype_mismatch USING
+            MESSAGE = format('column "%s" of table %s cannot be a capacity',
+                             capacity_column, capacity_table),
+            DETAIL = format('Its type is %s; it must be smallint, integer or bigint.', type_of);
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_index x
+        WHERE x.indrelid = capacity_table AND x.indisunique AND x.indimmediate
+          AND x.indpred IS NULL AND x.indexprs IS NULL
+          AND (SELECT array_agg(a.attname ORDER BY a.attname)
+               FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
+               JOIN pg_attribute a ON a.attrelid = capacity_table AND a.attnum = k.attnum
+               WHERE k.n <= x.indnkeyatts)
+              = (SELECT array_agg(k ORDER BY k) FROM unnest(capacity_key) k)) THEN
+        RAISE invalid_foreign_key USING
+            MESSAGE = format('table %s has no unique constraint on (%s)', capacity_table,
+                             (SELECT string_agg(quote_ident(k), ', ') FROM unnest(capacity_key) k)),
+            HINT = 'Name the columns of a unique constraint in capacity_key.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION booking.check_capacity_arguments(regclass, name[], regclass, name, name[],
+    integer, name, name, text) IS
+'Internal: checks the arguments of add_capacity_constraint().';
+
+CREATE FUNCTION booking.check_excess(constraint_name name, allow_excess boolean)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    keys text;
+    worst text;
+    number bigint;
+    c booking.capacity_constraints;
+BEGIN
+    SELECT * INTO c FROM booking.capacity_constraints v
+    WHERE v.constraint_name = check_excess.constraint_name;
+    SELECT string_agg(quote_ident(k), ', ' ORDER BY i) INTO keys
+    FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
+    -- rows whose key has no capacity
+    IF c.capacity_table IS NOT NULL THEN
+        EXECUTE format('SELECT count(*), string_agg(k, '', '' ORDER BY n DESC, k) FILTER (WHERE r <= 5)'
+                       ' FROM (SELECT concat_ws('','', %s) AS k, n, row_number() OVER (ORDER BY n DESC) AS r'
+                       ' FROM (%s) AS t (%s, n)'
+                       ' WHERE NOT EXISTS (SELECT FROM booking.%I p WHERE (%s) = (%s))) x',
+                       (SELECT string_agg(format('t.k%s', i), ', ') FROM generate_series(1, cardinality(c.key_columns)) i),
+                       booking.capacity_sql(constraint_name, 'taken'),
+                       (SELECT string_agg(format('k%s', i), ', ') FROM generate_series(1, cardinality(c.key_columns)) i),
+                       constraint_name,
+                       (SELECT string_agg(format('p.%I', k), ', ' ORDER BY i) FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i)),
+                       (SELECT string_agg(format('t.k%s', i), ', ') FROM generate_series(1, cardinality(c.key_columns)) i))
+        INTO number, worst;
+        IF number > 0 THEN
+            RAISE foreign_key_violation USING
+                MESSAGE = format('table %s has rows whose key is not present in table %s',
+                                 c.on_table, c.capacity_table),
+                DETAIL = format('Number of keys: %s; (%s): %s.', number, keys, worst),
+                CONSTRAINT = constraint_name;
+        END IF;
+    END IF;
+    IF allow_excess THEN
+        RETURN;
+    END IF;
+    EXECUTE format('SELECT count(*), string_agg(format(''(%%s): %%s of %%s'', k, capacity - available, capacity), ''; '''
+                   ' ORDER BY available) FILTER (WHERE r <= 5)'
+                   ' FROM (SELECT concat_ws('','', %s) AS k, available, capacity,'
+                   ' row_number() OVER (ORDER BY available) AS r'
+                   ' FROM booking.%I WHERE available < 0) x', keys, constraint_name)
+    INTO number, worst;
+    IF number > 0 THEN
+        RAISE check_violation USING
+            MESSAGE = format('capacity constraint "%s" is violated by some rows', constraint_name),
+            DETAIL = format('Number of keys over their capacity: %s. Places taken for (%s): %s.',
+                            number, keys, worst),
+            HINT = 'Remove rows, raise the capacities, or pass allow_excess => true:'
+                   ' then no row is added to such a key until enough have gone.',
+            CONSTRAINT = constraint_name;
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION booking.check_excess(name, boolean) IS
+'Internal: raises 23503 for rows without a capacity, and 23514, naming the five worst keys, if '
+'rows exceed it.';
+
+CREATE FUNCTION booking.add_capacity_constraint(
+    on_table regclass,
+    key_columns name[],
+    capacity_table regclass DEFAULT NULL,
+    capacity_column name DEFAULT NULL,
+    capacity_key name[] DEFAULT NULL,
+    capacity integer DEFAULT NULL,
+    quantity_column name DEFAULT NULL,
+    condition text DEFAULT NULL,
+    allow_excess boolean DEFAULT false,
+    expires_at name DEFAULT NULL,
+    on_expiry text DEFAULT NULL,
+    constraint_name name DEFAULT NULL)
+RETURNS name
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner regrole;
+    args text;
+    when_new text;
+    when_old text;
+    changed text;
+    keys text;
+    i integer;
+BEGIN
+    IF capacity_table IS NOT NULL AND capacity_key IS NULL THEN
+        SELECT array_agg(a.attname ORDER BY k.n) INTO capacity_key
+        FROM pg_index x
+        CROSS JOIN unnest(x.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
+        JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum
+        WHERE x.indrelid = capacity_table AND x.indisprimary AND k.n <= x.indnkeyatts;
+        capacity_key := coalesce(capacity_key, '{}');
+    END IF;
+    PERFORM booking.check_capacity_arguments(on_table, key_columns, capacity_table, capacity_column,
+        capacity_key, capacity, quantity_column, expires_at, on_expiry);
+    SELECT relowner INTO owner FROM pg_class WHERE oid = on_table;
+    IF NOT pg_has_role(owner, 'USAGE') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('must be owner of table %s', on_table);
+    END IF;
+    constraint_name := coalesce(constraint_name,
+        left((SELECT relname FROM pg_class WHERE oid = on_table) || '_'
+             || array_to_string(key_columns, '_'), 54) || '_capacity');
+    IF to_regclass(format('booking.%I', constraint_name)) IS NOT NULL THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('capacity constraint "%s" cannot be added: booking.%I exists',
+                             constraint_name, constraint_name),
+            HINT = 'Pass another constraint_name, or drop that constraint first.';
+    END IF;
+    when_new := booking.parse_condition(on_table, condition, 'new');
+    when_old := booking.parse_condition(on_table, condition, 'old');
+
+    -- the pool table
+    SELECT string_agg(format('%I %s%s NOT NULL', k, format_type(a.atttypid, a.atttypmod),
+                             CASE WHEN a.attcollation <> 0
+                                  THEN format(' COLLATE %s', a.attcollation::regcollation) ELSE '' END),
+                      ', ' ORDER BY n),
+           string_agg(quote_ident(k), ', ' ORDER BY n)
+    INTO args, keys
+    FROM unnest(key_columns) WITH ORDINALITY AS u (k, n)
+    JOIN pg_attribute a ON a.attrelid = on_table AND a.attname = k;
+    EXECUTE format('CREATE TABLE booking.%I (%s,'
+                   ' stripe integer NOT NULL CONSTRAINT %I CHECK (stripe BETWEEN 0 AND 255),'
+                   ' available integer NOT NULL CONSTRAINT %I CHECK (available >= 0 OR stripe = 0),'
+                   ' capacity integer, PRIMARY KEY (%s, stripe)) WITH (fillfactor = 10)',
+                   constraint_name, args, left(constraint_name, 50) || '_stripe_check',
+                   left(constraint_name, 46) || '_available_check', keys);
+    EXECUTE format('COMMENT ON TABLE booking.%I IS %L', constraint_name,
+                   'Internal to pg_booking: the free places of capacity constraint '
+                   || quote_ident(constraint_name) || ' of table ' || on_table || '. Do not write to it.');
+    EXECUTE format('ALTER TABLE booking.%I OWNER TO %s', constraint_name, owner);
+    EXECUTE format('CREATE TRIGGER booking_capacity_settle AFTER INSERT ON booking.%I'
+                   ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_settle(%L, %L, %L, %L, %L)',
+                   constraint_name, coalesce(capacity::text, ''),
+                   CASE WHEN allow_excess THEN 't' ELSE 'f' END,
+                   coalesce(on_expiry, ''), booking.full_name(on_table),
+                   coalesce(booking.full_name(capacity_table), ''));
+
+    -- the triggers of the constrained table: locks it against writers
+    SELECT string_agg(quote_literal(w), ', ' ORDER BY n) INTO args
+    FROM unnest(ARRAY[constraint_name::text, coalesce(quantity_column, ''), coalesce(expires_at, '')]
+                || key_columns::text[]) WITH ORDINALITY AS u (w, n);
+    SELECT string_agg(format('old.%1$I IS DISTINCT FROM new.%1$I', k), ' OR ') INTO changed
+    FROM unnest(key_columns || quantity_column || expires_at) k WHERE k IS NOT NULL;
+    changed := '(' || changed
+        || coalesce(' OR ((' || when_old || ') IS TRUE) <> ((' || when_new || ') IS TRUE)', '')
+        || ')';
+    FOR i IN 1..4 LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH ROW%s EXECUTE FUNCTION booking.%s(%s)',
+            'booking_' || left(constraint_name, 40)
+                || (ARRAY['_insert', '_update_new', '_update_old', '_delete'])[i],
+            (ARRAY['INSERT', 'UPDATE', 'UPDATE', 'DELETE'])[i],
+            on_table,
+            coalesce(' WHEN (' || nullif(concat_ws(' AND ',
+                CASE WHEN i IN (2, 3) THEN changed END,
+                '(' || CASE WHEN i <= 2 THEN when_new ELSE when_old END || ')'), '') || ')', ''),
+            CASE WHEN i <= 2 THEN 'capacity_take' ELSE 'capacity_give' END, args);
+    END LOOP;
+    EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s'
+                   ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
+                   'booking_' || left(constraint_name, 40) || '_truncate', on_table, args);
+
+    -- the triggers of the capacity table
+    IF capacity_table IS NOT NULL THEN
+        SELECT string_agg(quote_literal(w), ', ' ORDER BY n) INTO args
+        FROM unnest(ARRAY[constraint_name::text, capacity_column, '']
+                    || capacity_key::text[]) WITH ORDINALITY AS u (w, n);
+        EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
+                       ' FOR EACH ROW EXECUTE FUNCTION booking.capacity_changed(%s)',
+                       'booking_' || left(constraint_name, 40) || '_capacity', capacity_table, args);
+        EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s'
+                       ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
+                       'booking_' || left(constraint_name, 40) || '_capacity_truncate',
+                       capacity_table, args);
+    END IF;
+
+    EXECUTE booking.capacity_sql(constraint_name, 'fill');
+    PERFORM booking.check_excess(constraint_name, allow_excess);
+    RETURN constraint_name;
+END
+$$;
+
+COMMENT ON FUNCTION booking.add_capacity_constraint(regclass, name[], regclass, name, name[],
+    integer, name, text, boolean, name, text, name) IS
+'From now on at most as many rows of on_table have equal values in key_columns as the capacity '
+'says: a column of capacity_table (null: unlimited), or a constant. Returns the name of the '
+'constraint. quantity_column: places of a row. condition: which rows count. allow_excess: keys '
+'that are over their capacity are accepted. expires_at, on_expiry (DELETE, or the SET list of an '
+'UPDATE): rows that are ended when no place is left. Locks both tables against writers until the '
+'transaction ends. Rows too many are refused with 23514. Needs ownership of on_table, TRIGGER and '
+'SELECT on capacity_table, CREATE on schema booking.';
+
+CREATE FUNCTION booking.full_name(rel regclass)
+RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('%I.%I', n.nspname, c.relname)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = rel
+$$;
+
+COMMENT ON FUNCTION booking.full_name(regclass) IS
+'Internal: the name of a table with its schema.';
+
+CREATE FUNCTION booking.drop_capacity_constraint(constraint_name name, if_exists boolean DEFAULT false)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM booking.capacity_constraints v
+                   WHERE v.constraint_name = drop_capacity_constraint.constraint_name) THEN
+        IF if_exists THEN
+            RAISE NOTICE 'capacity constraint "%" does not exist, skipping', constraint_name;
+            RETURN;
+        END IF;
+        RAISE undefined_object USING
+            MESSAGE = format('capacity constraint "%s" does not exist', constraint_name),
+            HINT = 'booking.capacity_constraints lists the constraints.';
+    END IF;
+    FOR target IN
+        SELECT t.tgname, t.tgrelid::regclass AS rel
+        FROM pg_trigger t
+        WHERE t.tgparentid = 0
+          AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_give'::regproc,
+                           'booking.capacity_changed'::regproc, 'booking.capacity_truncated'::regproc)
+          AND (string_to_array(encode(t.tgargs, 'escape'), '\000'))[1] = constraint_name
+        ORDER BY t.tgrelid, t.tgname
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', target.tgname, target.rel);
+    END LOOP;
+    EXECUTE format('DROP TABLE booking.%I', constraint_name);
+END
+$$;
+
+COMMENT ON FUNCTION booking.drop_capacity_constraint(name, boolean) IS
+'Removes a capacity constraint: its triggers and its pool table. No row of yours is touched. '
+'Raises 42704 if there is no such constraint, unless if_exists is true.';
+
+CREATE FUNCTION booking.rebuild_capacity(constraint_name name)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c booking.capacity_constraints;
+BEGIN
+    SELECT * INTO c FROM booking.capacity_constraints v
+    WHERE v.constraint_name = rebuild_capacity.constraint_name;
+    IF NOT FOUND THEN
+        RAISE undefined_object USING
+            MESSAGE = format('capacity constraint "%s" does not exist', constraint_name),
+            HINT = 'booking.capacity_constraints lists the constraints.';
+    END IF;
+    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', c.on_table);
+    EXECUTE format('LOCK TABLE booking.%I IN ACCESS EXCLUSIVE MODE', constraint_name);
+    EXECUTE booking.capacity_sql(constraint_name, 'empty');
+    EXECUTE booking.capacity_sql(constraint_name, 'fill');
+END
+$$;
+
+COMMENT ON FUNCTION booking.rebuild_capacity(name) IS
+'Counts the rows of a capacity constraint again, for instance after data was loaded without '
+'triggers. Keys that are over their capacity become deficits. Locks the table against writers '
+'until the transaction ends. Raises 42704 if there is no such constraint.';
+
+CREATE FUNCTION booking.verify_capacity(for_constraint name DEFAULT NULL)
+RETURNS TABLE (constraint_name name, key text, problem text, expected bigint, found bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    c booking.capacity_constraints;
+    keys text;
+    ks text;
+BEGIN
+    PERFORM booking.flush_capacity();
+    FOR c IN SELECT * FROM booking.capacity_constraints v
+             WHERE for_constraint IS NULL OR v.constraint_name = for_constraint
+             ORDER BY v.constraint_name
+    LOOP
+        IF c.on_table IS NULL OR (c.capacity IS NULL AND c.capacity_table IS NULL) THEN
+            RETURN QUERY SELECT c.constraint_name, NULL::text,
+                'the triggers of the constraint are missing', NULL::bigint, NULL::bigint;
+            CONTINUE;
+        END IF;
+        SELECT string_agg(format('p.%I', k), ', ' ORDER BY i),
+               string_agg(format('k%s', i), ', ' ORDER BY i)
+        INTO keys, ks
+        FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
+        RETURN QUERY EXECUTE format($sql$
+            WITH p (%2$s, available, least, first, capacity) AS (
+                SELECT %1$s, sum(p.available)::bigint, min(p.available), min(p.stripe),
+                       min(coalesce(p.capacity, 2147483647))
+                FROM booking.%3$I p GROUP BY %1$s
+            ), t (%2$s, taken) AS (%4$s), j AS (
+                SELECT *, concat_ws(',', %2$s) AS key FROM p FULL JOIN t USING (%2$s)
+            )
+            SELECT %5$L::name, j.key,
+                   'available places and the rows that count do not add up to the capacity',
+                   coalesce(j.capacity, %6$s)::bigint,
+                   coalesce(j.available, %6$s)::bigint + coalesce(j.taken, 0)
+            FROM j
+            WHERE coalesce(j.available, %6$s) + coalesce(j.taken, 0)
+                  IS DISTINCT FROM coalesce(j.capacity, %6$s)
+          UNION ALL
+            SELECT %5$L::name, j.key, 'more places are taken than the capacity', j.capacity::bigint,
+                   j.taken
+            FROM j WHERE j.available < 0
+          UNION ALL
+            SELECT %5$L::name, j.key, 'the key has no stripe 0', 0::bigint, j.first::bigint
+            FROM j WHERE j.first <> 0
+            ORDER BY 2, 3$sql$,
+            keys, ks, c.constraint_name, booking.capacity_sql(c.constraint_name, 'taken'),
+            c.constraint_name, coalesce(c.capacity::text, 'NULL::integer'));
+        IF c.capacity_table IS NOT NULL THEN
+            RETURN QUERY EXECUTE format($sql$
+                SELECT %1$L::name, concat_ws(',', %2$s),
+                       'the pool has another capacity than the capacity table',
+                       c.%3$I::bigint, p.capacity::bigint
+                FROM %4$s c FULL JOIN (SELECT * FROM booking.%5$I WHERE stripe = 0) p ON %6$s
+                WHERE (c.%7$I IS NULL) <> (p.%8$I IS NULL) OR c.%3$I IS DISTINCT FROM p.capacity
+                ORDER BY 2$sql$,
+                c.constraint_name,
+                (SELECT string_agg(format('coalesce(p.%I, c.%I)', c.key_columns[i], k), ', ' ORDER BY i)
+                 FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)),
+                c.capacity_column, c.capacity_table, c.constraint_name,
+                (SELECT string_agg(format('p.%I OPERATOR(%s) c.%I', c.key_columns[i],
+                                          booking.equality(c.on_table, c.key_columns[i]), k),
+                                   ' AND ' ORDER BY i)
+                 FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)),
+                c.capacity_key[1], c.key_columns[1]);
+        END IF;
+    END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION booking.verify_capacity(name) IS
+'Checks the pools of one capacity constraint, or of all (null), against the rows of its tables: '
+'returns a row for each problem, and none if all is well. Keys over their capacity are reported. '
+'Locks nothing. Runs with the rights of the caller, who needs SELECT on the tables.';
+
+CREATE FUNCTION booking.flush_capacity()
+RETURNS void
+AS 'MODULE_PATHNAME', 'booking_flush_capacity'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.flush_capacity() IS
+'Internal: gives places that this transaction has prefetched back to their pools, as its commit '
+'would. Called by verify_capacity().';

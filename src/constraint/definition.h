@@ -1,0 +1,80 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition.h
+ *	  Capacity constraints as their triggers define them.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DEFINITION_H
+#define DEFINITION_H
+
+#include "commands/trigger.h"
+
+#include "pool/pool.h"
+#include "server/compat.h"
+
+/* The term of a constraint's pools. */
+#define DEFINITION_TERM_CAPACITY 0
+
+/* The words that a trigger of the constrained table or capacity table has. */
+enum
+{
+	DEFINITION_ARG_NAME,		/* of the constraint and of its pool table */
+	DEFINITION_ARG_QUANTITY,	/* column, or ''; capacity column */
+	DEFINITION_ARG_EXPIRES,		/* column, or '' */
+	DEFINITION_ARG_KEYS			/* columns, from here on */
+};
+
+/* The words that the trigger of the pool table has. */
+enum
+{
+	DEFINITION_POOL_ARG_CAPACITY,	/* a constant, or '' */
+	DEFINITION_POOL_ARG_EXCESS,	/* allow_excess, 't' or 'f' */
+	DEFINITION_POOL_ARG_EXPIRY,	/* on_expiry, or '' */
+	DEFINITION_POOL_ARG_TABLE,	/* the constrained table, schema and name */
+	DEFINITION_POOL_ARG_CAPACITY_TABLE, /* likewise, or '' */
+	DEFINITION_POOL_ARGS
+};
+
+/* The columns that a trigger reads in its table. */
+typedef struct TriggerColumns
+{
+	Oid			trigger;		/* hash key; must be first */
+	Oid			table;
+	char		name[NAMEDATALEN];	/* of the constraint */
+	Oid			pool;			/* its pool table */
+	bool		valid;
+	KeyColumns	key;			/* as in the table of the trigger */
+	AttrNumber	quantity;		/* or capacity; InvalidAttrNumber: none */
+	Oid			quantity_type;
+	AttrNumber	expires;		/* InvalidAttrNumber: none */
+} TriggerColumns;
+
+/* A constraint, its pool table open, for the time of one call. */
+typedef struct CapacityConstraint
+{
+	Pool		pool;
+	Call		call;
+	PoolShape	shape;
+	const char *name;
+	bool		is_constant;
+	int32		capacity;		/* if it is */
+	bool		allow_excess;
+	const char *on_expiry;		/* or '' */
+	const char *table;			/* for messages */
+	const char *capacity_table; /* for messages; '' if constant */
+} CapacityConstraint;
+
+extern const PoolLayout definition_layout;
+
+extern void definition_init(void);
+extern const TriggerColumns *definition_columns(const TriggerData *data);
+extern Relation definition_open_pool(const char *name, LOCKMODE lockmode);
+extern void definition_open(CapacityConstraint *constraint, Relation pool,
+							const PoolPolicy *policy);
+extern void definition_close(CapacityConstraint *constraint);
+pg_noreturn extern void definition_error_missing(const char *name);
+
+#endif							/* DEFINITION_H */

@@ -1,0 +1,293 @@
+/*-------------------------------------------------------------------------
+ *
+ * pending.c
+ *	  What the rows of a statement take and give, until its end.
+ *
+ * SQL judges a constraint when the statement has ended, not row by row.  So
+ * the row triggers only add up, by key, what the rows take and give.  When the
+ * first row of a statement arrives here, the trigger of the pool table is
+ * queued as if a statement had inserted into that table.  PostgreSQL fires it
+ * after all events that the statement has queued: the row events come first,
+ * because none of them fires before the whole statement, with its WITH
+ * queries, has run.  This works for partitions, too, which have no statement
+ * trigger of their own.
+ *
+ * A trigger may run a statement of its own while the events of an outer one
+ * are being fired.  The two are told apart by the depth of triggers.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "nodes/execnodes.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "constraint/pending.h"
+#include "server/errors.h"
+
+/* A batch with more keys than this has a hash table. */
+#define FEW_KEYS 8
+
+/* The keys of a batch that hash alike. */
+typedef struct PendingBucket
+{
+	uint32		hash;			/* hash key; must be first */
+	PendingKey *first;
+} PendingBucket;
+
+/* The batches of this transaction, the innermost first. */
+static PendingBatch *batches = NULL;
+
+/* The depth of triggers. */
+static int
+trigger_depth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
+/* Queues the trigger of the pool table. */
+static void
+queue_settlement(Relation pool)
+{
+	ResultRelInfo info = {
+		.type = T_ResultRelInfo,
+		.ri_RelationDesc = pool,
+		.ri_TrigDesc = pool->trigdesc
+	};
+
+	ExecASInsertTriggers(NULL, &info, NULL);
+}
+
+/* Returns the batch of the statement whose events are being fired. */
+static PendingBatch *
+current_batch(const TriggerColumns *columns)
+{
+	int			depth = trigger_depth();
+	PendingBatch *batch;
+	MemoryContext context;
+	Relation	pool;
+
+	for (batch = batches; batch != NULL && batch->depth >= depth;
+		 batch = batch->outer)
+	{
+		if (batch->pool == columns->pool && batch->depth == depth)
+			return batch;
+	}
+	/* PostgreSQL's sizes are products of int that become Size. */
+	/* NOLINTNEXTLINE(bugprone-implicit-widening-*) */
+	context = AllocSetContextCreate(TopTransactionContext,
+									"pg_booking statement",
+									ALLOCSET_SMALL_SIZES);
+	batch = MemoryContextAllocZero(context, sizeof(PendingBatch));
+	batch->pool = columns->pool;
+	batch->depth = depth;
+	batch->nest_level = GetCurrentTransactionNestLevel();
+	batch->context = context;
+	batch->outer = batches;
+	batches = batch;
+	pool = table_open(columns->pool, RowExclusiveLock);
+	queue_settlement(pool);
+	table_close(pool, NoLock);
+	return batch;
+}
+
+/* The list in which a key with that hash is, or is to be put. */
+static PendingKey **
+list_for(PendingBatch *batch, uint32 hash)
+{
+	PendingBucket *bucket;
+	bool		found;
+
+	if (batch->keys == NULL)
+		return &batch->first;
+	bucket = hash_search(batch->keys, &hash, HASH_ENTER, &found);
+	if (!found)
+		bucket->first = NULL;
+	return &bucket->first;
+}
+
+/* Puts a key into its list. */
+static void
+put(PendingBatch *batch, PendingKey *pending)
+{
+	PendingKey **list = list_for(batch, pending->hash);
+
+	pending->next = *list;
+	*list = pending;
+}
+
+/* Moves the keys from the one list into a hash table. */
+static void
+make_hash_table(PendingBatch *batch)
+{
+	HASHCTL		ctl = {0};
+	PendingKey *next;
+
+	ctl.keysize = sizeof(uint32);
+	ctl.entrysize = sizeof(PendingBucket);
+	ctl.hcxt = batch->context;
+	batch->keys = hash_create("pg_booking keys", 256, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	for (PendingKey *pending = batch->first; pending != NULL; pending = next)
+	{
+		next = pending->next;
+		put(batch, pending);
+	}
+	batch->first = NULL;
+}
+
+/* Returns what the statement takes and gives of a key so far. */
+PendingKey *
+pending_key(const TriggerColumns *columns, const PoolKey *key)
+{
+	PendingBatch *batch = current_batch(columns);
+	uint32		hash = key_hash(&columns->key, key);
+	PendingKey *pending;
+
+	for (pending = *list_for(batch, hash); pending != NULL;
+		 pending = pending->next)
+	{
+		if (pending->hash == hash &&
+			key_equal(&columns->key, &pending->key, key))
+			return pending;
+	}
+	pending = MemoryContextAllocZero(batch->context, sizeof(PendingKey));
+	key_copy(&columns->key, key, batch->context, &pending->key);
+	pending->hash = hash;
+	pending->removed_in = InvalidCommandId;
+	if (++batch->count > FEW_KEYS && batch->keys == NULL)
+		make_hash_table(batch);
+	put(batch, pending);
+	return pending;
+}
+
+/*
+ * The trigger of the pool table is fired: returns the batch that it is to
+ * settle, which is no longer pending, or NULL.
+ */
+PendingBatch *
+pending_end(Oid pool)
+{
+	int			depth = trigger_depth();
+	PendingBatch **place = &batches;
+	PendingBatch *batch;
+
+	while ((batch = *place) != NULL &&
+		   (batch->pool != pool || batch->depth != depth))
+		place = &batch->outer;
+	if (batch != NULL)
+		*place = batch->outer;
+	return batch;
+}
+
+/* Frees a batch. */
+void
+pending_free(PendingBatch *batch)
+{
+	MemoryContextDelete(batch->context);
+}
+
+/* Compares two pending keys, for qsort_arg(). */
+static int
+compare_keys(const void *a, const void *b, void *columns)
+{
+	return key_compare(columns, &(*(PendingKey *const *) a)->key,
+					   &(*(PendingKey *const *) b)->key);
+}
+
+/* Returns the keys of a batch, ascending: this is the lock order of pools. */
+PendingKey **
+pending_sort(const PendingBatch *batch, const KeyColumns *columns, int *count)
+{
+	PendingKey **sorted =
+		MemoryContextAllocHuge(batch->context,
+							   batch->count * sizeof(PendingKey *));
+	int			n = 0;
+
+	if (batch->keys == NULL)
+	{
+		for (PendingKey *key = batch->first; key != NULL; key = key->next)
+			sorted[n++] = key;
+	}
+	else
+	{
+		HASH_SEQ_STATUS status;
+		PendingBucket *bucket;
+
+		hash_seq_init(&status, batch->keys);
+		while ((bucket = hash_seq_search(&status)) != NULL)
+		{
+			for (PendingKey *key = bucket->first; key != NULL; key = key->next)
+				sorted[n++] = key;
+		}
+	}
+	qsort_arg(sorted, n, sizeof(PendingKey *), compare_keys,
+			  unconstify(KeyColumns *, columns));
+	*count = n;
+	return sorted;
+}
+
+/*
+ * Before a commit no batch may be left: its trigger was disabled or dropped,
+ * and what its rows take was not judged.  Raises 55000.
+ */
+static void
+check_settled(void)
+{
+	const char *name;
+
+	if (batches == NULL)
+		return;
+	name = get_rel_name(batches->pool);
+	if (name == NULL)
+		return;					/* the constraint was dropped */
+	error_unusable(psprintf("rows of capacity constraint \"%s\" were not checked",
+							name),
+				   "Enable the trigger of its pool table in schema booking, or drop the constraint and add it again.");
+}
+
+/* At the end of a transaction; the memory goes with TopTransactionContext. */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		check_settled();
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE ||
+		event == XACT_EVENT_ABORT)
+		batches = NULL;
+}
+
+/* Drops the batches of a subtransaction that is rolled back. */
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
+					  SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (batches != NULL && batches->nest_level >= level)
+	{
+		PendingBatch *batch = batches;
+
+		batches = batch->outer;
+		pending_free(batch);
+	}
+}
+
+/* Registers the callbacks; once a session. */
+void
+pending_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+}

@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * pending.h
+ *	  What the rows of a statement take and give, until its end.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PENDING_H
+#define PENDING_H
+
+#include "constraint/definition.h"
+
+/* What the rows of one key take and give. */
+typedef struct PendingKey
+{
+	PoolKey		key;
+	uint32		hash;
+	int64		taken;			/* places */
+	int64		given;
+	CommandId	removed_in;		/* the first command that removed a row */
+	bool		touch;			/* a row expires sooner than before */
+	struct PendingKey *next;	/* of a list */
+} PendingKey;
+
+/* What the rows of one statement and one constraint take and give. */
+typedef struct PendingBatch
+{
+	Oid			pool;			/* the pool table */
+	int			depth;			/* of triggers */
+	int			nest_level;		/* of subtransactions */
+	MemoryContext context;		/* of the batch */
+	int			count;
+	PendingKey *first;			/* the keys, if they are few */
+	struct HTAB *keys;			/* if they are many; else NULL */
+	struct PendingBatch *outer;
+} PendingBatch;
+
+extern void pending_init(void);
+extern PendingKey *pending_key(const TriggerColumns *columns,
+							   const PoolKey *key);
+extern PendingBatch *pending_end(Oid pool);
+extern void pending_free(PendingBatch *batch);
+extern PendingKey **pending_sort(const PendingBatch *batch,
+								 const KeyColumns *columns, int *count);
+
+#endif							/* PENDING_H */

@@ -1,0 +1,246 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.c
+ *	  The policy of the constraints' pools: rows that have expired come back.
+ *
+ * Rows are counted, found and ended by SQL statements, which the function
+ * booking.capacity_sql() writes from the triggers of the constraint.  They run
+ * as the owner of the constrained table, whose condition and on_expiry they
+ * contain.
+ *
+ * A statement that ends expired rows fires the triggers of the constraint.
+ * The places of these rows must not be given back by the triggers: the pool
+ * layer adds them to the pool.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "constraint/policy.h"
+#include "server/errors.h"
+#include "server/plan.h"
+
+/* Expired rows that are being ended for a pool. */
+typedef struct Reclaiming
+{
+	Oid			pool;
+	const PoolKey *key;
+	int64		places;			/* that came back */
+	struct Reclaiming *outer;
+} Reclaiming;
+
+/*
+ * The innermost.  A trigger gets no argument of ours, so this is a variable of
+ * the session; it is set only while the statement runs.
+ */
+static Reclaiming *reclaiming = NULL;
+
+/* Asks booking.capacity_sql() for a statement.  SPI is connected. */
+static char *
+statement_of(CapacityConstraint *constraint, const char *kind)
+{
+	static SqlPlan sql_plan = {
+		.sql = "SELECT booking.capacity_sql($1, $2)",
+		.nargs = 2,
+		.argtypes = {TEXTOID, TEXTOID},
+	};
+	Datum		values[2];
+	bool		isnull;
+	Datum		sql;
+
+	values[0] = CStringGetTextDatum(constraint->name);
+	values[1] = CStringGetTextDatum(kind);
+	(void) plan_execute(&constraint->call, &sql_plan, values, NULL);
+	sql = plan_result(&constraint->call, 0, 1, TEXTOID, &isnull);
+	if (isnull)
+		definition_error_missing(constraint->name);
+	return TextDatumGetCString(sql);
+}
+
+/*
+ * Runs a statement of the constraint with the key and further arguments, and
+ * returns the number of its rows.  SPI is connected.
+ */
+static uint64
+run(CapacityConstraint *constraint, const char *kind, const PoolKey *key,
+	int nmore, const Oid *more_types, const Datum *more, Snapshot snapshot)
+{
+	const KeyColumns *columns = &constraint->shape.key;
+	TupleDesc	desc = RelationGetDescr(constraint->pool.rel);
+	Oid			types[KEY_MAX_COLUMNS + 2];
+	Datum		values[KEY_MAX_COLUMNS + 2];
+	int			nargs = 0;
+	SPIPlanPtr	plan;
+	int			code;
+
+	for (int i = 0; key != NULL && i < columns->count; i++)
+	{
+		types[nargs] =
+			TupleDescAttr(desc, columns->column[i].attnum - 1)->atttypid;
+		values[nargs++] = key->value[i];
+	}
+	for (int i = 0; i < nmore; i++)
+	{
+		types[nargs] = more_types[i];
+		values[nargs++] = more[i];
+	}
+	plan = SPI_prepare(statement_of(constraint, kind), nargs, types);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	if (snapshot == InvalidSnapshot)
+		code = SPI_execute_plan(plan, values, NULL, false, 0);
+	else
+		code = SPI_execute_snapshot(plan, values, NULL, snapshot,
+									InvalidSnapshot, true, false, 0);
+	if (code < 0)
+		elog(ERROR, "SPI could not execute a statement: %s",
+			 SPI_result_code_string(code));
+	return SPI_processed;
+}
+
+/* Returns a bigint or timestamptz of the last result; 0 if it is null. */
+static Datum
+result_of(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, isnull);
+}
+
+/* Returns the places of the rows of a key, by the newest snapshot. */
+int64
+policy_count_rows(CapacityConstraint *constraint, const PoolKey *key)
+{
+	int64		places;
+	bool		isnull;
+
+	plan_connect_for_all_rows(&constraint->call);
+	(void) run(constraint, "count", key, 0, NULL, NULL, GetLatestSnapshot());
+	places = DatumGetInt64(result_of(0, 1, &isnull));
+	plan_disconnect(&constraint->call);
+	return places;
+}
+
+/*
+ * Deletes all stripes, waiting for transactions that have one locked, and
+ * makes the pools of all keys from the rows that are there.  A stripe may be
+ * split during the wait, so the deletion repeats until none is left.
+ */
+void
+policy_refill(CapacityConstraint *constraint)
+{
+	plan_connect_for_all_rows(&constraint->call);
+	while (run(constraint, "empty", NULL, 0, NULL, NULL, InvalidSnapshot) > 0)
+		CHECK_FOR_INTERRUPTS();
+	(void) run(constraint, "fill", NULL, 0, NULL, NULL, InvalidSnapshot);
+	plan_disconnect(&constraint->call);
+}
+
+/* How many places the expired rows of a key have (pool.h). */
+static int64
+reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
+			TimestampTz *next)
+{
+	static const Oid types[2] = {TIMESTAMPTZOID, INT8OID};
+	CapacityConstraint *constraint = pool->context;
+	Datum		values[2];
+	int64		places;
+	Datum		expiry;
+	bool		isnull;
+
+	if (constraint->on_expiry[0] == '\0')
+		return 0;
+	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[1] = Int64GetDatum(most);
+	plan_connect_for_all_rows(&constraint->call);
+	(void) run(constraint, "expired", key, 2, types, values, snapshot);
+	places = DatumGetInt64(result_of(0, 1, &isnull));
+	expiry = result_of(0, 2, &isnull);
+	*next = isnull ? DT_NOEND : DatumGetTimestampTz(expiry);
+	plan_disconnect(&constraint->call);
+	return places;
+}
+
+/* Ends expired rows, and returns the places that their triggers gave. */
+static int64
+reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
+{
+	static const Oid types[2] = {TIMESTAMPTZOID, INT8OID};
+	CapacityConstraint *constraint = pool->context;
+	Reclaiming	mine = {pool->shape->relid, key, 0, reclaiming};
+	Datum		values[2];
+
+	if (constraint->on_expiry[0] == '\0')
+		return 0;
+	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[1] = Int64GetDatum(places);
+	plan_connect_for_all_rows(&constraint->call);
+	reclaiming = &mine;
+	PG_TRY();
+	{
+		(void) run(constraint, wait ? "reclaim" : "reclaim unlocked", key, 2,
+				   types, values, InvalidSnapshot);
+	}
+	PG_FINALLY();
+	{
+		reclaiming = mine.outer;
+	}
+	PG_END_TRY();
+	plan_disconnect(&constraint->call);
+	return mine.places;
+}
+
+const PoolPolicy policy_callbacks = {
+	.reclaimable = reclaimable,
+	.reclaim = reclaim,
+};
+
+/*
+ * A trigger is about to give places.  Returns true if they are those of a row
+ * that is being reclaimed: then the pool layer accounts for them.
+ */
+bool
+policy_accept_given(const TriggerColumns *columns, const PoolKey *key,
+					int64 places)
+{
+	if (reclaiming == NULL || reclaiming->pool != columns->pool ||
+		!key_equal(&columns->key, reclaiming->key, key))
+		return false;
+	reclaiming->places += places;
+	return true;
+}
+
+/*
+ * Ends expired rows of all keys, at most that many, skipping those that are
+ * locked; returns how many.  Their triggers give the places back.
+ */
+int64
+policy_expire(CapacityConstraint *constraint, int64 most)
+{
+	static const Oid types[2] = {TIMESTAMPTZOID, INT8OID};
+	Datum		values[2];
+	int64		rows;
+
+	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[1] = Int64GetDatum(most);
+	plan_connect_for_all_rows(&constraint->call);
+	rows = (int64) run(constraint, "expire", NULL, 2, types, values,
+					   InvalidSnapshot);
+	plan_disconnect(&constraint->call);
+	return rows;
+}

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.h
+ *	  The policy of the constraints' pools: rows that have expired come back.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef POLICY_H
+#define POLICY_H
+
+#include "constraint/definition.h"
+
+extern const PoolPolicy policy_callbacks;
+
+extern bool policy_accept_given(const TriggerColumns *columns,
+								const PoolKey *key, int64 places);
+extern int64 policy_count_rows(CapacityConstraint *constraint,
+							   const PoolKey *key);
+extern void policy_refill(CapacityConstraint *constraint);
+extern int64 policy_expire(CapacityConstraint *constraint, int64 most);
+
+#endif							/* POLICY_H */
