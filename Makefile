@@ -61,6 +61,7 @@ REGRESS = \
 	batch \
 	history \
 	user_ids \
+	capacity \
 	tampered
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks

@@ -28,8 +28,10 @@ BEGIN
         WHERE e.extname = 'pg_booking'
           AND p.prorettype <> 'trigger'::regtype
           AND p.proname NOT IN ('flush_inventory', 'flush_capacity', 'parse_condition',
-                                'trigger_condition', 'capacity_sql', 'equality', 'full_name',
-                                'expiry_statement', 'check_capacity_arguments', 'check_excess')
+                                'trigger_condition', 'trigger_words', 'capacity_sql', 'equality', 'full_name',
+                                'expiry_statement', 'check_capacity_arguments', 'check_excess',
+                                'check_expiry', 'short_name', 'refill_capacity',
+                                'capacity_taken')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', func);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s WITH GRANT OPTION', func, installer);

@@ -100,13 +100,38 @@ COMMENT ON FUNCTION booking.expire_rows(name, integer) IS
 'Raises 42704 if there is no such constraint, 55000 if its rows do not expire, 22023 for a '
 'negative number.';
 
-/* The triggers of constraints by their names and arguments. */
+CREATE FUNCTION booking.trigger_words(arguments bytea, number smallint)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'booking_trigger_words'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION booking.trigger_words(bytea, smallint) IS
+'Internal: returns the arguments of a trigger as an array.';
+
+CREATE FUNCTION booking.full_name(rel regclass)
+RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('%I.%I', n.nspname, c.relname)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = rel
+$$;
+
+COMMENT ON FUNCTION booking.full_name(regclass) IS
+'Internal: the name of a table with its schema.';
+
+/*
+ * The triggers of constraints by their names and arguments.  Every user may
+ * attach our trigger functions to tables of his own.  So a trigger counts only
+ * if its table has the owner of the pool table, or is the capacity table that
+ * the pool table names.
+ */
 CREATE VIEW booking.capacity_constraints AS
 WITH args AS (
-    -- the arguments, which tgargs has one after the other, each ended by \0
-    SELECT t.oid, t.tgrelid, t.tgfoid, t.tgtype,
-           (string_to_array(encode(t.tgargs, 'escape'), '\000'))[1:t.tgnargs] AS arg
+    SELECT t.oid, t.tgrelid, t.tgfoid, t.tgtype, c.relowner,
+           booking.trigger_words(t.tgargs, t.tgnargs) AS arg
     FROM pg_catalog.pg_trigger t
+    JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
     WHERE t.tgparentid = 0
       AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_changed'::regproc,
                        'booking.capacity_settle'::regproc)
@@ -128,8 +153,11 @@ JOIN pg_catalog.pg_class c ON c.oid = settle.tgrelid
                           AND c.relnamespace = 'booking'::regnamespace
 LEFT JOIN args take ON take.tgfoid = 'booking.capacity_take'::regproc
                    AND take.tgtype & 4 <> 0 AND take.arg[1] = c.relname
+                   AND take.relowner = c.relowner
 LEFT JOIN args changed ON changed.tgfoid = 'booking.capacity_changed'::regproc
                       AND changed.arg[1] = c.relname
+                      AND (changed.relowner = c.relowner
+                           OR booking.full_name(changed.tgrelid) = settle.arg[5])
 WHERE settle.tgfoid = 'booking.capacity_settle'::regproc;
 
 COMMENT ON VIEW booking.capacity_constraints IS
@@ -162,7 +190,8 @@ BEGIN
                       ' AND ' ORDER BY i)
     INTO keys, not_null, same_key
     FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
-    counts := coalesce('(' || c.condition || ')', 'true');
+    counts := coalesce('(' || c.condition || ')', 'true')
+        || coalesce(' AND new.' || quote_ident(c.quantity_column) || ' <> 0', '');
     places := coalesce('coalesce(new.' || quote_ident(c.quantity_column) || '::bigint, 0)', '1::bigint');
 
     CASE kind
@@ -263,11 +292,42 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN upper(trim(on_expiry)) = 'DELETE'
                 THEN format('DELETE FROM %s AS new', on_table)
-                ELSE format('UPDATE %s AS new SET %s', on_table, on_expiry) END
+                ELSE format(E'UPDATE %s AS new SET %s\n', on_table, on_expiry) END
 $$;
 
 COMMENT ON FUNCTION booking.expiry_statement(regclass, text) IS
 'Internal: returns the beginning of the statement that ends expired rows.';
+
+CREATE FUNCTION booking.check_expiry(on_expiry text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'booking_check_expiry'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION booking.check_expiry(text) IS
+'Internal: raises 42601 unless the text is DELETE or the SET list of an UPDATE.';
+
+CREATE FUNCTION booking.short_name(base text, suffix text)
+RETURNS name
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hash text := '_' || left(md5(base), 8);
+    kept integer := 63 - octet_length(suffix) - octet_length(hash);
+BEGIN
+    IF octet_length(base || suffix) <= 63 THEN
+        RETURN base || suffix;
+    END IF;
+    WHILE octet_length(left(base, kept)) > 63 - octet_length(suffix) - octet_length(hash) LOOP
+        kept := kept - 1;
+    END LOOP;
+    RETURN left(base, kept) || hash || suffix;
+END
+$$;
+
+COMMENT ON FUNCTION booking.short_name(text, text) IS
+'Internal: returns base and suffix as one name of at most 63 bytes. If they are longer, a hash '
+'of base takes the place of its end, so that names stay different.';
 
 CREATE FUNCTION booking.check_capacity_arguments(
     on_table regclass, key_columns name[], capacity_table regclass, capacity_column name,
@@ -300,8 +360,10 @@ BEGIN
     END IF;
     IF (expires_at IS NULL) <> (on_expiry IS NULL) THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = 'expires_at and on_expiry go together';
+            MESSAGE = 'expires_at and on_expiry go together',
+            HINT = 'Pass both or neither.';
     END IF;
+    PERFORM booking.check_expiry(on_expiry);
     IF capacity < 0 THEN
         RAISE check_violation USING
             MESSAGE = 'the capacity must not be negative',
@@ -476,6 +538,23 @@ COMMENT ON FUNCTION booking.check_excess(name, boolean) IS
 'Internal: raises 23503 for rows without a capacity, and 23514, naming the five worst keys, if '
 'rows exceed it.';
 
+CREATE FUNCTION booking.refill_capacity(constraint_name name)
+RETURNS void
+AS 'MODULE_PATHNAME', 'booking_refill_capacity'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.refill_capacity(name) IS
+'Internal: makes the pools of a capacity constraint again. Raises 42501 unless the caller owns it.';
+
+CREATE FUNCTION booking.capacity_taken(constraint_name name)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'booking_capacity_taken'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.capacity_taken(name) IS
+'Internal: returns each key of a capacity constraint with the places that rows take. They are '
+'counted with the rights of the owner. Raises 42501 unless the caller may read the pool table.';
+
 CREATE FUNCTION booking.add_capacity_constraint(
     on_table regclass,
     key_columns name[],
@@ -517,9 +596,9 @@ BEGIN
         RAISE insufficient_privilege USING
             MESSAGE = format('must be owner of table %s', on_table);
     END IF;
-    constraint_name := coalesce(constraint_name,
-        left((SELECT relname FROM pg_class WHERE oid = on_table) || '_'
-             || array_to_string(key_columns, '_'), 54) || '_capacity');
+    constraint_name := coalesce(constraint_name, booking.short_name(
+        (SELECT relname FROM pg_class WHERE oid = on_table) || '_'
+        || array_to_string(key_columns, '_'), '_capacity'));
     IF to_regclass(format('booking.%I', constraint_name)) IS NOT NULL THEN
         RAISE duplicate_object USING
             MESSAGE = format('capacity constraint "%s" cannot be added: booking.%I exists',
@@ -542,8 +621,8 @@ BEGIN
                    ' stripe integer NOT NULL CONSTRAINT %I CHECK (stripe BETWEEN 0 AND 255),'
                    ' available integer NOT NULL CONSTRAINT %I CHECK (available >= 0 OR stripe = 0),'
                    ' capacity integer, PRIMARY KEY (%s, stripe)) WITH (fillfactor = 10)',
-                   constraint_name, args, left(constraint_name, 50) || '_stripe_check',
-                   left(constraint_name, 46) || '_available_check', keys);
+                   constraint_name, args, booking.short_name(constraint_name, '_stripe_check'),
+                   booking.short_name(constraint_name, '_available_check'), keys);
     EXECUTE format('COMMENT ON TABLE booking.%I IS %L', constraint_name,
                    'Internal to pg_booking: the free places of capacity constraint '
                    || quote_ident(constraint_name) || ' of table ' || on_table || '. Do not write to it.');
@@ -566,8 +645,8 @@ BEGIN
         || ')';
     FOR i IN 1..4 LOOP
         EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH ROW%s EXECUTE FUNCTION booking.%s(%s)',
-            'booking_' || left(constraint_name, 40)
-                || (ARRAY['_insert', '_update_new', '_update_old', '_delete'])[i],
+            booking.short_name('booking_' || constraint_name,
+                (ARRAY['_insert', '_update_new', '_update_old', '_delete'])[i]),
             (ARRAY['INSERT', 'UPDATE', 'UPDATE', 'DELETE'])[i],
             on_table,
             coalesce(' WHEN (' || nullif(concat_ws(' AND ',
@@ -577,23 +656,24 @@ BEGIN
     END LOOP;
     EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s'
                    ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
-                   'booking_' || left(constraint_name, 40) || '_truncate', on_table, args);
+                   booking.short_name('booking_' || constraint_name, '_truncate'), on_table, args);
 
     -- the triggers of the capacity table
     IF capacity_table IS NOT NULL THEN
         SELECT string_agg(quote_literal(w), ', ' ORDER BY n) INTO args
         FROM unnest(ARRAY[constraint_name::text, capacity_column, '']
                     || capacity_key::text[]) WITH ORDINALITY AS u (w, n);
-        EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
                        ' FOR EACH ROW EXECUTE FUNCTION booking.capacity_changed(%s)',
-                       'booking_' || left(constraint_name, 40) || '_capacity', capacity_table, args);
-        EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s'
+                       booking.short_name('booking_' || constraint_name, '_capacity'),
+                       capacity_table, args);
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s'
                        ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
-                       'booking_' || left(constraint_name, 40) || '_capacity_truncate',
+                       booking.short_name('booking_' || constraint_name, '_capacity_truncate'),
                        capacity_table, args);
     END IF;
 
-    EXECUTE booking.capacity_sql(constraint_name, 'fill');
+    PERFORM booking.refill_capacity(constraint_name);
     PERFORM booking.check_excess(constraint_name, allow_excess);
     RETURN constraint_name;
 END
@@ -609,28 +689,22 @@ COMMENT ON FUNCTION booking.add_capacity_constraint(regclass, name[], regclass, 
 'transaction ends. Rows too many are refused with 23514. Needs ownership of on_table, TRIGGER and '
 'SELECT on capacity_table, CREATE on schema booking.';
 
-CREATE FUNCTION booking.full_name(rel regclass)
-RETURNS text
-LANGUAGE sql STABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT format('%I.%I', n.nspname, c.relname)
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = rel
-$$;
-
-COMMENT ON FUNCTION booking.full_name(regclass) IS
-'Internal: the name of a table with its schema.';
-
 CREATE FUNCTION booking.drop_capacity_constraint(constraint_name name, if_exists boolean DEFAULT false)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    c booking.capacity_constraints;
     target record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM booking.capacity_constraints v
-                   WHERE v.constraint_name = drop_capacity_constraint.constraint_name) THEN
+    IF constraint_name IS NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'argument "constraint_name" must not be null';
+    END IF;
+    SELECT * INTO c FROM booking.capacity_constraints v
+    WHERE v.constraint_name = drop_capacity_constraint.constraint_name;
+    IF NOT FOUND THEN
         IF if_exists THEN
             RAISE NOTICE 'capacity constraint "%" does not exist, skipping', constraint_name;
             RETURN;
@@ -640,14 +714,16 @@ BEGIN
             HINT = 'booking.capacity_constraints lists the constraints.';
     END IF;
     FOR target IN
-        SELECT t.tgname, t.tgrelid::regclass AS rel
-        FROM pg_trigger t
-        WHERE t.tgparentid = 0
+        SELECT t.tgname, t.tgrelid::regclass AS rel, pg_has_role(r.relowner, 'USAGE') AS mine
+        FROM pg_trigger t JOIN pg_class r ON r.oid = t.tgrelid
+        WHERE t.tgparentid = 0 AND t.tgrelid IN (c.on_table, c.capacity_table)
           AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_give'::regproc,
                            'booking.capacity_changed'::regproc, 'booking.capacity_truncated'::regproc)
-          AND (string_to_array(encode(t.tgargs, 'escape'), '\000'))[1] = constraint_name
+          AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = constraint_name
         ORDER BY t.tgrelid, t.tgname
     LOOP
+        CONTINUE WHEN NOT target.mine AND target.rel = c.capacity_table
+                      AND target.rel <> c.on_table;
         EXECUTE format('DROP TRIGGER %I ON %s', target.tgname, target.rel);
     END LOOP;
     EXECUTE format('DROP TABLE booking.%I', constraint_name);
@@ -666,17 +742,20 @@ AS $$
 DECLARE
     c booking.capacity_constraints;
 BEGIN
+    IF constraint_name IS NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'argument "constraint_name" must not be null';
+    END IF;
     SELECT * INTO c FROM booking.capacity_constraints v
     WHERE v.constraint_name = rebuild_capacity.constraint_name;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR c.on_table IS NULL THEN
         RAISE undefined_object USING
             MESSAGE = format('capacity constraint "%s" does not exist', constraint_name),
             HINT = 'booking.capacity_constraints lists the constraints.';
     END IF;
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', c.on_table);
     EXECUTE format('LOCK TABLE booking.%I IN ACCESS EXCLUSIVE MODE', constraint_name);
-    EXECUTE booking.capacity_sql(constraint_name, 'empty');
-    EXECUTE booking.capacity_sql(constraint_name, 'fill');
+    PERFORM booking.refill_capacity(constraint_name);
 END
 $$;
 
@@ -695,7 +774,15 @@ DECLARE
     c booking.capacity_constraints;
     keys text;
     ks text;
+    types text;
 BEGIN
+    IF for_constraint IS NOT NULL
+       AND NOT EXISTS (SELECT FROM booking.capacity_constraints v
+                       WHERE v.constraint_name = for_constraint) THEN
+        RAISE undefined_object USING
+            MESSAGE = format('capacity constraint "%s" does not exist', for_constraint),
+            HINT = 'booking.capacity_constraints lists the constraints.';
+    END IF;
     PERFORM booking.flush_capacity();
     FOR c IN SELECT * FROM booking.capacity_constraints v
              WHERE for_constraint IS NULL OR v.constraint_name = for_constraint
@@ -707,15 +794,20 @@ BEGIN
             CONTINUE;
         END IF;
         SELECT string_agg(format('p.%I', k), ', ' ORDER BY i),
-               string_agg(format('k%s', i), ', ' ORDER BY i)
-        INTO keys, ks
-        FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
+               string_agg(format('k%s', i), ', ' ORDER BY i),
+               string_agg(format('k%s %s', i, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY i)
+        INTO keys, ks, types
+        FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i)
+        JOIN pg_attribute a ON a.attrelid = format('booking.%I', c.constraint_name)::regclass
+                           AND a.attname = k;
         RETURN QUERY EXECUTE format($sql$
             WITH p (%2$s, available, least, first, capacity) AS (
                 SELECT %1$s, sum(p.available)::bigint, min(p.available), min(p.stripe),
                        min(coalesce(p.capacity, 2147483647))
                 FROM booking.%3$I p GROUP BY %1$s
-            ), t (%2$s, taken) AS (%4$s), j AS (
+            ), t AS (
+                SELECT * FROM booking.capacity_taken(%5$L) AS t (%4$s, taken bigint)
+            ), j AS (
                 SELECT *, concat_ws(',', %2$s) AS key FROM p FULL JOIN t USING (%2$s)
             )
             SELECT %5$L::name, j.key,
@@ -733,7 +825,7 @@ BEGIN
             SELECT %5$L::name, j.key, 'the key has no stripe 0', 0::bigint, j.first::bigint
             FROM j WHERE j.first <> 0
             ORDER BY 2, 3$sql$,
-            keys, ks, c.constraint_name, booking.capacity_sql(c.constraint_name, 'taken'),
+            keys, ks, c.constraint_name, types,
             c.constraint_name, coalesce(c.capacity::text, 'NULL::integer'));
         IF c.capacity_table IS NOT NULL THEN
             RETURN QUERY EXECUTE format($sql$

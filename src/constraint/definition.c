@@ -35,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 #include "constraint/definition.h"
 #include "server/errors.h"
@@ -161,6 +162,21 @@ definition_close(CapacityConstraint *constraint)
 	table_close(constraint->pool.rel, NoLock);
 }
 
+/*
+ * Returns the bare name of the constrained table, for the fields of an error,
+ * and its schema's in *schema.
+ */
+const char *
+definition_table_name(const CapacityConstraint *constraint,
+					  const char **schema)
+{
+	List	   *names =
+		textToQualifiedNameList(cstring_to_text(constraint->table));
+
+	*schema = strVal(linitial(names));
+	return strVal(llast(names));
+}
+
 /* The owner of a table; of a partition, that of the partitioned table. */
 static Oid
 owner_of(Relation rel)
@@ -223,6 +239,49 @@ find_column(Relation rel, const char *constraint, const char *column)
 	return attnum;
 }
 
+/* Raises 55000: a column has another type than the constraint needs. */
+static void
+error_type(const TriggerColumns *columns, Relation rel, const char *column)
+{
+	error_unusable(psprintf("column \"%s\" of table \"%s\" has another type than when capacity constraint \"%s\" was added",
+							column, RelationGetRelationName(rel),
+							columns->name),
+				   "Change the type back, or drop the constraint and add it again.");
+}
+
+/* The type of a column. */
+static Oid
+type_of(Relation rel, AttrNumber attnum)
+{
+	return TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid;
+}
+
+/* Finds the columns of the quantity or capacity and of the expiry, if any. */
+static void
+find_other_columns(TriggerColumns *columns, Relation rel, char **args)
+{
+	const char *quantity = args[DEFINITION_ARG_QUANTITY];
+	const char *expires = args[DEFINITION_ARG_EXPIRES];
+
+	columns->quantity = InvalidAttrNumber;
+	columns->expires = InvalidAttrNumber;
+	if (quantity[0] != '\0')
+	{
+		columns->quantity = find_column(rel, columns->name, quantity);
+		columns->quantity_type = type_of(rel, columns->quantity);
+		if (columns->quantity_type != INT2OID &&
+			columns->quantity_type != INT4OID &&
+			columns->quantity_type != INT8OID)
+			error_type(columns, rel, quantity);
+	}
+	if (expires[0] != '\0')
+	{
+		columns->expires = find_column(rel, columns->name, expires);
+		if (type_of(rel, columns->expires) != TIMESTAMPTZOID)
+			error_type(columns, rel, expires);
+	}
+}
+
 /*
  * Finds the columns of the key; raises 55000 unless they have the types of the
  * pool table, whose collations decide.
@@ -233,17 +292,24 @@ find_key(TriggerColumns *columns, Relation rel, Relation pool, char **names)
 	for (int i = 0; i < columns->key.count; i++)
 	{
 		AttrNumber	attnum = find_column(rel, columns->name, names[i]);
-		Oid type = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid;
+		Oid			type = type_of(rel, attnum);
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(pool), i);
 
 		if (type != att->atttypid)
-			error_unusable(psprintf("column \"%s\" of table \"%s\" has another type than when capacity constraint \"%s\" was added",
-									names[i], RelationGetRelationName(rel),
-									columns->name),
-						   "Change the type back, or drop the constraint and add it again.");
+			error_type(columns, rel, names[i]);
 		key_init_column(&columns->key.column[i], attnum, type,
 						att->attcollation);
 	}
+}
+
+/* Raises 39P01: a trigger has other arguments than ours, or is deferrable. */
+static void
+error_not_ours(const Trigger *trigger)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+			 errmsg("trigger \"%s\" was not made by booking.add_capacity_constraint()",
+					trigger->tgname)));
 }
 
 /* Looks up the columns that the trigger names. */
@@ -254,30 +320,18 @@ look_up(TriggerColumns *columns, Relation rel, const Trigger *trigger)
 	Relation	pool;
 
 	if (trigger->tgnargs <= DEFINITION_ARG_KEYS ||
-		trigger->tgnargs > DEFINITION_ARG_KEYS + KEY_MAX_COLUMNS)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("trigger \"%s\" was not made by booking.add_capacity_constraint()",
-						trigger->tgname)));
+		trigger->tgnargs > DEFINITION_ARG_KEYS + KEY_MAX_COLUMNS ||
+		trigger->tgdeferrable)
+		error_not_ours(trigger);
 	strlcpy(columns->name, args[DEFINITION_ARG_NAME], NAMEDATALEN);
 	pool = definition_open_pool(columns->name, RowExclusiveLock);
 	check_table(rel, pool);
 	columns->table = RelationGetRelid(rel);
 	columns->pool = RelationGetRelid(pool);
-	columns->quantity = InvalidAttrNumber;
-	columns->expires = InvalidAttrNumber;
-	if (args[DEFINITION_ARG_QUANTITY][0] != '\0')
-	{
-		columns->quantity = find_column(rel, columns->name,
-										args[DEFINITION_ARG_QUANTITY]);
-		columns->quantity_type =
-			TupleDescAttr(RelationGetDescr(rel), columns->quantity - 1)
-				->atttypid;
-	}
-	if (args[DEFINITION_ARG_EXPIRES][0] != '\0')
-		columns->expires = find_column(rel, columns->name,
-									   args[DEFINITION_ARG_EXPIRES]);
+	find_other_columns(columns, rel, args);
 	columns->key.count = trigger->tgnargs - DEFINITION_ARG_KEYS;
+	if (get_attnum(columns->pool, "stripe") != columns->key.count + 1)
+		error_not_ours(trigger);
 	find_key(columns, rel, pool, args + DEFINITION_ARG_KEYS);
 	table_close(pool, NoLock);
 }

@@ -74,6 +74,9 @@ extern const TriggerColumns *definition_columns(const TriggerData *data);
 extern Relation definition_open_pool(const char *name, LOCKMODE lockmode);
 extern void definition_open(CapacityConstraint *constraint, Relation pool,
 							const PoolPolicy *policy);
+extern const char *
+definition_table_name(const CapacityConstraint *constraint,
+					  const char **schema);
 extern void definition_close(CapacityConstraint *constraint);
 pg_noreturn extern void definition_error_missing(const char *name);
 

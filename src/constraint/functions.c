@@ -28,6 +28,7 @@
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -36,6 +37,7 @@
 #include "utils/syscache.h"
 
 #include "constraint/policy.h"
+#include "pool/remembered.h"
 #include "server/errors.h"
 
 SQL_FUNCTION(booking_places_left);
@@ -43,6 +45,10 @@ SQL_FUNCTION(booking_expire_rows);
 SQL_FUNCTION(booking_flush_capacity);
 SQL_FUNCTION(booking_parse_condition);
 SQL_FUNCTION(booking_trigger_condition);
+SQL_FUNCTION(booking_trigger_words);
+SQL_FUNCTION(booking_refill_capacity);
+SQL_FUNCTION(booking_capacity_taken);
+SQL_FUNCTION(booking_check_expiry);
 
 /* Parses the text of an expression; raises 42601 if it is more than one. */
 static Node *
@@ -151,6 +157,59 @@ booking_trigger_condition(PG_FUNCTION_ARGS)
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+/*
+ * trigger_words(arguments, number): returns the arguments of a trigger as
+ * pg_trigger has them, one after the other, each ended by a zero byte.
+ */
+Datum
+booking_trigger_words(PG_FUNCTION_ARGS)
+{
+	bytea	   *arguments = PG_GETARG_BYTEA_PP(0);
+	int			number = PG_GETARG_INT16(1);
+	const char *word = VARDATA_ANY(arguments);
+	const char *end = word + VARSIZE_ANY_EXHDR(arguments);
+	ArrayBuildState *words = initArrayResult(TEXTOID, CurrentMemoryContext,
+											 false);
+
+	for (int i = 0; i < number && word < end; i++)
+	{
+		size_t		length = strnlen(word, end - word);
+
+		words = accumArrayResult(
+			words,
+			PointerGetDatum(cstring_to_text_with_len(word, (int) length)),
+			false, TEXTOID, CurrentMemoryContext);
+		word += length + 1;
+	}
+	PG_RETURN_DATUM(makeArrayResult(words, CurrentMemoryContext));
+}
+
+/*
+ * check_expiry(on_expiry): raises 42601 unless it is DELETE, or only the SET
+ * list of an UPDATE.
+ */
+Datum
+booking_check_expiry(PG_FUNCTION_ARGS)
+{
+	char	   *expiry = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	List	   *statements;
+	UpdateStmt *update = NULL;
+
+	if (policy_is_delete(expiry))
+		PG_RETURN_VOID();
+	statements = raw_parser(psprintf("UPDATE x SET %s\n", expiry),
+							RAW_PARSE_DEFAULT);
+	if (list_length(statements) == 1)
+		update = castNode(UpdateStmt,
+						  linitial_node(RawStmt, statements)->stmt);
+	if (update == NULL || update->whereClause != NULL ||
+		update->fromClause != NIL || compat_has_returning(update))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("on_expiry must be DELETE or the SET list of an UPDATE")));
+	PG_RETURN_VOID();
 }
 
 /* Converts an argument of any type to the type of a column of the key. */
@@ -292,4 +351,72 @@ booking_flush_capacity(PG_FUNCTION_ARGS)
 {
 	pool_flush_all();
 	PG_RETURN_VOID();
+}
+
+/* Raises 42501 unless the caller has the rights of the constraint's owner. */
+static void
+check_owner(const CapacityConstraint *constraint)
+{
+	if (!has_privs_of_role(constraint->call.caller, constraint->call.owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of capacity constraint \"%s\"",
+						constraint->name)));
+}
+
+/* Raises 42501 unless the caller may read the pool table. */
+static void
+check_may_read(const CapacityConstraint *constraint)
+{
+	Relation	pool = constraint->pool.rel;
+
+	if (pg_class_aclcheck(RelationGetRelid(pool), constraint->call.caller,
+						  ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for table %s.%s", BOOKING_SCHEMA,
+						RelationGetRelationName(pool))));
+}
+
+/*
+ * refill_capacity(constraint_name): makes all pools of the constraint again
+ * from the rows, which are counted with the rights of their owner.
+ */
+Datum
+booking_refill_capacity(PG_FUNCTION_ARGS)
+{
+	CapacityConstraint	constraint;
+
+	definition_open(&constraint,
+					definition_open_pool(NameStr(*PG_GETARG_NAME(0)),
+										 RowExclusiveLock),
+					&policy_callbacks);
+	check_owner(&constraint);
+	pool_flush(&constraint.pool);
+	policy_refill(&constraint);
+	remembered_forget_all();
+	definition_close(&constraint);
+	PG_RETURN_VOID();
+}
+
+/*
+ * capacity_taken(constraint_name): returns each key with the places that rows
+ * take, which are counted with the rights of their owner.  The caller must be
+ * allowed to read the pool table.
+ */
+Datum
+booking_capacity_taken(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	CapacityConstraint	constraint;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	definition_open(&constraint,
+					definition_open_pool(NameStr(*PG_GETARG_NAME(0)),
+										 AccessShareLock),
+					&policy_callbacks);
+	check_may_read(&constraint);
+	policy_count_all(&constraint, result->setResult);
+	definition_close(&constraint);
+	return (Datum) 0;
 }

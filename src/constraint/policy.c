@@ -22,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
@@ -49,6 +50,18 @@ typedef struct Reclaiming
  * the session; it is set only while the statement runs.
  */
 static Reclaiming *reclaiming = NULL;
+
+/*
+ * Connects to SPI for statements that must see every row.  The text of the
+ * constraint was checked with this search_path, and means the same in every
+ * session.
+ */
+static void
+connect_for_all_rows(CapacityConstraint *constraint)
+{
+	call_fix_search_path(&constraint->call);
+	plan_connect_for_all_rows(&constraint->call);
+}
 
 /* Asks booking.capacity_sql() for a statement.  SPI is connected. */
 static char *
@@ -129,7 +142,7 @@ policy_count_rows(CapacityConstraint *constraint, const PoolKey *key)
 	int64		places;
 	bool		isnull;
 
-	plan_connect_for_all_rows(&constraint->call);
+	connect_for_all_rows(constraint);
 	(void) run(constraint, "count", key, 0, NULL, NULL, GetLatestSnapshot());
 	places = DatumGetInt64(result_of(0, 1, &isnull));
 	plan_disconnect(&constraint->call);
@@ -144,11 +157,36 @@ policy_count_rows(CapacityConstraint *constraint, const PoolKey *key)
 void
 policy_refill(CapacityConstraint *constraint)
 {
-	plan_connect_for_all_rows(&constraint->call);
+	connect_for_all_rows(constraint);
 	while (run(constraint, "empty", NULL, 0, NULL, NULL, InvalidSnapshot) > 0)
 		CHECK_FOR_INTERRUPTS();
 	(void) run(constraint, "fill", NULL, 0, NULL, NULL, InvalidSnapshot);
 	plan_disconnect(&constraint->call);
+}
+
+/* Puts each key with the places that rows take into the tuple store. */
+void
+policy_count_all(CapacityConstraint *constraint, Tuplestorestate *store)
+{
+	connect_for_all_rows(constraint);
+	(void) run(constraint, "taken", NULL, 0, NULL, NULL, InvalidSnapshot);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		tuplestore_puttuple(store, SPI_tuptable->vals[i]);
+	plan_disconnect(&constraint->call);
+}
+
+/* True if on_expiry says that expired rows are deleted. */
+bool
+policy_is_delete(const char *on_expiry)
+{
+	while (scanner_isspace(*on_expiry))
+		on_expiry++;
+	if (pg_strncasecmp(on_expiry, "delete", 6) != 0)
+		return false;
+	on_expiry += 6;
+	while (scanner_isspace(*on_expiry))
+		on_expiry++;
+	return *on_expiry == '\0';
 }
 
 /* How many places the expired rows of a key have (pool.h). */
@@ -167,7 +205,7 @@ reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
 		return 0;
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(most);
-	plan_connect_for_all_rows(&constraint->call);
+	connect_for_all_rows(constraint);
 	(void) run(constraint, "expired", key, 2, types, values, snapshot);
 	places = DatumGetInt64(result_of(0, 1, &isnull));
 	expiry = result_of(0, 2, &isnull);
@@ -184,16 +222,17 @@ reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 	CapacityConstraint *constraint = pool->context;
 	Reclaiming	mine = {pool->shape->relid, key, 0, reclaiming};
 	Datum		values[2];
+	uint64		rows = 0;
 
 	if (constraint->on_expiry[0] == '\0')
 		return 0;
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(places);
-	plan_connect_for_all_rows(&constraint->call);
+	connect_for_all_rows(constraint);
 	reclaiming = &mine;
 	PG_TRY();
 	{
-		(void) run(constraint, wait ? "reclaim" : "reclaim unlocked", key, 2,
+		rows = run(constraint, wait ? "reclaim" : "reclaim unlocked", key, 2,
 				   types, values, InvalidSnapshot);
 	}
 	PG_FINALLY();
@@ -202,6 +241,10 @@ reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 	}
 	PG_END_TRY();
 	plan_disconnect(&constraint->call);
+	if (mine.places < (int64) rows)
+		error_unusable(psprintf("on_expiry of capacity constraint \"%s\" does not end rows: they still count",
+								constraint->name),
+					   "Add the constraint again with an on_expiry after which its condition is false.");
 	return mine.places;
 }
 
@@ -238,7 +281,7 @@ policy_expire(CapacityConstraint *constraint, int64 most)
 
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(most);
-	plan_connect_for_all_rows(&constraint->call);
+	connect_for_all_rows(constraint);
 	rows = (int64) run(constraint, "expire", NULL, 2, types, values,
 					   InvalidSnapshot);
 	plan_disconnect(&constraint->call);

@@ -10,6 +10,8 @@
 #ifndef POLICY_H
 #define POLICY_H
 
+#include "utils/tuplestore.h"
+
 #include "constraint/definition.h"
 
 extern const PoolPolicy policy_callbacks;
@@ -18,6 +20,9 @@ extern bool policy_accept_given(const TriggerColumns *columns,
 								const PoolKey *key, int64 places);
 extern int64 policy_count_rows(CapacityConstraint *constraint,
 							   const PoolKey *key);
+extern void policy_count_all(CapacityConstraint *constraint,
+							 Tuplestorestate *store);
+extern bool policy_is_delete(const char *on_expiry);
 extern void policy_refill(CapacityConstraint *constraint);
 extern int64 policy_expire(CapacityConstraint *constraint, int64 most);
 

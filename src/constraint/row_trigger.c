@@ -191,12 +191,12 @@ error_no_place_left(const CapacityConstraint *constraint,
 	const PoolTerms *terms = &claim->terms;
 	Relation	pool = constraint->pool.rel;
 	const KeyColumns *columns = &constraint->shape.key;
-	const char *table = strrchr(constraint->table, '.');
+	const char *schema;
+	const char *table = definition_table_name(constraint, &schema);
 	const char *column = NameStr(
 		TupleDescAttr(RelationGetDescr(pool), columns->column[0].attnum - 1)
 			->attname);
 
-	table = table == NULL ? constraint->table : table + 1;
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_CHECK_VIOLATION),
@@ -208,9 +208,7 @@ error_no_place_left(const CapacityConstraint *constraint,
 				   key_describe(columns, pool, &pending->key),
 				   DatumGetInt32(terms->value[DEFINITION_TERM_CAPACITY]),
 				   Max(claim->left, 0), pending->taken - pending->given),
-		 err_generic_string(PG_DIAG_SCHEMA_NAME,
-							pnstrdup(constraint->table,
-									 Max(table - constraint->table - 1, 0))),
+		 err_generic_string(PG_DIAG_SCHEMA_NAME, schema),
 		 err_generic_string(PG_DIAG_TABLE_NAME, table),
 		 err_generic_string(PG_DIAG_COLUMN_NAME, column),
 		 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
@@ -221,9 +219,9 @@ pg_noreturn static void
 error_no_capacity(const CapacityConstraint *constraint,
 				  const PendingKey *pending)
 {
-	const char *table = strrchr(constraint->table, '.');
+	const char *schema;
+	const char *table = definition_table_name(constraint, &schema);
 
-	table = table == NULL ? constraint->table : table + 1;
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
@@ -237,9 +235,7 @@ error_no_capacity(const CapacityConstraint *constraint,
 		 errhint(
 			 "If it is present, it was written without triggers: call booking.rebuild_capacity('%s').",
 			 constraint->name),
-		 err_generic_string(PG_DIAG_SCHEMA_NAME,
-							pnstrdup(constraint->table,
-									 Max(table - constraint->table - 1, 0))),
+		 err_generic_string(PG_DIAG_SCHEMA_NAME, schema),
 		 err_generic_string(PG_DIAG_TABLE_NAME, table),
 		 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
 }

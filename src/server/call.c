@@ -74,7 +74,15 @@ call_context(const Call *call)
 void
 call_guard_search_path(Call *call)
 {
-	if (call->guc_level != 0 || call->caller == call->owner)
+	if (call->caller != call->owner)
+		call_fix_search_path(call);
+}
+
+/* The same even if the caller owns the tables. */
+void
+call_fix_search_path(Call *call)
+{
+	if (call->guc_level != 0)
 		return;
 	call->guc_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",

@@ -29,5 +29,6 @@ extern void call_begin(Call *call, Oid owner, Oid user_id_type);
 extern void call_end(Call *call);
 extern int	call_context(const Call *call);
 extern void call_guard_search_path(Call *call);
+extern void call_fix_search_path(Call *call);
 
 #endif							/* CALL_H */

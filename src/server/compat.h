@@ -107,6 +107,13 @@ compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
 	getIdentitySequence(RelationGetRelid(rel), attnum, false)
 #endif
 
+/* 18 put options beside the list of RETURNING. */
+#if PG_VERSION_NUM >= 180000
+#define compat_has_returning(statement) ((statement)->returningClause != NULL)
+#else
+#define compat_has_returning(statement) ((statement)->returningList != NIL)
+#endif
+
 /* 16 renamed relfilenodes. */
 #if PG_VERSION_NUM >= 160000
 #define compat_read_recent_buffer(rel, block, buffer) \
