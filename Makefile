@@ -62,6 +62,7 @@ REGRESS = \
 	history \
 	user_ids \
 	capacity \
+	capacity_plain_sql \
 	tampered
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks

@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 
 #include "constraint/definition.h"
+#include "constraint/pending.h"
 #include "constraint/policy.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
@@ -94,23 +95,18 @@ terms_of(const CapacityRow *row)
 	return terms;
 }
 
-/* Raises 23514: the capacity is below the places that are taken. */
-pg_noreturn static void
-error_below_taken(const CapacityConstraint *constraint,
-				  const TriggerColumns *columns, Relation rel,
-				  const CapacityRow *row, int64 taken)
+/*
+ * The places of a key may be fewer than its rows take.  That is judged at the
+ * end of the statement, which may remove rows, too.
+ */
+static void
+note_lowered(const TriggerColumns *columns, Relation rel,
+			 const CapacityRow *row)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("new row for relation \"%s\" violates capacity constraint \"%s\"",
-					RelationGetRelationName(rel), constraint->name),
-			 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
-					   key_describe(&constraint->shape.key,
-									constraint->pool.rel, &row->key),
-					   row->capacity, taken),
-			 errhint("Remove rows first, or add the constraint with allow_excess => true."),
-			 errtablecol(rel, columns->quantity),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+	PendingKey *pending = pending_key(columns, &row->key);
+
+	pending->lowered = RelationGetRelid(rel);
+	pending->lowered_column = columns->quantity;
 }
 
 /* Takes places from a pool whose capacity has become less. */
@@ -121,41 +117,39 @@ lower_capacity(CapacityConstraint *constraint, const TriggerColumns *columns,
 	Pool	   *pool = &constraint->pool;
 	PoolClaim	claim = {0};
 
-	switch (pool_take(pool, &row->key, (int32) places, &claim))
-	{
-		case POOL_SOLD_OUT:
-			if (!constraint->allow_excess)
-				error_below_taken(constraint, columns, rel, row,
-								  row->capacity + places - claim.left);
-			(void) pool_take_anyway(pool, &row->key, places);
-			break;
-		default:
-			break;
-	}
+	if (pool_take(pool, &row->key, (int32) places, &claim) != POOL_SOLD_OUT)
+		return;
+	(void) pool_take_anyway(pool, &row->key, places);
+	note_lowered(columns, rel, row);
 }
 
-/* A row was added to the capacity table: creates its pool. */
+/*
+ * A row was added to the capacity table: creates its pool.  If this
+ * transaction has dropped a pool of the key, rows of it may be left: a foreign
+ * key that is deferred lets them, or their triggers have not fired yet.  If
+ * the key had rows before it had a capacity, its pool is there.
+ */
 static void
 row_added(CapacityConstraint *constraint, const TriggerColumns *columns,
 		  Relation rel, const CapacityRow *row)
 {
 	Pool	   *pool = &constraint->pool;
 	PoolTerms	terms = terms_of(row);
-	int64		taken = 0;
+	int64		taken;
 
-	/*
-	 * If this transaction has dropped a pool of the key, rows of it may be
-	 * left, because a deferred foreign key lets them.
-	 */
-	if (row->has_key && prefetch_has_lost(pool, &row->key))
-		taken = policy_count_rows(constraint, &row->key);
 	if (!row->has_key)
 		return;
-	if (taken > row->capacity && !constraint->allow_excess)
-		error_below_taken(constraint, columns, rel, row, taken);
+	if (pool_set_terms(pool, &row->key, &terms))
+	{
+		if (row->capacity > 0)
+			(void) pool_give(pool, &row->key, row->capacity);
+		note_lowered(columns, rel, row);
+		return;
+	}
+	taken = prefetch_end_lost(pool, &row->key);
 	pool_create(pool, &row->key, (int32) (row->capacity - taken), &terms);
-	if (taken > 0)
-		prefetch_forget_lost(pool, &row->key);
+	if (taken > row->capacity)
+		note_lowered(columns, rel, row);
 }
 
 /* True if the constrained table has a foreign key to this table. */
@@ -189,17 +183,17 @@ row_removed(CapacityConstraint *constraint, Relation rel,
 			const CapacityRow *row)
 {
 	Pool	   *pool = &constraint->pool;
-	int64		left;
 	int64		taken;
 
 	if (!row->has_key)
 		return;
-	left = pool_drop(pool, &row->key);
-	taken =
-		left < 0 && row->capacity == PG_INT32_MAX ? 0 : row->capacity - left;
-	if (taken <= 0)
-		return;
-	prefetch_note_lost(pool, &row->key, taken);
+	if (pool_touch(pool, &row->key))
+	{
+		taken = row->capacity - pool_drop(pool, &row->key);
+		if (taken <= 0)
+			return;
+		prefetch_note_lost(pool, &row->key, taken);
+	}
 	if (has_foreign_key(constraint, rel) ||
 		policy_count_rows(constraint, &row->key) == 0)
 		return;

@@ -230,22 +230,27 @@ BEGIN
                           pool, keys, c.capacity, places, c.capacity,
                           c.on_table, not_null, counts, keys);
         END IF;
+        -- a key with rows, but without a capacity, has the capacity -1 and a deficit
         RETURN format('INSERT INTO %s SELECT %s, 0,'
-                      ' (coalesce(c.%I, 2147483647) - coalesce(t.taken, 0))::integer, c.%I'
-                      ' FROM %s AS c LEFT JOIN (SELECT %s, sum(%s) AS taken FROM %s AS new'
-                      ' WHERE %s AND %s GROUP BY %s) AS t (%s, taken) ON %s WHERE %s',
+                      ' (CASE WHEN c.%I IS NULL THEN 0 ELSE coalesce(c.%I, 2147483647) END'
+                      ' - coalesce(t.taken, 0))::integer,'
+                      ' CASE WHEN c.%I IS NULL THEN -1 ELSE c.%I END'
+                      ' FROM (SELECT * FROM %s AS c WHERE %s) AS c'
+                      ' FULL JOIN (SELECT %s, sum(%s) FROM %s AS new'
+                      ' WHERE %s AND %s GROUP BY %s) AS t (%s, taken) ON %s',
                       pool,
-                      (SELECT string_agg(format('c.%I', k), ', ' ORDER BY i)
+                      (SELECT string_agg(format('coalesce(c.%I, t.k%s)', k, i), ', ' ORDER BY i)
                        FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)),
-                      c.capacity_column, c.capacity_column, c.capacity_table,
+                      c.capacity_key[1], c.capacity_column, c.capacity_key[1], c.capacity_column,
+                      c.capacity_table,
+                      (SELECT string_agg(format('c.%I IS NOT NULL', k), ' AND ' ORDER BY i)
+                       FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)),
                       keys, places, c.on_table, not_null, counts, keys,
                       (SELECT string_agg(format('k%s', i), ', ' ORDER BY i)
                        FROM generate_series(1, n) i),
                       (SELECT string_agg(format('t.k%s OPERATOR(%s) c.%I', i,
                                                 booking.equality(c.on_table, c.key_columns[i]), k),
                                          ' AND ' ORDER BY i)
-                       FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)),
-                      (SELECT string_agg(format('c.%I IS NOT NULL', k), ' AND ' ORDER BY i)
                        FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)));
     END CASE;
 END
@@ -396,6 +401,12 @@ BEGIN
         END IF;
     END LOOP;
     FOREACH col IN ARRAY key_columns LOOP
+        IF col IN ('stripe', 'available', 'capacity') THEN
+            RAISE duplicate_column USING
+                MESSAGE = format('column "%s" of table %s cannot be part of a key', col, on_table),
+                DETAIL = 'The pool table has a column of this name itself.',
+                HINT = 'Rename the column.';
+        END IF;
         IF booking.equality(on_table, col) IS NULL THEN
             RAISE datatype_mismatch USING
                 MESSAGE = format('column "%s" of table %s cannot be part of a key', col, on_table),
@@ -494,22 +505,17 @@ BEGIN
     FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
     -- rows whose key has no capacity
     IF c.capacity_table IS NOT NULL THEN
-        EXECUTE format('SELECT count(*), string_agg(k, '', '' ORDER BY n DESC, k) FILTER (WHERE r <= 5)'
-                       ' FROM (SELECT concat_ws('','', %s) AS k, n, row_number() OVER (ORDER BY n DESC) AS r'
-                       ' FROM (%s) AS t (%s, n)'
-                       ' WHERE NOT EXISTS (SELECT FROM booking.%I p WHERE (%s) = (%s))) x',
-                       (SELECT string_agg(format('t.k%s', i), ', ') FROM generate_series(1, cardinality(c.key_columns)) i),
-                       booking.capacity_sql(constraint_name, 'taken'),
-                       (SELECT string_agg(format('k%s', i), ', ') FROM generate_series(1, cardinality(c.key_columns)) i),
-                       constraint_name,
-                       (SELECT string_agg(format('p.%I', k), ', ' ORDER BY i) FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i)),
-                       (SELECT string_agg(format('t.k%s', i), ', ') FROM generate_series(1, cardinality(c.key_columns)) i))
+        EXECUTE format('SELECT count(*), string_agg(k, '', '' ORDER BY available, k) FILTER (WHERE r <= 5)'
+                       ' FROM (SELECT format(''(%%s)'', concat_ws('', '', %s)) AS k, available,'
+                       ' row_number() OVER (ORDER BY available) AS r'
+                       ' FROM booking.%I WHERE capacity = -1) x', keys, constraint_name)
         INTO number, worst;
         IF number > 0 THEN
             RAISE foreign_key_violation USING
                 MESSAGE = format('table %s has rows whose key is not present in table %s',
                                  c.on_table, c.capacity_table),
-                DETAIL = format('Number of keys: %s; (%s): %s.', number, keys, worst),
+                DETAIL = format('Number of keys: %s. Values of (%s): %s.', number, keys, worst),
+                HINT = 'Add the missing rows to that table, or remove the rows.',
                 CONSTRAINT = constraint_name;
         END IF;
     END IF;
@@ -518,7 +524,7 @@ BEGIN
     END IF;
     EXECUTE format('SELECT count(*), string_agg(format(''(%%s): %%s of %%s'', k, capacity - available, capacity), ''; '''
                    ' ORDER BY available) FILTER (WHERE r <= 5)'
-                   ' FROM (SELECT concat_ws('','', %s) AS k, available, capacity,'
+                   ' FROM (SELECT concat_ws('', '', %s) AS k, available, capacity,'
                    ' row_number() OVER (ORDER BY available) AS r'
                    ' FROM booking.%I WHERE available < 0) x', keys, constraint_name)
     INTO number, worst;
@@ -801,9 +807,9 @@ BEGIN
         JOIN pg_attribute a ON a.attrelid = format('booking.%I', c.constraint_name)::regclass
                            AND a.attname = k;
         RETURN QUERY EXECUTE format($sql$
-            WITH p (%2$s, available, least, first, capacity) AS (
+            WITH p (%2$s, available, least, first, capacity, orphan) AS (
                 SELECT %1$s, sum(p.available)::bigint, min(p.available), min(p.stripe),
-                       min(coalesce(p.capacity, 2147483647))
+                       min(coalesce(p.capacity, 2147483647)), min(p.capacity) = -1
                 FROM booking.%3$I p GROUP BY %1$s
             ), t AS (
                 SELECT * FROM booking.capacity_taken(%5$L) AS t (%4$s, taken bigint)
@@ -816,11 +822,14 @@ BEGIN
                    coalesce(j.available, %6$s)::bigint + coalesce(j.taken, 0)
             FROM j
             WHERE coalesce(j.available, %6$s) + coalesce(j.taken, 0)
-                  IS DISTINCT FROM coalesce(j.capacity, %6$s)
+                  IS DISTINCT FROM CASE WHEN j.orphan THEN 0 ELSE coalesce(j.capacity, %6$s) END
+          UNION ALL
+            SELECT %5$L::name, j.key, 'rows have a key without a capacity', 0::bigint, j.taken
+            FROM j WHERE j.taken > 0 AND (j.orphan OR coalesce(j.capacity, %6$s) IS NULL)
           UNION ALL
             SELECT %5$L::name, j.key, 'more places are taken than the capacity', j.capacity::bigint,
                    j.taken
-            FROM j WHERE j.available < 0
+            FROM j WHERE j.available < 0 AND NOT j.orphan
           UNION ALL
             SELECT %5$L::name, j.key, 'the key has no stripe 0', 0::bigint, j.first::bigint
             FROM j WHERE j.first <> 0
@@ -832,7 +841,8 @@ BEGIN
                 SELECT %1$L::name, concat_ws(',', %2$s),
                        'the pool has another capacity than the capacity table',
                        c.%3$I::bigint, p.capacity::bigint
-                FROM %4$s c FULL JOIN (SELECT * FROM booking.%5$I WHERE stripe = 0) p ON %6$s
+                FROM %4$s c FULL JOIN (SELECT * FROM booking.%5$I
+                                       WHERE stripe = 0 AND capacity IS DISTINCT FROM -1) p ON %6$s
                 WHERE (c.%7$I IS NULL) <> (p.%8$I IS NULL) OR c.%3$I IS DISTINCT FROM p.capacity
                 ORDER BY 2$sql$,
                 c.constraint_name,

@@ -18,6 +18,12 @@
 /* The term of a constraint's pools. */
 #define DEFINITION_TERM_CAPACITY 0
 
+/*
+ * The capacity in a pool whose key has rows, but no row in the capacity table:
+ * that was truncated, or the rows were written without triggers.
+ */
+#define DEFINITION_NO_CAPACITY (-1)
+
 /* The words that a trigger of the constrained table or capacity table has. */
 enum
 {
@@ -68,6 +74,15 @@ typedef struct CapacityConstraint
 } CapacityConstraint;
 
 extern const PoolLayout definition_layout;
+
+/* True if these are the terms of a pool whose key has no capacity. */
+static inline bool
+definition_has_no_capacity(const PoolTerms *terms)
+{
+	return !terms->isnull[DEFINITION_TERM_CAPACITY] &&
+		DatumGetInt32(terms->value[DEFINITION_TERM_CAPACITY]) ==
+		DEFINITION_NO_CAPACITY;
+}
 
 extern void definition_init(void);
 extern const TriggerColumns *definition_columns(const TriggerData *data);

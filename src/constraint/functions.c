@@ -289,7 +289,8 @@ booking_places_left(PG_FUNCTION_ARGS)
 										 AccessShareLock),
 					&policy_callbacks);
 	key_arguments(fcinfo, &constraint, &key);
-	found = pool_read(&constraint.pool, &key, &places, &terms);
+	found = pool_read(&constraint.pool, &key, &places, &terms) &&
+		!definition_has_no_capacity(&terms);
 	if (!found && !constraint.is_constant)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),

@@ -163,7 +163,6 @@ pending_key(const TriggerColumns *columns, const PoolKey *key)
 	pending = MemoryContextAllocZero(batch->context, sizeof(PendingKey));
 	key_copy(&columns->key, key, batch->context, &pending->key);
 	pending->hash = hash;
-	pending->removed_in = InvalidCommandId;
 	if (++batch->count > FEW_KEYS && batch->keys == NULL)
 		make_hash_table(batch);
 	put(batch, pending);

@@ -19,8 +19,9 @@ typedef struct PendingKey
 	uint32		hash;
 	int64		taken;			/* places */
 	int64		given;
-	CommandId	removed_in;		/* the first command that removed a row */
 	bool		touch;			/* a row expires sooner than before */
+	Oid lowered; /* table whose capacity became less, or invalid */
+	AttrNumber	lowered_column;
 	struct PendingKey *next;	/* of a list */
 } PendingKey;
 

@@ -20,7 +20,6 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "storage/lmgr.h"
-#include "utils/combocid.h"
 #include "utils/rel.h"
 
 #include "constraint/pending.h"
@@ -148,18 +147,6 @@ booking_capacity_take(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
-/* The command of this transaction that has removed the old version of a row. */
-static CommandId
-removed_in(const TriggerData *data)
-{
-	HeapTupleHeader header = data->tg_trigtuple->t_data;
-
-	if (!TransactionIdIsCurrentTransactionId(
-			HeapTupleHeaderGetUpdateXid(header)))
-		return InvalidCommandId;
-	return HeapTupleHeaderGetCmax(header);
-}
-
 /* The trigger for old row versions that counted: likewise what it gives. */
 Datum
 booking_capacity_give(PG_FUNCTION_ARGS)
@@ -177,7 +164,6 @@ booking_capacity_give(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);
 	pending = pending_key(columns, &key);
 	pending->given += places;
-	pending->removed_in = Min(pending->removed_in, removed_in(data));
 	PG_RETURN_POINTER(NULL);
 }
 
@@ -276,7 +262,8 @@ settle_taken(CapacityConstraint *constraint, const PendingKey *pending,
 		create_constant_pool(constraint, &pending->key);
 		result = pool_take(&constraint->pool, &pending->key, quantity, &claim);
 	}
-	if (result == POOL_MISSING)
+	if (result == POOL_MISSING ||
+		(result == POOL_SOLD_OUT && definition_has_no_capacity(&claim.terms)))
 		error_no_capacity(constraint, pending);
 	if (result == POOL_SOLD_OUT || places > PG_INT32_MAX)
 		error_no_place_left(constraint, pending, &claim);
@@ -290,10 +277,40 @@ static void
 settle_given(CapacityConstraint *constraint, const PendingKey *pending,
 			 int64 places)
 {
-	places -= prefetch_take_lost(&constraint->pool, &pending->key,
-								 (int32) places, pending->removed_in);
+	places -= prefetch_give_lost(&constraint->pool, &pending->key, places);
 	if (places > 0)
 		(void) pool_give(&constraint->pool, &pending->key, (int32) places);
+}
+
+/*
+ * The statement has lowered the capacity of a key.  Raises 23514 if that is
+ * less than the places taken.
+ */
+static void
+check_lowered(CapacityConstraint *constraint, const PendingKey *pending)
+{
+	Relation	rel;
+	PoolTerms	terms;
+	int64		left;
+	int32		capacity;
+
+	if (constraint->allow_excess ||
+		!pool_read(&constraint->pool, &pending->key, &left, &terms) ||
+		left >= 0)
+		return;
+	capacity = DatumGetInt32(terms.value[DEFINITION_TERM_CAPACITY]);
+	rel = table_open(pending->lowered, NoLock);
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("new row for relation \"%s\" violates capacity constraint \"%s\"",
+					RelationGetRelationName(rel), constraint->name),
+			 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
+					   key_describe(&constraint->shape.key,
+									constraint->pool.rel, &pending->key),
+					   capacity, capacity - left),
+			 errhint("Remove rows first, or add the constraint with allow_excess => true."),
+			 errtablecol(rel, pending->lowered_column),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
 }
 
 /* Settles one key: what its rows give comes before what they take. */
@@ -310,6 +327,8 @@ settle(CapacityConstraint *constraint, const PendingKey *pending)
 		settle_taken(constraint, pending, net);
 	else if (net < 0)
 		settle_given(constraint, pending, -net);
+	if (OidIsValid(pending->lowered))
+		check_lowered(constraint, pending);
 }
 
 /*

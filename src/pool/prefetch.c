@@ -306,23 +306,31 @@ sum_lost(const Prefetch *prefetch)
 	return lost;
 }
 
-/* True if places were lost with a pool of this key, and are not counted yet. */
-bool
-prefetch_has_lost(const Pool *pool, const PoolKey *key)
+/*
+ * A new pool of the key is made: returns the places that rows of the key still
+ * hold of the last one.  Then they are lost no more.
+ */
+int64
+prefetch_end_lost(const Pool *pool, const PoolKey *key)
 {
 	Prefetch   *prefetch = find_prefetch(pool, key, false);
+	int64		lost = prefetch == NULL ? 0 : sum_lost(prefetch);
 
-	return prefetch != NULL && sum_lost(prefetch) > 0;
+	if (lost > 0)
+		current_change(prefetch)->lost -= lost;
+	return lost;
 }
 
-/* A new pool of the key was made without them: they are not lost any more. */
-void
-prefetch_forget_lost(const Pool *pool, const PoolKey *key)
+/* Returns how many of the places were lost with the last pool of this key. */
+int64
+prefetch_give_lost(const Pool *pool, const PoolKey *key, int64 places)
 {
 	Prefetch   *prefetch = find_prefetch(pool, key, false);
+	int64		lost = prefetch == NULL ? 0 : Min(sum_lost(prefetch), places);
 
-	if (prefetch != NULL)
-		current_change(prefetch)->lost -= sum_lost(prefetch);
+	if (lost > 0)
+		current_change(prefetch)->lost -= lost;
+	return lost;
 }
 
 /*
