@@ -24,6 +24,7 @@ extern void policy_count_all(CapacityConstraint *constraint,
 							 Tuplestorestate *store);
 extern bool policy_is_delete(const char *on_expiry);
 extern void policy_refill(CapacityConstraint *constraint);
+extern char *policy_find_orphans(CapacityConstraint *constraint);
 extern int64 policy_expire(CapacityConstraint *constraint, int64 most);
 
 #endif							/* POLICY_H */
