@@ -8,7 +8,7 @@
 #	describe_machine "$PGB_DIR"
 #	print_rows | publish doc/testing.md faults
 #
-# Only a full run of a script writes into the documents.  If the variable DOCS
+# Only a full run of a script writes into the documents.  If the variable TABLES_TO
 # names a folder, every run writes, but into the files below that folder.
 
 DOCS_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,8 +18,8 @@ readonly DOCS_LIB
 MEASURED_ON=''
 
 # The script may go to another folder before it writes.
-[ -z "${DOCS:-}" ] || DOCS=$(cd "$DOCS" && pwd) || exit 1
-export DOCS=${DOCS:-}
+[ -z "${TABLES_TO:-}" ] || TABLES_TO=$(cd "$TABLES_TO" && pwd) || exit 1
+export TABLES_TO=${TABLES_TO:-}
 
 # check_table FILE NAME: fail if the file has no place for the table.
 check_table()

@@ -15,13 +15,13 @@
 # there is nothing to read, the script fails and the file stays as it was.  With
 # --check it only looks whether the two lines are there.
 #
-# FILE is a path below the top of the checkout.  If the variable DOCS names a
+# FILE is a path below the top of the checkout.  If the variable TABLES_TO names a
 # folder, it is a path below that folder instead: so the scripts that call this
 # one can be tried out without a change to the documents.
 
 set -euo pipefail
 
-DOCS=${DOCS:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+TABLES_TO=${TABLES_TO:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 WORK=''
 
 die()
@@ -70,8 +70,8 @@ main()
 		shift
 	fi
 	[ "$#" -eq 2 ] || die "usage: fill_table.sh [--check] FILE NAME"
-	file="$DOCS/$1" name=$2
-	[ -f "$file" ] || die "there is no file $1 in $DOCS"
+	file="$TABLES_TO/$1" name=$2
+	[ -f "$file" ] || die "there is no file $1 in $TABLES_TO"
 	WORK=$(mktemp -d)
 	trap 'rm -rf "$WORK"' EXIT
 
