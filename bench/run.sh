@@ -37,8 +37,7 @@
 # Environment:
 #   CLIENTS           numbers of clients for the hot event (default: 1 8 32 128)
 #   SECONDS_PER_RUN   (5)
-#   SHORT_SECONDS     the same for runs that need less time (3): those of the slow
-#                     ways, and those that compare a function with itself
+#   SHORT_SECONDS     the same for runs that compare a function with itself (3)
 #   REPEATS           (6; with an even number, each order is used equally often)
 #   SYNC_COMMIT       synchronous_commit of all clients (on)
 #   WAYS              for the hot event: names of folders in ways/ (all)

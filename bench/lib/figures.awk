@@ -2,9 +2,11 @@
 #
 # Variable: scenarios, their names with spaces between.  To be used with csv.awk.
 
-# 1234567 as 1,234,567; other numbers stay as they are.
-function with_commas(number,    start)
+# 1234567 as 1,234,567, and 12.345 as 12.3.
+function shown(number,    start)
 {
+	if (number ~ /^[0-9]+\.[0-9]+$/)
+		return number + 0 < 10 ? number : sprintf("%.1f", number)
 	if (number !~ /^[0-9]+$/)
 		return number
 	for (start = length(number) - 2; start > 1; start -= 3)
@@ -30,9 +32,9 @@ NR > 1 {
 		next
 	spread = target = ""
 	if (figure["greatest"] != "")
-		spread = with_commas(figure["least"]) ".." with_commas(figure["greatest"])
+		spread = shown(figure["least"]) ".." shown(figure["greatest"])
 	if (figure["target"] != "")
-		target = figure["operator"] " " with_commas(figure["target"])
+		target = figure["operator"] " " shown(figure["target"])
 	printf "| %s | %s | %s | %s | %s | %s |\n", figure["work"], figure["clients"], or_dash(target),
-		with_commas(figure["measured"]), or_dash(spread), or_dash(tolower(figure["verdict"]))
+		shown(figure["measured"]), or_dash(spread), or_dash(tolower(figure["verdict"]))
 }

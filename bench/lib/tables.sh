@@ -49,7 +49,7 @@ ratio_cell()
 spread_cell()
 {
 	ratio hot "$1" "$2" blind_insert |
-		awk '{ print $1 == "none" ? $1 : sprintf("%.2f, %.2f..%.2f", $1, $2, $3) }'
+		awk '{ print $1 == "none" ? $1 : sprintf("%.2f %.2f..%.2f", $1, $2, $3) }'
 }
 
 rate_and_ratio_cell()
@@ -89,7 +89,7 @@ hot_tables()
 		clients_row "$(way_setting "$way" name)" "$way" rate_cell
 	done
 	echo
-	clients_head 'ratio to blind `INSERT`'
+	clients_head 'ratio to blind `INSERT`, least..greatest'
 	for way in $WAYS; do
 		clients_row "$(way_setting "$way" name)" "$way" spread_cell
 	done

@@ -162,8 +162,8 @@ scenario_calls-in-one-transaction()
 		one_time statements "one per statement" "$some" "$repeat"
 		one_time set "in one statement" "$some" "$repeat"
 	done
-	target speed "$(with_commas "$some") calls, one per statement: last / first tenth" 1 \
+	target speed "$(with_commas "$some") statements: last / first tenth" 1 \
 		"$(measured calls-time 1 statements)" '<=' 1.5
-	target speed "$(with_commas "$some") calls in one statement: last / first tenth" 1 \
+	target speed "1 statement, $(with_commas "$some") calls: last / first tenth" 1 \
 		"$(measured calls-time 1 set)" '<=' 1.5
 }

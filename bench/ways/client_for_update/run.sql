@@ -1,7 +1,7 @@
 -- title: SELECT FOR UPDATE in the client
 -- name: client `FOR UPDATE`
 -- safe: yes
--- slow: yes
+-- seconds: 2
 --
 -- As an ORM's select_for_update() does it: five round trips, and the row is locked during three of them.
 \set event random(1, :events)

@@ -1,7 +1,7 @@
 -- title: PL/pgSQL, SELECT FOR UPDATE
 -- name: PL/pgSQL `FOR UPDATE`
 -- safe: yes
--- slow: yes
+-- seconds: 2
 --
 -- The same three statements as in the client, in one round trip.
 \set event random(1, :events)

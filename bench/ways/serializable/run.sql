@@ -1,7 +1,7 @@
 -- title: SERIALIZABLE with retries
 -- name: `SERIALIZABLE`
 -- safe: yes
--- slow: yes
+-- seconds: 2
 -- options: --max-tries=10000
 --
 -- The application takes no lock.  It runs the transaction again if the server raises 40001.
