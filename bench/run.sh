@@ -6,6 +6,8 @@
 # usage: bench/run.sh [scenario ...]		(default: all)
 #        bench/run.sh --list
 #
+# A full run takes about 40 minutes.
+#
 # Each folder in ways/ is one way of booking, written as its users write it.  The
 # ways differ only in how they keep a place from being sold twice: their tables of
 # tickets have the same columns, defaults and indexes.  Each file in scenarios/ is
