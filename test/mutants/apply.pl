@@ -11,7 +11,7 @@
 # A mutant is a file:
 #
 #	breaks: what is wrong, in a line
-#	tests: regress booking dml				a way of suite.sh, and tests
+#	tests: regress tickets plain_sql				a way of suite.sh, and tests
 #	file: src/event/user_limit.c
 #	-what is there, exactly once
 #	+what replaces it
