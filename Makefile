@@ -171,9 +171,9 @@ format:
 check-format:
 	@test/format.sh --check $(C_FILES)
 
-# The macros of PostgreSQL's that cppcheck can't guess are given to it; its
-# headers are not, for what is in them is not ours to mend.  (ctuuninitvar takes
-# a struct that is filled in part for one that is not filled.)
+# cppcheck doesn't read PostgreSQL's headers, so the macros that it can't guess are
+# given to it.  (ctuuninitvar takes a struct that is partly filled for one that is
+# not filled.)
 lint: check-lists
 	$(CPPCHECK) --quiet --error-exitcode=1 --std=c99 --inline-suppr \
 		--enable=warning,style,performance,portability --inconclusive \
@@ -182,11 +182,17 @@ lint: check-lists
 		-D'PGDLLEXPORT=' -DPG_VERSION_NUM=150000 src test/faults
 	$(SHELLCHECK) -x $(SHELL_FILES)
 
-# A file that nobody listed above would be forgotten in silence, and so would a
-# mutant that no longer fits the source.
+# Without this a file that is missing in a list above would be ignored silently,
+# and so would a mutant that no longer fits the source.
 check-lists:
 	@for f in $(filter-out $(OBJS:.o=.c),$(wildcard src/*.c)); do \
 		echo "$$f is not in OBJS" >&2; exit 1; done
 	@for f in $(filter-out $(REGRESS:%=sql/%.sql),$(wildcard sql/*.sql)); do \
 		echo "$$f is not in REGRESS" >&2; exit 1; done
 	@test/mutants/apply.pl --check . test/mutants/*.mutant
+
+# What the text of all files is checked for: test/lint/run.sh says it.
+.PHONY: check-text
+lint: check-text
+check-text:
+	@test/lint/run.sh
