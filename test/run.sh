@@ -10,26 +10,26 @@
 #
 #   regress     the tests in sql/, with the settings as they are, then with
 #               booking.direct_path = off, then with booking.split_always = on
-#   isolation   the specs in test/isolation, as they are and with
-#               booking.direct_path = off
-#   ...-default the same, with the settings as they are only
+#   isolation   the specs in test/isolation, with the settings as they are, then
+#               with booking.direct_path = off
+#   ...-default the same, only with the settings as they are
 #   tap         the TAP tests in test/t, which make their own servers
 #
-# Of what failed, the differences or the end of the log are shown.  The last
-# line is always
+# If a test fails, the differences or the end of the log are shown.  The last line
+# is always
 #
 #   N passed, N failed
 #
-# where each regression test and each spec counts once for each way it was run,
-# and each single assertion of a TAP test counts.  One more failure is counted
-# for whatever else went wrong: a build or a run that broke, a TAP file that
-# ended early, a run without a test, a server's log that tells of a crash or of
-# an internal error (XX000).  The exit status is 0 only if nothing failed and
-# something passed.
+# Each regression test and each spec counts once for each way in which it was run,
+# and each assertion of a TAP test counts.  The symbols that the library exports
+# count as one test (lint/symbols.sh).  Each other problem counts as one more
+# failure: a build or a run that broke, a TAP file that ended early, a run without
+# a test, a crash or an internal error (XX000) in a server's log.  The exit status
+# is 0 only if nothing failed and something passed.
 #
 # Environment: PGB_TIMEOUT, the seconds that one run may take (default: 1800);
-# PGB_STEP_TIMEOUT, those that a step of a spec may take (default: 60);
-# and what server.sh reads.
+# PGB_STEP_TIMEOUT, the seconds that a step of a spec may take (default: 60); and
+# what server.sh reads.
 
 set -euo pipefail
 
@@ -41,6 +41,16 @@ set -euo pipefail
 . "$PGB_REPO/test/suite.sh"
 
 PGB_TIMEOUT=${PGB_TIMEOUT:-1800}
+
+# Does the library export what the install script calls, and nothing else?
+check_symbols()
+{
+	local version
+
+	version=$(sed -nE "s/^default_version = '(.*)'/\1/p" "$PGB_SRC/pg_booking.control")
+	"$PGB_REPO/test/lint/symbols.sh" "$PGB_SRC/pg_booking.so" \
+		"$PGB_SRC/pg_booking--$version.sql"
+}
 
 main()
 {
@@ -58,6 +68,7 @@ main()
 		esac
 	done
 	pgb_prepare --werror
+	add_check "exported symbols" check_symbols
 	for way in "${ways[@]}"; do
 		run_way "$way"
 	done
