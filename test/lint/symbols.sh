@@ -12,16 +12,16 @@
 #   its pg_finfo_function,
 #
 # and nothing else: another extension may have a symbol of the same name.  Names
-# that begin with two underscores are the compiler's.  With --list, FILE is the
-# output of nm.  Each difference is printed, and the exit status is 1 if there is
-# any.
+# that begin with two underscores are the compiler's, and mangle_path is gcov's.
+# With --list, FILE is the output of nm.  Each difference is printed, and the exit
+# status is 1 if there is any.
 
 set -euo pipefail
 
 # The symbols in the output of nm.
 exported()
 {
-	awk 'NF > 1 && $NF !~ /^__/ { print $NF }' "$1" | sort -u
+	awk 'NF > 1 && $NF !~ /^__|^mangle_path$/ { print $NF }' "$1" | sort -u
 }
 
 # The symbols that a script needs.
