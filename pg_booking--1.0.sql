@@ -1,253 +1,17 @@
-/* pg_booking--1.0.sql */
+/*
+ * The install script of pg_booking, put together by make from src/.
+ *
+ * The extension has functions only.  The tables are the user's own: they are
+ * made by booking.create_tables(), and neither DROP EXTENSION nor pg_dump treats
+ * them otherwise than any other table.
+ *
+ * A function with a user's id has two forms, for bigint and for text, whatever
+ * the type of the columns is.  An untyped parameter resolves to the text form.
+ */
 
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pg_booking" to load this file. \quit
-
-/*
- * The extension holds functions only.  The tables are the user's own: they are
- * made by booking.create_tables(), and neither DROP EXTENSION nor pg_dump
- * treats them otherwise than any table.
- */
-
-
-/* ---- the functions that an application calls ---- */
-
-/*
- * Those with a user's id have two forms, for bigint and for text, whatever the
- * type of the columns is.  An untyped parameter resolves to the text form.
- */
-
-CREATE FUNCTION booking.book_ticket(event_id bigint, user_id bigint,
-                                    idempotency_key text DEFAULT NULL)
-RETURNS bigint
-AS 'MODULE_PATHNAME', 'booking_book_ticket'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.book_ticket(bigint, bigint, text) IS
-'Books one place of an event for a user and returns the ticket''s id. With an idempotency key (1 to 200 bytes) a request that is sent again gets its first answer again; with other arguments TK006. Raises TK001 when the event is sold out, TK002 when it would be more than the event''s max_per_user, TK003 when the event is not on sale, P0002 when there is no such event, 22004 for a null argument, 22P02 for an ill-formed user id, 22023 for a key that is empty or too long.';
-
-CREATE FUNCTION booking.book_ticket(event_id bigint, user_id text,
-                                    idempotency_key text DEFAULT NULL)
-RETURNS bigint
-AS 'MODULE_PATHNAME', 'booking_book_ticket_text'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.book_ticket(bigint, text, text) IS
-'Books one place of an event for a user and returns the ticket''s id. With an idempotency key (1 to 200 bytes) a request that is sent again gets its first answer again; with other arguments TK006. Raises TK001 when the event is sold out, TK002 when it would be more than the event''s max_per_user, TK003 when the event is not on sale, P0002 when there is no such event, 22004 for a null argument, 22P02 for an ill-formed user id, 22023 for a key that is empty or too long.';
-
-CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id bigint,
-                                        idempotency_key text DEFAULT NULL,
-                                        OUT status text, OUT ticket_id bigint)
-RETURNS record
-AS 'MODULE_PATHNAME', 'booking_try_book_ticket'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.try_book_ticket(bigint, bigint, text) IS
-'Books one place like book_ticket(), and answers a refusal as data: status is ''booked'' (with the ticket_id), ''sold_out'', ''user_limit'' or ''not_on_sale''. A refusal is not remembered with the key. Raises what else book_ticket() raises.';
-
-CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id text,
-                                        idempotency_key text DEFAULT NULL,
-                                        OUT status text, OUT ticket_id bigint)
-RETURNS record
-AS 'MODULE_PATHNAME', 'booking_try_book_ticket_text'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.try_book_ticket(bigint, text, text) IS
-'Books one place like book_ticket(), and answers a refusal as data: status is ''booked'' (with the ticket_id), ''sold_out'', ''user_limit'' or ''not_on_sale''. A refusal is not remembered with the key. Raises what else book_ticket() raises.';
-
-CREATE FUNCTION booking.book_tickets(event_id bigint, user_id bigint, quantity integer,
-                                     idempotency_key text DEFAULT NULL)
-RETURNS bigint[]
-AS 'MODULE_PATHNAME', 'booking_book_tickets'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.book_tickets(bigint, bigint, integer, text) IS
-'Books quantity places of an event for a user, all of them or none, and returns the tickets'' ids. Raises TK001 when fewer places are left, 22023 for a quantity out of range, and what else book_ticket() raises.';
-
-CREATE FUNCTION booking.book_tickets(event_id bigint, user_id text, quantity integer,
-                                     idempotency_key text DEFAULT NULL)
-RETURNS bigint[]
-AS 'MODULE_PATHNAME', 'booking_book_tickets_text'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.book_tickets(bigint, text, integer, text) IS
-'Books quantity places of an event for a user, all of them or none, and returns the tickets'' ids. Raises TK001 when fewer places are left, 22023 for a quantity out of range, and what else book_ticket() raises.';
-
-CREATE FUNCTION booking.book_batch(event_id bigint, user_ids bigint[],
-                                   OUT ord bigint, OUT status text, OUT ticket_id bigint)
-RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'booking_book_batch'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.book_batch(bigint, bigint[]) IS
-'Books one place for each user, in the order of the array, as far as there are any: a row for each, with its position (from 1), a status like that of try_book_ticket(), and the ticket''s id. Raises P0002 when there is no such event, 22004 for a null argument or element, 22P02 for an ill-formed user id.';
-
-CREATE FUNCTION booking.book_batch(event_id bigint, user_ids text[],
-                                   OUT ord bigint, OUT status text, OUT ticket_id bigint)
-RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'booking_book_batch_text'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.book_batch(bigint, text[]) IS
-'Books one place for each user, in the order of the array, as far as there are any: a row for each, with its position (from 1), a status like that of try_book_ticket(), and the ticket''s id. Raises P0002 when there is no such event, 22004 for a null argument or element, 22P02 for an ill-formed user id.';
-
-CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id bigint, quantity integer DEFAULT 1,
-                                     ttl interval DEFAULT NULL,
-                                     idempotency_key text DEFAULT NULL,
-                                     OUT hold_id bigint, OUT expires_at timestamptz)
-RETURNS record
-AS 'MODULE_PATHNAME', 'booking_hold_tickets'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.hold_tickets(bigint, bigint, integer, interval, text) IS
-'Takes quantity places of an event for a user, all of them or none, and keeps them until the hold is confirmed, released or expires. ttl: how long it lasts, the event''s hold_ttl by default, at most its max_hold_ttl. Raises TK001 when fewer places are left, 22023 for a quantity or ttl out of range, and what else book_ticket() raises.';
-
-CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id text, quantity integer DEFAULT 1,
-                                     ttl interval DEFAULT NULL,
-                                     idempotency_key text DEFAULT NULL,
-                                     OUT hold_id bigint, OUT expires_at timestamptz)
-RETURNS record
-AS 'MODULE_PATHNAME', 'booking_hold_tickets_text'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.hold_tickets(bigint, text, integer, interval, text) IS
-'Takes quantity places of an event for a user, all of them or none, and keeps them until the hold is confirmed, released or expires. ttl: how long it lasts, the event''s hold_ttl by default, at most its max_hold_ttl. Raises TK001 when fewer places are left, 22023 for a quantity or ttl out of range, and what else book_ticket() raises.';
-
-CREATE FUNCTION booking.confirm_hold(hold_id bigint, if_expired text DEFAULT 'error')
-RETURNS bigint[]
-AS 'MODULE_PATHNAME', 'booking_confirm_hold'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.confirm_hold(bigint, text) IS
-'Turns a hold into tickets and returns their ids; called again, it returns the same ids. if_expired ''rebook'' takes the places of an expired hold anew, if there are any, and raises what book_tickets() raises. Raises TK004 when the hold has expired, TK005 when it was released, P0002 when there is no such hold, 22004 for a null argument, 22023 for another word in if_expired.';
-
-CREATE FUNCTION booking.extend_hold(hold_id bigint, ttl interval)
-RETURNS timestamptz
-AS 'MODULE_PATHNAME', 'booking_extend_hold'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.extend_hold(bigint, interval) IS
-'Lets a hold expire no sooner than ttl from now, and returns when it does. Raises TK004 when it has expired, TK005 when it was confirmed or released, P0002 when there is no such hold, 22004 for a null hold_id, 22023 for a ttl out of range, or by which the hold would last longer than the event''s max_hold_ttl in all.';
-
-CREATE FUNCTION booking.release_hold(hold_id bigint)
-RETURNS boolean
-AS 'MODULE_PATHNAME', 'booking_release_hold'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.release_hold(bigint) IS
-'Ends a hold and gives its places back; false when there was nothing to release. Raises 22004 for a null argument.';
-
-CREATE FUNCTION booking.expire_holds(max_holds integer DEFAULT NULL)
-RETURNS integer
-AS 'MODULE_PATHNAME', 'booking_expire_holds'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.expire_holds(integer) IS
-'Ends holds that have expired, of all events, at most max_holds of them (null: all), passing over those that are locked and, with a warning, those of an event without inventory; returns how many. For a scheduler; nothing depends on it, for a booking that finds no place left ends expired holds itself. Raises 22023 for a negative number.';
-
-CREATE FUNCTION booking.cancel_ticket(ticket_id bigint)
-RETURNS boolean
-AS 'MODULE_PATHNAME', 'booking_cancel_ticket'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.cancel_ticket(bigint) IS
-'Cancels a ticket and gives its place back; false when it was cancelled before. Raises TK005 when the ticket has been redeemed, P0002 when there is no such ticket, 22004 for a null argument.';
-
-CREATE FUNCTION booking.transfer_ticket(ticket_id bigint, user_id bigint)
-RETURNS void
-AS 'MODULE_PATHNAME', 'booking_transfer_ticket'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.transfer_ticket(bigint, bigint) IS
-'Gives a ticket to another user. Raises TK002 when the event allows that user no more, TK005 when the ticket has been cancelled or redeemed, P0002 when there is no such ticket, 22004 for a null argument, 22P02 for an ill-formed user id.';
-
-CREATE FUNCTION booking.transfer_ticket(ticket_id bigint, user_id text)
-RETURNS void
-AS 'MODULE_PATHNAME', 'booking_transfer_ticket_text'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.transfer_ticket(bigint, text) IS
-'Gives a ticket to another user. Raises TK002 when the event allows that user no more, TK005 when the ticket has been cancelled or redeemed, P0002 when there is no such ticket, 22004 for a null argument, 22P02 for an ill-formed user id.';
-
-CREATE FUNCTION booking.redeem_ticket(ticket_id bigint,
-                                      OUT status text, OUT redeemed_at timestamptz)
-RETURNS record
-AS 'MODULE_PATHNAME', 'booking_redeem_ticket'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.redeem_ticket(bigint) IS
-'Marks a ticket as used at the gate. status is ''redeemed'', ''already_redeemed'' (redeemed_at says when) or ''cancelled''. Raises P0002 when there is no such ticket, 22004 for a null argument.';
-
-CREATE FUNCTION booking.availability(event_id bigint,
-                                     OUT capacity integer, OUT available bigint,
-                                     OUT held bigint, OUT booked bigint)
-RETURNS record
-AS 'MODULE_PATHNAME', 'booking_availability'
-LANGUAGE C STABLE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.availability(bigint) IS
-'Capacity of an event, and of it the places available, held and booked, as the calling statement sees them; places of expired holds are available. Takes no lock; its cost does not depend on the tickets sold. Raises P0002 when there is no such event, 22004 for a null argument.';
-
-
-/* ---- the trigger functions ---- */
-
-CREATE FUNCTION booking.ticket_changed()
-RETURNS trigger
-AS 'MODULE_PATHNAME', 'booking_ticket_changed'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.ticket_changed() IS
-'Trigger of booking.ticket: keeps the inventory in step with every INSERT, UPDATE, DELETE and TRUNCATE. Attached by create_tables().';
-
-CREATE FUNCTION booking.hold_changed()
-RETURNS trigger
-AS 'MODULE_PATHNAME', 'booking_hold_changed'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.hold_changed() IS
-'Trigger of booking.hold: keeps the inventory in step with every INSERT, UPDATE, DELETE and TRUNCATE. Attached by create_tables().';
-
-CREATE FUNCTION booking.event_changed()
-RETURNS trigger
-AS 'MODULE_PATHNAME', 'booking_event_changed'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.event_changed() IS
-'Trigger of booking.event: makes, resizes and removes an event''s inventory. Raises TK008 when a capacity is lowered below the places taken, 23503 when an event that has tickets is deleted. Attached by create_tables().';
-
-CREATE FUNCTION booking.record_history()
-RETURNS trigger
-AS 'MODULE_PATHNAME', 'booking_record_history'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.record_history() IS
-'Trigger of booking.ticket and booking.hold: writes every change down in booking.history. Attached by keep_history().';
-
-CREATE FUNCTION booking.refuse_history_change()
-RETURNS trigger
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RAISE object_not_in_prerequisite_state USING
-        MESSAGE = format('%s of booking.history is refused: it is append-only', TG_OP),
-        HINT = 'To remove old rows its owner may disable the trigger booking_history_is_append_only.';
-END
-$$;
-
-COMMENT ON FUNCTION booking.refuse_history_change() IS
-'Trigger of booking.history: refuses UPDATE, DELETE and TRUNCATE. Attached by keep_history().';
-
-CREATE FUNCTION booking.settle_inventory()
-RETURNS void
-AS 'MODULE_PATHNAME', 'booking_settle_inventory'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.settle_inventory() IS
-'Internal: checks the shape of the tables, and writes places that this transaction has taken ahead of their use back to the inventory, as its commit would, and forgets where the session has seen the inventory''s rows. Called by verify() and rebuild_inventory(). Raises 42P01 or 55000.';
-
-
-/* ---- the functions that an administrator calls ---- */
+/* ---- the tables ---- */
 
 CREATE FUNCTION booking.create_tables(user_id_type regtype DEFAULT 'bigint')
 RETURNS void
@@ -283,26 +47,29 @@ BEGIN
         CREATE TABLE booking.event (
             event_id     bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
             name         text,
-            capacity     integer NOT NULL CHECK (capacity >= 0),
-            max_per_user integer CHECK (max_per_user >= 1),
+            capacity     integer NOT NULL
+                         CONSTRAINT event_capacity_check CHECK (capacity >= 0),
+            max_per_user integer
+                         CONSTRAINT event_max_per_user_check CHECK (max_per_user >= 1),
             sales_start  timestamptz,
             sales_end    timestamptz,
             hold_ttl     interval NOT NULL DEFAULT '10 minutes',
             max_hold_ttl interval NOT NULL DEFAULT '1 hour',
             created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
-            CHECK (sales_start < sales_end),
-            CHECK (hold_ttl > '0' AND hold_ttl <= max_hold_ttl AND max_hold_ttl <= '10 years')
+            CONSTRAINT event_sales_window_check CHECK (sales_start < sales_end),
+            CONSTRAINT event_hold_ttl_check
+                CHECK (hold_ttl > '0' AND hold_ttl <= max_hold_ttl AND max_hold_ttl <= '10 years')
         );
         COMMENT ON TABLE booking.event IS
             'What is sold. An ordinary table: insert, update and delete events as you like.';
         COMMENT ON COLUMN booking.event.capacity IS
-            'How many places there are. May be raised at any time, and lowered to the places taken (else TK008).';
+            'How many places there are. May be raised at any time, and lowered to the places taken (else 23T08).';
         COMMENT ON COLUMN booking.event.max_per_user IS
-            'How many places a user may have, live tickets and holds together (else TK002); null: no limit. A lower limit takes nothing from who has more.';
+            'How many places a user may have, live tickets and holds together (else 23T02); null: no limit. A lower limit takes nothing from who has more.';
         COMMENT ON COLUMN booking.event.sales_start IS
-            'From when the event is on sale (before: TK003); null: from the beginning.';
+            'From when the event is on sale (before: 23T03); null: from the beginning.';
         COMMENT ON COLUMN booking.event.sales_end IS
-            'Until when the event is on sale (from then on: TK003); null: without end. Holds can still be confirmed.';
+            'Until when the event is on sale (from then on: 23T03); null: without end. Holds can still be confirmed.';
         COMMENT ON COLUMN booking.event.hold_ttl IS
             'How long a hold lasts unless hold_tickets() is told otherwise.';
         COMMENT ON COLUMN booking.event.max_hold_ttl IS
@@ -313,8 +80,10 @@ BEGIN
         -- a low fillfactor keeps updates on their page (HOT)
         CREATE TABLE booking.inventory (
             event_id     bigint NOT NULL,
-            stripe       integer NOT NULL CHECK (stripe BETWEEN 0 AND 255),
-            available    integer NOT NULL CHECK (available >= 0),
+            stripe       integer NOT NULL
+                         CONSTRAINT inventory_stripe_check CHECK (stripe BETWEEN 0 AND 255),
+            available    integer NOT NULL
+                         CONSTRAINT inventory_available_check CHECK (available >= 0),
             max_per_user integer,
             sales_start  timestamptz,
             sales_end    timestamptz,
@@ -360,7 +129,8 @@ BEGIN
             hold_id    bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
             event_id   bigint NOT NULL,
             user_id    %s NOT NULL,
-            quantity   integer NOT NULL CHECK (quantity >= 1),
+            quantity   integer NOT NULL
+                       CONSTRAINT hold_quantity_check CHECK (quantity >= 1),
             expires_at timestamptz NOT NULL,
             created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
             ended_at   timestamptz
@@ -485,70 +255,7 @@ $$;
 
 COMMENT ON FUNCTION booking.create_tables(regtype) IS
 'Creates the tables and the view of pg_booking in schema booking, owned by the caller, and attaches the triggers. user_id_type: the type of user ids, bigint, uuid or text. May be called again: it creates and attaches what is missing and changes nothing else. Raises 22004 for a null argument, 22023 for another type, or another than that of the tables that are there.';
-
-CREATE FUNCTION booking.keep_history()
-RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    user_id_type regtype;
-    target record;
-BEGIN
-    PERFORM booking.settle_inventory();
-    IF to_regclass('booking.history') IS NULL THEN
-        SELECT atttypid INTO user_id_type FROM pg_attribute
-        WHERE attrelid = 'booking.ticket'::regclass AND attname = 'user_id';
-        EXECUTE format($sql$CREATE TABLE booking.history (
-            history_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-            happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-            done_by     name NOT NULL,
-            row_of      text NOT NULL,
-            action      text NOT NULL,
-            event_id    bigint,
-            user_id     %s,
-            ticket_id   bigint,
-            hold_id     bigint,
-            quantity    integer
-        )$sql$, user_id_type);
-        CREATE INDEX history_ticket_id_idx ON booking.history (ticket_id)
-            WHERE ticket_id IS NOT NULL;
-        CREATE INDEX history_hold_id_idx ON booking.history (hold_id)
-            WHERE hold_id IS NOT NULL;
-        COMMENT ON TABLE booking.history IS
-            'Who did what to which ticket or hold, and when. Append-only. action: booked, redeemed, cancelled, reinstated, transferred of a ticket; held, extended, confirmed, released, expired of a hold; changed, deleted, truncated of both.';
-        COMMENT ON COLUMN booking.history.done_by IS 'The user of the session (session_user).';
-        -- who writes it is the owner of the tickets, whoever calls this
-        EXECUTE format('ALTER TABLE booking.history OWNER TO %s',
-                       (SELECT relowner::regrole FROM pg_class
-                        WHERE oid = 'booking.ticket'::regclass));
-    END IF;
-    FOR target IN
-        SELECT rel, trigger_name, events, level
-        FROM (VALUES (1, 'booking.ticket'::regclass), (2, 'booking.hold')) AS r (nth, rel)
-        CROSS JOIN (VALUES ('booking_history', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
-                           ('booking_history_truncated', 32, 'TRUNCATE', 'STATEMENT'))
-            AS k (trigger_name, bits, events, level)
-        WHERE NOT EXISTS (SELECT FROM pg_trigger
-                          WHERE tgrelid = rel AND tgtype & bits = bits
-                            AND tgfoid = 'booking.record_history()'::regprocedure)
-        ORDER BY nth
-    LOOP
-        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION booking.record_history()',
-                       target.trigger_name, target.events, target.rel, target.level);
-    END LOOP;
-    IF NOT EXISTS (SELECT FROM pg_trigger
-                   WHERE tgrelid = 'booking.history'::regclass
-                     AND tgfoid = 'booking.refuse_history_change()'::regprocedure) THEN
-        CREATE TRIGGER booking_history_is_append_only
-            BEFORE UPDATE OR DELETE OR TRUNCATE ON booking.history
-            FOR EACH STATEMENT EXECUTE FUNCTION booking.refuse_history_change();
-    END IF;
-END
-$$;
-
-COMMENT ON FUNCTION booking.keep_history() IS
-'From now on writes every change of a ticket or hold into booking.history, which is append-only. May be called again. To stop: DROP TRIGGER booking_history on booking.ticket and booking.hold. Raises 42P01 before create_tables().';
+/* ---- verify, repair, purge ---- */
 
 CREATE FUNCTION booking.purge(older_than interval)
 RETURNS bigint
@@ -568,7 +275,7 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = 'older_than must not be negative';
     END IF;
-    PERFORM booking.settle_inventory();
+    PERFORM booking.flush_inventory();
     before := clock_timestamp() - older_than;
     DELETE FROM booking.request WHERE created_at < before;
     GET DIAGNOSTICS total = ROW_COUNT;
@@ -596,7 +303,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM booking.settle_inventory();
+    PERFORM booking.flush_inventory();
 
     -- one statement, so that all of it sees one snapshot
     RETURN QUERY
@@ -709,13 +416,16 @@ BEGIN
             MESSAGE = 'argument "event_id" must not be null';
     END IF;
 
-    PERFORM booking.settle_inventory();
+    PERFORM booking.flush_inventory();
 
     -- in the lock order: event, stripe 0, the other stripes
     SELECT capacity INTO places FROM booking.event WHERE event_id = wanted FOR UPDATE;
     IF NOT FOUND THEN
-        RAISE no_data_found USING
-            MESSAGE = format('event %s does not exist', wanted);
+        RAISE foreign_key_violation USING
+            MESSAGE = format('event %s does not exist', wanted),
+            DETAIL = format('Key (event_id)=(%s) is not present in table "event".', wanted),
+            SCHEMA = 'booking', TABLE = 'event', COLUMN = 'event_id',
+            CONSTRAINT = 'event_pkey';
     END IF;
     -- While one stripe is waited for it may be split and then emptied by others:
     -- that none was left to lock or to delete does not mean that there is none.
@@ -732,10 +442,12 @@ BEGIN
             WHERE event_id = wanted AND ended_at IS NULL)
     INTO live, held;
     IF live + held > places THEN
-        RAISE SQLSTATE 'TK008' USING
+        RAISE SQLSTATE '23T08' USING
             MESSAGE = format('event %s has more tickets and holds than places', wanted),
             DETAIL = format('Capacity: %s; live tickets: %s; held: %s.', places, live, held),
-            HINT = 'Raise the capacity, or cancel tickets or release holds first.';
+            HINT = 'Raise the capacity, or cancel tickets or release holds first.',
+            SCHEMA = 'booking', TABLE = 'event', COLUMN = 'capacity',
+            CONSTRAINT = 'event_capacity';
     END IF;
     INSERT INTO booking.inventory
         (event_id, stripe, available, max_per_user, sales_start, sales_end)
@@ -745,16 +457,308 @@ END
 $$;
 
 COMMENT ON FUNCTION booking.rebuild_inventory(bigint) IS
-'Computes the inventory of an event anew from its capacity, live tickets and live holds, for instance after data was loaded with triggers disabled. Waits for bookings in flight and locks the event until the transaction ends. Raises P0002 when there is no such event, TK008 when it has more of them than places. Runs with the rights of the caller.';
+'Computes the inventory of an event anew from its capacity, live tickets and live holds, for instance after data was loaded with triggers disabled. Waits for bookings in flight and locks the event until the transaction ends. Raises P0002 when there is no such event, 23T08 when it has more of them than places. Runs with the rights of the caller.';
+/* ---- events ---- */
 
+CREATE FUNCTION booking.availability(event_id bigint,
+                                     OUT capacity integer, OUT available bigint,
+                                     OUT held bigint, OUT booked bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'booking_availability'
+LANGUAGE C STABLE PARALLEL UNSAFE;
 
+COMMENT ON FUNCTION booking.availability(bigint) IS
+'Capacity of an event, and of it the places available, held and booked, as the calling statement sees them; places of expired holds are available. Takes no lock; its cost does not depend on the tickets sold. Raises P0002 when there is no such event, 22004 for a null argument.';
+
+CREATE FUNCTION booking.event_changed()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_event_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.event_changed() IS
+'Trigger of booking.event: makes, resizes and removes an event''s inventory. Raises 23T08 when a capacity is lowered below the places taken, 23503 when an event that has tickets is deleted. Attached by create_tables().';
+
+CREATE FUNCTION booking.flush_inventory()
+RETURNS void
+AS 'MODULE_PATHNAME', 'booking_flush_inventory'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.flush_inventory() IS
+'Internal: checks the shape of the tables, and writes places that this transaction has taken ahead of their use back to the inventory, as its commit would, and forgets where the session has seen the inventory''s rows. Called by verify() and rebuild_inventory(). Raises 42P01 or 55000.';
+/* ---- tickets ---- */
+
+CREATE FUNCTION booking.book_ticket(event_id bigint, user_id bigint,
+                                    idempotency_key text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'booking_book_ticket'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.book_ticket(bigint, bigint, text) IS
+'Books one place of an event for a user and returns the ticket''s id. With an idempotency key (1 to 200 bytes) a request that is sent again gets its first answer again; with other arguments 23T06. Raises 23T01 when the event is sold out, 23T02 when it would be more than the event''s max_per_user, 23T03 when the event is not on sale, P0002 when there is no such event, 22004 for a null argument, 22P02 for an ill-formed user id, 22023 for a key that is empty or too long.';
+
+CREATE FUNCTION booking.book_ticket(event_id bigint, user_id text,
+                                    idempotency_key text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'booking_book_ticket_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.book_ticket(bigint, text, text) IS
+'Books one place of an event for a user and returns the ticket''s id. With an idempotency key (1 to 200 bytes) a request that is sent again gets its first answer again; with other arguments 23T06. Raises 23T01 when the event is sold out, 23T02 when it would be more than the event''s max_per_user, 23T03 when the event is not on sale, P0002 when there is no such event, 22004 for a null argument, 22P02 for an ill-formed user id, 22023 for a key that is empty or too long.';
+
+CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id bigint,
+                                        idempotency_key text DEFAULT NULL,
+                                        OUT status text, OUT ticket_id bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'booking_try_book_ticket'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.try_book_ticket(bigint, bigint, text) IS
+'Books one place like book_ticket(), and answers a refusal as data: status is ''booked'' (with the ticket_id), ''sold_out'', ''user_limit'' or ''not_on_sale''. A refusal is not remembered with the key. Raises what else book_ticket() raises.';
+
+CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id text,
+                                        idempotency_key text DEFAULT NULL,
+                                        OUT status text, OUT ticket_id bigint)
+RETURNS record
+AS 'MODULE_PATHNAME', 'booking_try_book_ticket_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.try_book_ticket(bigint, text, text) IS
+'Books one place like book_ticket(), and answers a refusal as data: status is ''booked'' (with the ticket_id), ''sold_out'', ''user_limit'' or ''not_on_sale''. A refusal is not remembered with the key. Raises what else book_ticket() raises.';
+
+CREATE FUNCTION booking.book_tickets(event_id bigint, user_id bigint, quantity integer,
+                                     idempotency_key text DEFAULT NULL)
+RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'booking_book_tickets'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.book_tickets(bigint, bigint, integer, text) IS
+'Books quantity places of an event for a user, all of them or none, and returns the tickets'' ids. Raises 23T01 when fewer places are left, 22023 for a quantity out of range, and what else book_ticket() raises.';
+
+CREATE FUNCTION booking.book_tickets(event_id bigint, user_id text, quantity integer,
+                                     idempotency_key text DEFAULT NULL)
+RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'booking_book_tickets_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.book_tickets(bigint, text, integer, text) IS
+'Books quantity places of an event for a user, all of them or none, and returns the tickets'' ids. Raises 23T01 when fewer places are left, 22023 for a quantity out of range, and what else book_ticket() raises.';
+
+CREATE FUNCTION booking.book_batch(event_id bigint, user_ids bigint[],
+                                   OUT ord bigint, OUT status text, OUT ticket_id bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'booking_book_batch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.book_batch(bigint, bigint[]) IS
+'Books one place for each user, in the order of the array, as far as there are any: a row for each, with its position (from 1), a status like that of try_book_ticket(), and the ticket''s id. Raises P0002 when there is no such event, 22004 for a null argument or element, 22P02 for an ill-formed user id.';
+
+CREATE FUNCTION booking.book_batch(event_id bigint, user_ids text[],
+                                   OUT ord bigint, OUT status text, OUT ticket_id bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'booking_book_batch_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.book_batch(bigint, text[]) IS
+'Books one place for each user, in the order of the array, as far as there are any: a row for each, with its position (from 1), a status like that of try_book_ticket(), and the ticket''s id. Raises P0002 when there is no such event, 22004 for a null argument or element, 22P02 for an ill-formed user id.';
+
+CREATE FUNCTION booking.cancel_ticket(ticket_id bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'booking_cancel_ticket'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.cancel_ticket(bigint) IS
+'Cancels a ticket and gives its place back; false when it was cancelled before. Raises 23T05 when the ticket has been redeemed, P0002 when there is no such ticket, 22004 for a null argument.';
+
+CREATE FUNCTION booking.transfer_ticket(ticket_id bigint, user_id bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'booking_transfer_ticket'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.transfer_ticket(bigint, bigint) IS
+'Gives a ticket to another user. Raises 23T02 when the event allows that user no more, 23T05 when the ticket has been cancelled or redeemed, P0002 when there is no such ticket, 22004 for a null argument, 22P02 for an ill-formed user id.';
+
+CREATE FUNCTION booking.transfer_ticket(ticket_id bigint, user_id text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'booking_transfer_ticket_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.transfer_ticket(bigint, text) IS
+'Gives a ticket to another user. Raises 23T02 when the event allows that user no more, 23T05 when the ticket has been cancelled or redeemed, P0002 when there is no such ticket, 22004 for a null argument, 22P02 for an ill-formed user id.';
+
+CREATE FUNCTION booking.redeem_ticket(ticket_id bigint,
+                                      OUT status text, OUT redeemed_at timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME', 'booking_redeem_ticket'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.redeem_ticket(bigint) IS
+'Marks a ticket as used at the gate. status is ''redeemed'', ''already_redeemed'' (redeemed_at says when) or ''cancelled''. Raises P0002 when there is no such ticket, 22004 for a null argument.';
+
+CREATE FUNCTION booking.ticket_changed()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_ticket_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.ticket_changed() IS
+'Trigger of booking.ticket: keeps the inventory in step with every INSERT, UPDATE, DELETE and TRUNCATE. Attached by create_tables().';
+/* ---- holds ---- */
+
+CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id bigint, quantity integer DEFAULT 1,
+                                     ttl interval DEFAULT NULL,
+                                     idempotency_key text DEFAULT NULL,
+                                     OUT hold_id bigint, OUT expires_at timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME', 'booking_hold_tickets'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.hold_tickets(bigint, bigint, integer, interval, text) IS
+'Takes quantity places of an event for a user, all of them or none, and keeps them until the hold is confirmed, released or expires. ttl: how long it lasts, the event''s hold_ttl by default, at most its max_hold_ttl. Raises 23T01 when fewer places are left, 22023 for a quantity or ttl out of range, and what else book_ticket() raises.';
+
+CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id text, quantity integer DEFAULT 1,
+                                     ttl interval DEFAULT NULL,
+                                     idempotency_key text DEFAULT NULL,
+                                     OUT hold_id bigint, OUT expires_at timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME', 'booking_hold_tickets_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.hold_tickets(bigint, text, integer, interval, text) IS
+'Takes quantity places of an event for a user, all of them or none, and keeps them until the hold is confirmed, released or expires. ttl: how long it lasts, the event''s hold_ttl by default, at most its max_hold_ttl. Raises 23T01 when fewer places are left, 22023 for a quantity or ttl out of range, and what else book_ticket() raises.';
+
+CREATE FUNCTION booking.confirm_hold(hold_id bigint, if_expired text DEFAULT 'error')
+RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'booking_confirm_hold'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.confirm_hold(bigint, text) IS
+'Turns a hold into tickets and returns their ids; called again, it returns the same ids. if_expired ''rebook'' takes the places of an expired hold anew, if there are any, and raises what book_tickets() raises. Raises 23T04 when the hold has expired, 23T05 when it was released, P0002 when there is no such hold, 22004 for a null argument, 22023 for another word in if_expired.';
+
+CREATE FUNCTION booking.extend_hold(hold_id bigint, ttl interval)
+RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'booking_extend_hold'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.extend_hold(bigint, interval) IS
+'Lets a hold expire no sooner than ttl from now, and returns when it does. Raises 23T04 when it has expired, 23T05 when it was confirmed or released, P0002 when there is no such hold, 22004 for a null hold_id, 22023 for a ttl out of range, or by which the hold would last longer than the event''s max_hold_ttl in all.';
+
+CREATE FUNCTION booking.release_hold(hold_id bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'booking_release_hold'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.release_hold(bigint) IS
+'Ends a hold and gives its places back; false when there was nothing to release. Raises 22004 for a null argument.';
+
+CREATE FUNCTION booking.expire_holds(max_holds integer DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'booking_expire_holds'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.expire_holds(integer) IS
+'Ends holds that have expired, of all events, at most max_holds of them (null: all), passing over those that are locked and, with a warning, those of an event without inventory; returns how many. For a scheduler; nothing depends on it, for a booking that finds no place left ends expired holds itself. Raises 22023 for a negative number.';
+
+CREATE FUNCTION booking.hold_changed()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_hold_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.hold_changed() IS
+'Trigger of booking.hold: keeps the inventory in step with every INSERT, UPDATE, DELETE and TRUNCATE. Attached by create_tables().';
+/* ---- the history ---- */
+
+CREATE FUNCTION booking.record_history()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_record_history'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.record_history() IS
+'Trigger of booking.ticket and booking.hold: writes every change down in booking.history. Attached by keep_history().';
+
+CREATE FUNCTION booking.refuse_history_change()
+RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE object_not_in_prerequisite_state USING
+        MESSAGE = format('%s of booking.history is refused: it is append-only', TG_OP),
+        HINT = 'To remove old rows its owner may disable the trigger booking_history_is_append_only.';
+END
+$$;
+
+COMMENT ON FUNCTION booking.refuse_history_change() IS
+'Trigger of booking.history: refuses UPDATE, DELETE and TRUNCATE. Attached by keep_history().';
+
+CREATE FUNCTION booking.keep_history()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    user_id_type regtype;
+    target record;
+BEGIN
+    PERFORM booking.flush_inventory();
+    IF to_regclass('booking.history') IS NULL THEN
+        SELECT atttypid INTO user_id_type FROM pg_attribute
+        WHERE attrelid = 'booking.ticket'::regclass AND attname = 'user_id';
+        EXECUTE format($sql$CREATE TABLE booking.history (
+            history_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            session_user_name name NOT NULL,
+            table_name text NOT NULL,
+            action      text NOT NULL,
+            event_id    bigint,
+            user_id     %s,
+            ticket_id   bigint,
+            hold_id     bigint,
+            quantity    integer
+        )$sql$, user_id_type);
+        CREATE INDEX history_ticket_id_idx ON booking.history (ticket_id)
+            WHERE ticket_id IS NOT NULL;
+        CREATE INDEX history_hold_id_idx ON booking.history (hold_id)
+            WHERE hold_id IS NOT NULL;
+        COMMENT ON TABLE booking.history IS
+            'Who did what to which ticket or hold, and when. Append-only. action: booked, redeemed, cancelled, reinstated, transferred of a ticket; held, extended, confirmed, released, expired of a hold; changed, deleted, truncated of both.';
+        COMMENT ON COLUMN booking.history.session_user_name IS 'The user of the session (session_user).';
+        -- who writes it is the owner of the tickets, whoever calls this
+        EXECUTE format('ALTER TABLE booking.history OWNER TO %s',
+                       (SELECT relowner::regrole FROM pg_class
+                        WHERE oid = 'booking.ticket'::regclass));
+    END IF;
+    FOR target IN
+        SELECT rel, trigger_name, events, level
+        FROM (VALUES (1, 'booking.ticket'::regclass), (2, 'booking.hold')) AS r (nth, rel)
+        CROSS JOIN (VALUES ('booking_history', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
+                           ('booking_history_truncated', 32, 'TRUNCATE', 'STATEMENT'))
+            AS k (trigger_name, bits, events, level)
+        WHERE NOT EXISTS (SELECT FROM pg_trigger
+                          WHERE tgrelid = rel AND tgtype & bits = bits
+                            AND tgfoid = 'booking.record_history()'::regprocedure)
+        ORDER BY nth
+    LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION booking.record_history()',
+                       target.trigger_name, target.events, target.rel, target.level);
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM pg_trigger
+                   WHERE tgrelid = 'booking.history'::regclass
+                     AND tgfoid = 'booking.refuse_history_change()'::regprocedure) THEN
+        CREATE TRIGGER booking_history_is_append_only
+            BEFORE UPDATE OR DELETE OR TRUNCATE ON booking.history
+            FOR EACH STATEMENT EXECUTE FUNCTION booking.refuse_history_change();
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION booking.keep_history() IS
+'From now on writes every change of a ticket or hold into booking.history, which is append-only. May be called again. To stop: DROP TRIGGER booking_history on booking.ticket and booking.hold. Raises 42P01 before create_tables().';
 /* ---- privileges ---- */
 
 /*
  * EXECUTE is the gate: whoever has it books, as the tables' owner and not as
  * the functions'.  So nobody has it at first but who installs the extension,
  * whose functions may belong to somebody else.  The trigger functions and
- * settle_inventory() stay callable: they can do nothing by themselves.
+ * flush_inventory() stay callable: they can do nothing by themselves.
  *
  * The schema may have been there before, with functions and operators of
  * somebody else's: hence the search_path.
@@ -774,7 +778,7 @@ BEGIN
         JOIN pg_proc p ON p.oid = d.objid
         WHERE e.extname = 'pg_booking'
           AND p.prorettype <> 'trigger'::regtype
-          AND p.oid <> 'booking.settle_inventory()'::regprocedure
+          AND p.oid <> 'booking.flush_inventory()'::regprocedure
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', func);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s WITH GRANT OPTION', func, installer);

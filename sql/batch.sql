@@ -1,26 +1,27 @@
 --
--- Many users at once.
+-- Many users in one call.
 --
--- Promises: book_batch() books in the order of its array, first come, first
--- served, and says of each what became of it; who is over the limit takes no
--- place from those behind; all of it or nothing is committed.
---
-CALL afresh();
+-- Promises:
+--   - book_batch() books in the order of its array, and returns a status for each
+--     element.
+--   - An element over the limit takes no place from later ones.
+--   - All of its bookings are committed, or none.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 5), (2, 0), (3, 10000);
 
--- each gets a place, in order
+-- Each user gets a place, in order.
 SELECT * FROM booking.book_batch(1, ARRAY[30, 10, 20]);
 SELECT ticket_id, user_id, seat, hold_id, booked_at <= clock_timestamp() AS past, cancelled_at
 FROM booking.ticket ORDER BY ticket_id;
--- as far as there are any
+-- The places are given until none is left.
 SELECT * FROM booking.book_batch(1, ARRAY[1, 2, 3, 4]);
 SELECT * FROM booking.book_batch(1, ARRAY[5, 6]);
 SELECT * FROM booking.book_batch(2, ARRAY[1]);
 SELECT * FROM places();
 SELECT * FROM booking.verify();
--- the same user as often as he is named
+-- A user who is named several times gets several places.
 DELETE FROM booking.ticket WHERE event_id = 1;
 SELECT ord, status FROM booking.book_batch(1, ARRAY[7, 8, 7, 7]);
 SELECT user_id, count(*) FROM booking.ticket WHERE event_id = 1 GROUP BY user_id ORDER BY user_id;
@@ -31,29 +32,30 @@ SELECT count(*) FROM booking.book_batch(1, ARRAY[]::bigint[]);
 SELECT count(*) FROM booking.book_batch(1, '{}'::text[]);
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT booking.book_batch(NULL, ARRAY[1])'),
-  (2, 'SELECT booking.book_batch(1, NULL::bigint[])'),
-  (3, 'SELECT booking.book_batch(1, NULL)'),
-  (4, 'SELECT booking.book_batch(1, ARRAY[1, NULL, 3])'),
-  (5, 'SELECT booking.book_batch(1, ARRAY[NULL]::text[])'),
-  (6, 'SELECT booking.book_batch(99, ARRAY[1])'),
-  (7, 'SELECT booking.book_batch(99, ARRAY[]::bigint[])'),
-  (8, 'SELECT booking.book_batch(1, ARRAY[''1'', ''two''])')) AS t (n, statement),
-  outcome(statement) o
+    (1, 'SELECT booking.book_batch(NULL, ARRAY[1])'),
+    (2, 'SELECT booking.book_batch(1, NULL::bigint[])'),
+    (3, 'SELECT booking.book_batch(1, NULL)'),
+    (4, 'SELECT booking.book_batch(1, ARRAY[1, NULL, 3])'),
+    (5, 'SELECT booking.book_batch(1, ARRAY[NULL]::text[])'),
+    (6, 'SELECT booking.book_batch(99, ARRAY[1])'),
+    (7, 'SELECT booking.book_batch(99, ARRAY[]::bigint[])'),
+    (8, 'SELECT booking.book_batch(1, ARRAY[''1'', ''two''])')) AS t (n, statement),
+    outcome(statement) o
 ORDER BY n;
 SELECT count(*) FROM booking.ticket;
--- several dimensions, and other bounds, are one row after the other
+-- Arrays with several dimensions or other bounds are read element by element.
 DELETE FROM booking.ticket WHERE event_id = 1;
 SELECT ord, status FROM booking.book_batch(1, ARRAY[[1, 2], [3, 4]]);
 SELECT ord, status FROM booking.book_batch(1, '[7:8]={5,6}'::bigint[]);
 SELECT user_id FROM booking.ticket WHERE event_id = 1 ORDER BY ticket_id;
--- text that is read as the ids' type (an array of no type could be either: the core's error)
+-- Text is converted to the type of the ids.  An untyped array could be either
+-- form, so PostgreSQL itself raises an error.
 DELETE FROM booking.ticket WHERE event_id = 1;
 SELECT ord, status FROM booking.book_batch(1, ARRAY['11', ' 12 ']);
 SELECT code FROM outcome('SELECT booking.book_batch(1, ''{13,14}'')');
 SELECT ord, status FROM booking.book_batch(1, '{13,14}'::text[]);
 SELECT user_id FROM booking.ticket WHERE event_id = 1 ORDER BY ticket_id;
--- in the select list, and cut short by LIMIT: all are booked
+-- In a select list, and with a LIMIT: all are booked.
 DELETE FROM booking.ticket WHERE event_id = 1;
 SELECT (booking.book_batch(1, ARRAY[1, 2])).status;
 SELECT ord FROM booking.book_batch(1, ARRAY[3, 4]) LIMIT 1;
@@ -64,16 +66,16 @@ SELECT count(*) FROM booking.ticket WHERE event_id = 1;
 INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (4, 6, 2), (5, 3, 1);
 SELECT status FROM booking.try_book_ticket(4, 1);
 SELECT hold_id AS hold FROM booking.hold_tickets(4, 2, 2) \gset
--- within the array: user 1 has one already, user 2 is full, user 3 asks three times
+-- User 1 already has one place, user 2 is at the limit, user 3 asks three times.
 SELECT ord, status, ticket_id IS NOT NULL AS has_ticket
 FROM booking.book_batch(4, ARRAY[3, 1, 2, 3, 1, 3]);
 SELECT user_id, count(*) FROM booking.ticket WHERE event_id = 4 GROUP BY user_id ORDER BY user_id;
 SELECT * FROM booking.availability(4);
--- who is over the limit takes no place from those behind him
+-- An element over the limit takes no place from later ones.
 SELECT ord, status FROM booking.book_batch(5, ARRAY[1, 1, 2, 2, 3, 4]);
 SELECT ord, status FROM booking.book_batch(5, ARRAY[1, 4]);
 SELECT * FROM booking.verify();
--- the limit that is lifted, or changed, in one transaction
+-- The limit is removed and changed in one transaction.
 BEGIN;
 UPDATE booking.event SET max_per_user = NULL, capacity = 10 WHERE event_id = 5;
 SELECT ord, status FROM booking.book_batch(5, ARRAY[1, 1]);
@@ -92,7 +94,7 @@ SELECT count(*) FROM booking.ticket WHERE event_id > 5;
 UPDATE booking.event SET sales_start = NULL WHERE event_id = 6;
 SELECT ord, status FROM booking.book_batch(6, ARRAY[1, 2]);
 
--- ---- expired holds give way ----
+-- ---- expired holds are ended ----
 
 DELETE FROM booking.ticket WHERE event_id = 6;
 SELECT count(hold_id) FROM generate_series(1, 2) u, booking.hold_tickets(6, u, 2, '1 microsecond');
@@ -102,7 +104,7 @@ SELECT * FROM booking.availability(6);
 SELECT cardinality(booking.confirm_hold(:live)) AS tickets;
 SELECT * FROM booking.verify();
 
--- ---- undone in part ----
+-- ---- a part is rolled back ----
 
 BEGIN;
 SELECT count(*) FROM booking.book_batch(3, ARRAY(SELECT generate_series(1, 100)));
@@ -116,17 +118,17 @@ COMMIT;
 SELECT * FROM places() WHERE event_id = 3;
 SELECT * FROM booking.verify();
 
--- ---- several stripes: all of them are emptied ----
+-- ---- several stripes: all of them are drained ----
 
-SET booking.split_always = on;
+SET booking.debug_split_always = on;
 CREATE PROCEDURE sell(event_id bigint, tickets integer)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-  FOR u IN 1..tickets LOOP
-    PERFORM booking.book_ticket(event_id, u);
-    COMMIT;
-  END LOOP;
+    FOR u IN 1..tickets LOOP
+        PERFORM booking.book_ticket(event_id, u);
+        COMMIT;
+    END LOOP;
 END
 $$;
 CALL sell(3, 100);
@@ -138,12 +140,12 @@ FROM booking.book_batch(3, ARRAY(SELECT generate_series(1, :left + 10))) GROUP B
 ORDER BY status;
 SELECT * FROM places() WHERE event_id = 3;
 SELECT stripe, available FROM booking.inventory WHERE event_id = 3;
--- the tickets are in the array's order
+-- The tickets are in the order of the array.
 SELECT count(*) FROM (SELECT user_id, row_number() OVER (ORDER BY ticket_id) AS n
                       FROM booking.ticket WHERE event_id = 3
                       ORDER BY ticket_id DESC LIMIT :left) t
 WHERE user_id <> n - (10000 - :left);
--- with a limit, and several in each
+-- A limit, and several places for each user.
 DELETE FROM booking.ticket WHERE event_id = 3;
 CALL sell(3, 100);
 UPDATE booking.event SET max_per_user = 2 WHERE event_id = 3;
@@ -152,38 +154,38 @@ FROM booking.book_batch(3, ARRAY(SELECT u % 1000 + 1 FROM generate_series(0, 299
 GROUP BY status ORDER BY status;
 SELECT count(*), max(n) FROM (SELECT count(*) AS n FROM booking.ticket WHERE event_id = 3
                               GROUP BY user_id) t;
-RESET booking.split_always;
+RESET booking.debug_split_always;
 DROP PROCEDURE sell;
 SELECT * FROM booking.verify();
 
--- ---- what the user adds to the ticket table is honoured, as of any booking ----
+-- ---- the user's additions to the ticket table work ----
 
 INSERT INTO booking.event (event_id, capacity) VALUES (9, 20);
 ALTER TABLE booking.ticket ADD COLUMN note text DEFAULT 'none',
-  ADD CONSTRAINT known CHECK (user_id > 0);
+    ADD CONSTRAINT known CHECK (user_id > 0);
 SELECT ord, status FROM booking.book_batch(9, ARRAY[1, 2]);
 SELECT DISTINCT note FROM booking.ticket WHERE event_id = 9;
 SELECT code FROM outcome('SELECT booking.book_batch(9, ARRAY[3, -13])');
 ALTER TABLE booking.ticket DROP COLUMN note, DROP CONSTRAINT known;
 CREATE FUNCTION misbehave() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NEW.user_id = 41 THEN
-    RETURN NULL;
-  ELSIF NEW.user_id = 42 THEN
-    NEW.event_id := 1;
-  ELSIF NEW.user_id = 43 THEN
-    NEW.user_id := 44;
-  END IF;
-  RETURN NEW;
+    IF NEW.user_id = 41 THEN
+        RETURN NULL;
+    ELSIF NEW.user_id = 42 THEN
+        NEW.event_id := 1;
+    ELSIF NEW.user_id = 43 THEN
+        NEW.user_id := 44;
+    END IF;
+    RETURN NEW;
 END
 $$;
 CREATE TRIGGER misbehave BEFORE INSERT ON booking.ticket
-  FOR EACH ROW EXECUTE FUNCTION misbehave();
+    FOR EACH ROW EXECUTE FUNCTION misbehave();
 SELECT u, o.code FROM generate_series(41, 43) u,
-  outcome(format('SELECT booking.book_batch(9, ARRAY[1, %s])', u)) o ORDER BY u;
+    outcome(format('SELECT booking.book_batch(9, ARRAY[1, %s])', u)) o ORDER BY u;
 DROP TRIGGER misbehave ON booking.ticket;
 DROP FUNCTION misbehave;
--- a unique index that one of them breaks undoes all
+-- A violation of a unique index rolls back the whole batch.
 CREATE UNIQUE INDEX one_each ON booking.ticket (event_id, user_id) WHERE event_id = 9;
 SELECT code FROM outcome('SELECT booking.book_batch(9, ARRAY[3, 1])');
 SELECT ord, status FROM booking.book_batch(9, ARRAY[3, 4]);

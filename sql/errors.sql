@@ -1,11 +1,12 @@
 --
 -- Bad input.
 --
--- Promises: every mistake has an SQLSTATE of its own and a text that says what
--- to do; none crashes, and none leaves a ticket, a place or a lock behind.
---
+-- Promises:
+--   - Every mistake has its own SQLSTATE and a message that says what to do.
+--   - No mistake crashes the server.
+--   - No mistake leaves a ticket, a taken place or a lock behind.
 
--- before create_tables(): 42P01, with the hint, from every function
+-- Before create_tables(), every function raises 42P01 with a hint.
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS booking CASCADE;
 CREATE EXTENSION pg_booking;
@@ -13,34 +14,34 @@ RESET client_min_messages;
 
 CREATE TEMP TABLE call (n integer GENERATED ALWAYS AS IDENTITY, statement text);
 INSERT INTO call (statement) VALUES
-  ('SELECT booking.book_ticket(1, 1)'),
-  ('SELECT booking.try_book_ticket(1, 1)'),
-  ('SELECT booking.book_tickets(1, 1, 1)'),
-  ('SELECT booking.cancel_ticket(1)'),
-  ('SELECT booking.transfer_ticket(1, 1)'),
-  ('SELECT booking.redeem_ticket(1)'),
-  ('SELECT booking.availability(1)'),
-  ('SELECT booking.book_ticket(1, ''1'')'),
-  ('SELECT booking.book_batch(1, ARRAY[1])'),
-  ('SELECT booking.hold_tickets(1, 1)'),
-  ('SELECT booking.confirm_hold(1)'),
-  ('SELECT booking.extend_hold(1, ''1 minute'')'),
-  ('SELECT booking.release_hold(1)'),
-  ('SELECT booking.expire_holds()'),
-  ('SELECT booking.keep_history()'),
-  ('SELECT booking.purge(''0'')'),
-  ('SELECT booking.settle_inventory()'),
-  ('SELECT booking.verify()'),
-  ('SELECT booking.verify(1)'),
-  ('SELECT booking.rebuild_inventory(1)');
+    ('SELECT booking.book_ticket(1, 1)'),
+    ('SELECT booking.try_book_ticket(1, 1)'),
+    ('SELECT booking.book_tickets(1, 1, 1)'),
+    ('SELECT booking.cancel_ticket(1)'),
+    ('SELECT booking.transfer_ticket(1, 1)'),
+    ('SELECT booking.redeem_ticket(1)'),
+    ('SELECT booking.availability(1)'),
+    ('SELECT booking.book_ticket(1, ''1'')'),
+    ('SELECT booking.book_batch(1, ARRAY[1])'),
+    ('SELECT booking.hold_tickets(1, 1)'),
+    ('SELECT booking.confirm_hold(1)'),
+    ('SELECT booking.extend_hold(1, ''1 minute'')'),
+    ('SELECT booking.release_hold(1)'),
+    ('SELECT booking.expire_holds()'),
+    ('SELECT booking.keep_history()'),
+    ('SELECT booking.purge(''0'')'),
+    ('SELECT booking.flush_inventory()'),
+    ('SELECT booking.verify()'),
+    ('SELECT booking.verify(1)'),
+    ('SELECT booking.rebuild_inventory(1)');
 SELECT statement, o.code, o.hint
 FROM call, outcome(statement) o ORDER BY n;
 SELECT count(*) AS not_tried
 FROM pg_proc WHERE pronamespace = 'booking'::regnamespace
-  AND prorettype <> 'trigger'::regtype AND proname <> 'create_tables'
-  AND NOT EXISTS (SELECT FROM call WHERE statement LIKE '%' || proname || '(%');
+    AND prorettype <> 'trigger'::regtype AND proname <> 'create_tables'
+    AND NOT EXISTS (SELECT FROM call WHERE statement LIKE '%' || proname || '(%');
 
-CALL afresh();
+CALL recreate_booking();
 INSERT INTO booking.event (capacity) VALUES (10), (0);
 SELECT booking.book_tickets(1, 1, 3);
 SELECT status FROM booking.redeem_ticket(2);
@@ -48,137 +49,139 @@ SELECT booking.cancel_ticket(3);
 CREATE TEMP TABLE tickets_before AS SELECT * FROM booking.ticket;
 CREATE TEMP TABLE inventory_before AS SELECT sum(available) FROM booking.inventory;
 
--- null where a value is needed: 22004, and never a null result
+-- A null argument raises 22004.  No function returns null instead.
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(NULL, 1)'),
-  (2, 'SELECT booking.book_ticket(1, NULL)'),
-  (3, 'SELECT booking.try_book_ticket(NULL, 1)'),
-  (4, 'SELECT booking.try_book_ticket(1, NULL)'),
-  (5, 'SELECT booking.book_tickets(NULL, 1, 1)'),
-  (6, 'SELECT booking.book_tickets(1, NULL, 1)'),
-  (7, 'SELECT booking.book_tickets(1, 1, NULL)'),
-  (8, 'SELECT booking.cancel_ticket(NULL)'),
-  (9, 'SELECT booking.transfer_ticket(NULL, 1)'),
-  (10, 'SELECT booking.transfer_ticket(1, NULL)'),
-  (11, 'SELECT booking.redeem_ticket(NULL)'),
-  (12, 'SELECT booking.availability(NULL)'),
-  (13, 'SELECT booking.rebuild_inventory(NULL)'),
-  (14, 'SELECT booking.book_ticket(1, NULL::bigint)'),
-  (15, 'SELECT booking.book_ticket(NULL, 1, ''a key'')'),
-  (16, 'SELECT booking.book_batch(NULL, ARRAY[1])'),
-  (17, 'SELECT booking.book_batch(1, NULL::bigint[])'),
-  (18, 'SELECT booking.book_batch(1, NULL::text[])'),
-  (19, 'SELECT booking.book_batch(1, ARRAY[1, NULL])'),
-  (20, 'SELECT booking.hold_tickets(NULL, 1)'),
-  (21, 'SELECT booking.hold_tickets(1, NULL)'),
-  (22, 'SELECT booking.hold_tickets(1, 1, NULL)'),
-  (23, 'SELECT booking.confirm_hold(NULL)'),
-  (24, 'SELECT booking.confirm_hold(1, NULL)'),
-  (25, 'SELECT booking.extend_hold(NULL, ''1 minute'')'),
-  (26, 'SELECT booking.release_hold(NULL)'),
-  (27, 'SELECT booking.purge(NULL)'),
-  (28, 'SELECT booking.create_tables(NULL)')) AS t (n, statement), outcome(statement) o
+    (1, 'SELECT booking.book_ticket(NULL, 1)'),
+    (2, 'SELECT booking.book_ticket(1, NULL)'),
+    (3, 'SELECT booking.try_book_ticket(NULL, 1)'),
+    (4, 'SELECT booking.try_book_ticket(1, NULL)'),
+    (5, 'SELECT booking.book_tickets(NULL, 1, 1)'),
+    (6, 'SELECT booking.book_tickets(1, NULL, 1)'),
+    (7, 'SELECT booking.book_tickets(1, 1, NULL)'),
+    (8, 'SELECT booking.cancel_ticket(NULL)'),
+    (9, 'SELECT booking.transfer_ticket(NULL, 1)'),
+    (10, 'SELECT booking.transfer_ticket(1, NULL)'),
+    (11, 'SELECT booking.redeem_ticket(NULL)'),
+    (12, 'SELECT booking.availability(NULL)'),
+    (13, 'SELECT booking.rebuild_inventory(NULL)'),
+    (14, 'SELECT booking.book_ticket(1, NULL::bigint)'),
+    (15, 'SELECT booking.book_ticket(NULL, 1, ''a key'')'),
+    (16, 'SELECT booking.book_batch(NULL, ARRAY[1])'),
+    (17, 'SELECT booking.book_batch(1, NULL::bigint[])'),
+    (18, 'SELECT booking.book_batch(1, NULL::text[])'),
+    (19, 'SELECT booking.book_batch(1, ARRAY[1, NULL])'),
+    (20, 'SELECT booking.hold_tickets(NULL, 1)'),
+    (21, 'SELECT booking.hold_tickets(1, NULL)'),
+    (22, 'SELECT booking.hold_tickets(1, 1, NULL)'),
+    (23, 'SELECT booking.confirm_hold(NULL)'),
+    (24, 'SELECT booking.confirm_hold(1, NULL)'),
+    (25, 'SELECT booking.extend_hold(NULL, ''1 minute'')'),
+    (26, 'SELECT booking.release_hold(NULL)'),
+    (27, 'SELECT booking.purge(NULL)'),
+    (28, 'SELECT booking.create_tables(NULL)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
--- what does not exist: P0002
+-- An event, ticket or hold that does not exist raises an error: 23503 for an event, P0002 for a
+-- ticket or hold.  try_book_ticket() answers no_event.
 SELECT statement, o.code, o.message, o.hint <> '' AS hint
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(99, 1)'),
-  (2, 'SELECT booking.try_book_ticket(99, 1)'),
-  (3, 'SELECT booking.book_tickets(99, 1, 2)'),
-  (4, 'SELECT booking.book_tickets(99, 1, 134217724)'),
-  (5, 'SELECT booking.cancel_ticket(99)'),
-  (6, 'SELECT booking.transfer_ticket(99, 1)'),
-  (7, 'SELECT booking.redeem_ticket(99)'),
-  (8, 'SELECT booking.availability(99)'),
-  (9, 'SELECT booking.rebuild_inventory(99)'),
-  (10, 'SELECT booking.book_ticket(9223372036854775807, 1)'),
-  (11, 'SELECT booking.book_ticket(-9223372036854775808, 1)'),
-  (12, 'SELECT booking.cancel_ticket(9223372036854775807)'),
-  (13, 'SELECT booking.redeem_ticket(-9223372036854775808)'),
-  (14, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (99, 1)'),
-  (15, 'INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (99, 1, now())'),
-  (16, 'UPDATE booking.ticket SET event_id = 99 WHERE ticket_id = 1'),
-  (17, 'UPDATE booking.ticket SET event_id = 99 WHERE ticket_id = 3'),
-  (18, 'SELECT booking.book_ticket(99, 1, ''a key'')'),
-  (19, 'SELECT booking.try_book_ticket(99, 1, ''a key'')'),
-  (20, 'SELECT booking.book_batch(99, ARRAY[1])'),
-  (21, 'SELECT booking.book_batch(99, ARRAY[]::bigint[])'),
-  (22, 'SELECT booking.hold_tickets(99, 1)'),
-  (23, 'SELECT booking.hold_tickets(99, 1, 1, NULL, ''a key'')'),
-  (24, 'SELECT booking.confirm_hold(99)'),
-  (25, 'SELECT booking.confirm_hold(99, ''rebook'')'),
-  (26, 'SELECT booking.extend_hold(99, ''1 minute'')'),
-  (27, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
-       ' VALUES (99, 1, 1, ''infinity'')'),
-  (28, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)'
-       ' VALUES (99, 1, 1, ''infinity'', now())')
+    (1, 'SELECT booking.book_ticket(99, 1)'),
+    (2, 'SELECT booking.try_book_ticket(99, 1)'),
+    (3, 'SELECT booking.book_tickets(99, 1, 2)'),
+    (4, 'SELECT booking.book_tickets(99, 1, 134217724)'),
+    (5, 'SELECT booking.cancel_ticket(99)'),
+    (6, 'SELECT booking.transfer_ticket(99, 1)'),
+    (7, 'SELECT booking.redeem_ticket(99)'),
+    (8, 'SELECT booking.availability(99)'),
+    (9, 'SELECT booking.rebuild_inventory(99)'),
+    (10, 'SELECT booking.book_ticket(9223372036854775807, 1)'),
+    (11, 'SELECT booking.book_ticket(-9223372036854775808, 1)'),
+    (12, 'SELECT booking.cancel_ticket(9223372036854775807)'),
+    (13, 'SELECT booking.redeem_ticket(-9223372036854775808)'),
+    (14, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (99, 1)'),
+    (15, 'INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (99, 1, now())'),
+    (16, 'UPDATE booking.ticket SET event_id = 99 WHERE ticket_id = 1'),
+    (17, 'UPDATE booking.ticket SET event_id = 99 WHERE ticket_id = 3'),
+    (18, 'SELECT booking.book_ticket(99, 1, ''a key'')'),
+    (19, 'SELECT booking.try_book_ticket(99, 1, ''a key'')'),
+    (20, 'SELECT booking.book_batch(99, ARRAY[1])'),
+    (21, 'SELECT booking.book_batch(99, ARRAY[]::bigint[])'),
+    (22, 'SELECT booking.hold_tickets(99, 1)'),
+    (23, 'SELECT booking.hold_tickets(99, 1, 1, NULL, ''a key'')'),
+    (24, 'SELECT booking.confirm_hold(99)'),
+    (25, 'SELECT booking.confirm_hold(99, ''rebook'')'),
+    (26, 'SELECT booking.extend_hold(99, ''1 minute'')'),
+    (27, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
+         ' VALUES (99, 1, 1, ''infinity'')'),
+    (28, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)'
+         ' VALUES (99, 1, 1, ''infinity'', now())')
 ) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 SELECT * FROM booking.verify(99);
 
--- a quantity that is none, or that no array could hold: 22023
+-- A quantity below 1, or larger than any array, raises 22023.
 SELECT quantity, o.code, o.message, o.detail
 FROM (VALUES (0), (-1), (-2147483648), (134217725), (2147483647)) AS t (quantity),
      outcome(format('SELECT booking.book_tickets(1, 1, %s)', quantity)) o
 ORDER BY quantity;
--- that is found before anything is looked at
+-- The quantity is checked before the event is looked up.
 SELECT code FROM outcome('SELECT booking.book_tickets(99, 1, 0)');
--- more than there are: TK001
+-- A quantity larger than the places left raises 23T01.
 SELECT quantity, o.*
 FROM (VALUES (9), (134217724)) AS t (quantity),
      outcome(format('SELECT booking.book_tickets(1, 1, %s)', quantity)) o
 ORDER BY quantity;
 
--- capacities
+-- Wrong capacities.
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'INSERT INTO booking.event (capacity) VALUES (-1)'),
-  (2, 'UPDATE booking.event SET capacity = -1 WHERE event_id = 1'),
-  (3, 'UPDATE booking.event SET capacity = -1 WHERE event_id = 2'),
-  (4, 'INSERT INTO booking.event (name) VALUES (''no capacity'')'),
-  (5, 'UPDATE booking.event SET capacity = NULL'),
-  (6, 'UPDATE booking.event SET capacity = capacity + 2147483647 WHERE event_id = 1'),
-  (7, 'INSERT INTO booking.event (event_id, capacity) VALUES (1, 1)')) AS t (n, statement),
-     outcome(statement) o
+    (1, 'INSERT INTO booking.event (capacity) VALUES (-1)'),
+    (2, 'UPDATE booking.event SET capacity = -1 WHERE event_id = 1'),
+    (3, 'UPDATE booking.event SET capacity = -1 WHERE event_id = 2'),
+    (4, 'INSERT INTO booking.event (name) VALUES (''no capacity'')'),
+    (5, 'UPDATE booking.event SET capacity = NULL'),
+    (6, 'UPDATE booking.event SET capacity = capacity + 2147483647 WHERE event_id = 1'),
+    (7, 'INSERT INTO booking.event (event_id, capacity) VALUES (1, 1)')) AS t (n, statement),
+       outcome(statement) o
 ORDER BY n;
 
--- tickets
+-- Wrong tickets.
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'INSERT INTO booking.ticket (event_id) VALUES (1)'),
-  (2, 'INSERT INTO booking.ticket (user_id) VALUES (1)'),
-  (3, 'UPDATE booking.ticket SET event_id = NULL WHERE ticket_id = 1'),
-  (4, 'INSERT INTO booking.ticket (ticket_id, event_id, user_id) VALUES (1, 1, 1)'),
-  (5, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 1)'),
-  (6, 'INSERT INTO booking.ticket (event_id, user_id) SELECT 1, 1 FROM generate_series(1, 9)'),
-  (7, 'SELECT booking.cancel_ticket(2)'),
-  (8, 'SELECT booking.transfer_ticket(2, 1)'),
-  (9, 'SELECT booking.transfer_ticket(3, 1)')) AS t (n, statement), outcome(statement) o
+    (1, 'INSERT INTO booking.ticket (event_id) VALUES (1)'),
+    (2, 'INSERT INTO booking.ticket (user_id) VALUES (1)'),
+    (3, 'UPDATE booking.ticket SET event_id = NULL WHERE ticket_id = 1'),
+    (4, 'INSERT INTO booking.ticket (ticket_id, event_id, user_id) VALUES (1, 1, 1)'),
+    (5, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (2, 1)'),
+    (6, 'INSERT INTO booking.ticket (event_id, user_id) SELECT 1, 1 FROM generate_series(1, 9)'),
+    (7, 'SELECT booking.cancel_ticket(2)'),
+    (8, 'SELECT booking.transfer_ticket(2, 1)'),
+    (9, 'SELECT booking.transfer_ticket(3, 1)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
 SELECT statement, o.detail
 FROM (VALUES
-  (1, 'SELECT booking.cancel_ticket(2)'),
-  (2, 'SELECT booking.transfer_ticket(2, 1)'),
-  (3, 'SELECT booking.transfer_ticket(3, 1)')) AS t (n, statement), outcome(statement) o
+    (1, 'SELECT booking.cancel_ticket(2)'),
+    (2, 'SELECT booking.transfer_ticket(2, 1)'),
+    (3, 'SELECT booking.transfer_ticket(3, 1)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
--- cancelling twice is no error, only false
+-- Cancelling a ticket twice is not an error.  The function returns false.
 SELECT booking.cancel_ticket(3);
 
--- text that is no number, and a number that is no bigint, are the core's
+-- PostgreSQL itself refuses text that is not a number, and a number that is not a
+-- bigint.
 SELECT code FROM outcome($$SELECT booking.book_ticket('one', 1)$$);
 SELECT code FROM outcome($$SELECT booking.book_ticket('9223372036854775808', 1)$$);
 SELECT code FROM outcome($$SELECT booking.book_ticket(9223372036854775808, 1)$$);
 
--- after all that nothing has changed, and nothing is left locked
+-- After all that, nothing has changed and nothing is left locked.
 SELECT * FROM (TABLE booking.ticket EXCEPT TABLE tickets_before) changed;
 SELECT sum(available) = (TABLE inventory_before) AS same FROM booking.inventory;
 SELECT * FROM booking.verify();
 
--- the end of the sequence is the sequence's own error, and books nothing
+-- When the sequence ends, the sequence's own error is raised.  Nothing is booked.
 ALTER SEQUENCE booking.ticket_ticket_id_seq MAXVALUE 1000 RESTART 1000;
 SELECT booking.book_ticket(1, 1);
 SELECT code FROM outcome('SELECT booking.book_ticket(1, 1)');
@@ -187,99 +190,100 @@ ALTER SEQUENCE booking.ticket_ticket_id_seq NO MAXVALUE;
 SELECT booking.book_ticket(1, 1);
 SELECT * FROM places();
 
--- A table that is not as the code needs it: 55000, which names what is wrong.
--- Each change is made, tried and undone.
--- every column that is needed, dropped, renamed and retyped; without the view, which
--- needs some of them
+-- A table that the code can't use raises 55000 and the error names what is wrong.
+-- Each change is made, tried and undone.  Every column that the code needs is
+-- dropped, renamed and given another type.  The view is dropped first because it
+-- needs some of the columns.
 DROP VIEW booking.sales;
 CREATE TEMP TABLE needed AS
-  SELECT c.oid, c.relname, a.attname, a.atttypid, row_number() OVER (ORDER BY relname, attnum) AS n
-  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-  WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
-    AND (c.relname, a.attname) NOT IN (('event', 'name'), ('event', 'created_at'));
-SELECT relname, attname, a.code, a.detail
+    SELECT c.oid, c.relname, a.attname, a.atttypid, row_number() OVER (ORDER BY relname, attnum) AS n
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
+        AND (c.relname, a.attname) NOT IN (('event', 'name'), ('event', 'created_at'));
+SELECT relname, attname, a.code, a.message
 FROM needed, after_change(
-  format('ALTER TABLE booking.%I DROP COLUMN %I CASCADE', relname, attname),
-  'SELECT booking.book_ticket(1, 1)') a
+    format('ALTER TABLE booking.%I DROP COLUMN %I CASCADE', relname, attname),
+    'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
-SELECT relname, attname, a.code, a.detail
+SELECT relname, attname, a.code, a.message
 FROM needed, after_change(
-  format('ALTER TABLE booking.%I RENAME COLUMN %I TO renamed', relname, attname),
-  'SELECT booking.book_ticket(1, 1)') a
+    format('ALTER TABLE booking.%I RENAME COLUMN %I TO renamed', relname, attname),
+    'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
-SELECT relname, attname, a.code, a.detail
+SELECT relname, attname, a.code, a.message
 FROM needed, after_change(
-  format('ALTER TABLE booking.%1$I DROP COLUMN %2$I CASCADE, ADD COLUMN %2$I %3$s',
-         relname, attname, CASE atttypid WHEN 'bigint'::regtype THEN 'integer'
-                           WHEN 'integer'::regtype THEN 'bigint' ELSE 'varchar(80)' END),
-  'SELECT booking.book_ticket(1, 1)') a
+    format('ALTER TABLE booking.%1$I DROP COLUMN %2$I CASCADE, ADD COLUMN %2$I %3$s',
+           relname, attname, CASE atttypid WHEN 'bigint'::regtype THEN 'integer'
+                             WHEN 'integer'::regtype THEN 'bigint' ELSE 'varchar(80)' END),
+    'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
 
--- every function says so, and so do the triggers
+-- Every function and every trigger reports it.
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
-  (1, 'SELECT booking.try_book_ticket(1, 1)'),
-  (2, 'SELECT booking.book_tickets(1, 1, 2)'),
-  (3, 'SELECT booking.cancel_ticket(1)'),
-  (4, 'SELECT booking.transfer_ticket(1, 2)'),
-  (5, 'SELECT booking.redeem_ticket(1)'),
-  (6, 'SELECT booking.availability(1)'),
-  (7, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
-  (8, 'UPDATE booking.ticket SET event_id = 2'),
-  (9, 'DELETE FROM booking.ticket'),
-  (10, 'TRUNCATE booking.ticket'),
-  (11, 'INSERT INTO booking.event VALUES (50, NULL, 1)'),
-  (12, 'UPDATE booking.event SET name = NULL'),
-  (13, 'DELETE FROM booking.event WHERE event_id = 2'),
-  (14, 'SELECT booking.book_batch(1, ARRAY[1])'),
-  (15, 'SELECT booking.hold_tickets(1, 1)'),
-  (16, 'SELECT booking.confirm_hold(1)'),
-  (17, 'SELECT booking.extend_hold(1, ''1 minute'')'),
-  (18, 'SELECT booking.release_hold(1)'),
-  (19, 'SELECT booking.expire_holds()'),
-  (20, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
-       ' VALUES (1, 1, 1, now())'),
-  (21, 'TRUNCATE booking.hold'),
-  (22, 'SELECT booking.verify()'),
-  (23, 'SELECT booking.purge(''0'')'),
-  (24, 'SELECT booking.keep_history()')) AS t (n, statement),
-  after_change('ALTER TABLE booking.inventory RENAME COLUMN available TO renamed', statement) a
+    (1, 'SELECT booking.try_book_ticket(1, 1)'),
+    (2, 'SELECT booking.book_tickets(1, 1, 2)'),
+    (3, 'SELECT booking.cancel_ticket(1)'),
+    (4, 'SELECT booking.transfer_ticket(1, 2)'),
+    (5, 'SELECT booking.redeem_ticket(1)'),
+    (6, 'SELECT booking.availability(1)'),
+    (7, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
+    (8, 'UPDATE booking.ticket SET event_id = 2'),
+    (9, 'DELETE FROM booking.ticket'),
+    (10, 'TRUNCATE booking.ticket'),
+    (11, 'INSERT INTO booking.event VALUES (50, NULL, 1)'),
+    (12, 'UPDATE booking.event SET name = NULL'),
+    (13, 'DELETE FROM booking.event WHERE event_id = 2'),
+    (14, 'SELECT booking.book_batch(1, ARRAY[1])'),
+    (15, 'SELECT booking.hold_tickets(1, 1)'),
+    (16, 'SELECT booking.confirm_hold(1)'),
+    (17, 'SELECT booking.extend_hold(1, ''1 minute'')'),
+    (18, 'SELECT booking.release_hold(1)'),
+    (19, 'SELECT booking.expire_holds()'),
+    (20, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
+         ' VALUES (1, 1, 1, now())'),
+    (21, 'TRUNCATE booking.hold'),
+    (22, 'SELECT booking.verify()'),
+    (23, 'SELECT booking.purge(''0'')'),
+    (24, 'SELECT booking.keep_history()')) AS t (n, statement),
+    after_change('ALTER TABLE booking.inventory RENAME COLUMN available TO renamed', statement) a
 ORDER BY n;
 
--- the rest of the shape
+-- Everything else that the code needs from the tables.
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
-  (1, 'ALTER TABLE booking.event RENAME TO renamed'),
-  (2, 'ALTER TABLE booking.inventory RENAME TO renamed'),
-  (3, 'ALTER TABLE booking.ticket RENAME TO renamed'),
-  (4, 'DROP TABLE booking.event'),
-  (5, 'DROP TABLE booking.inventory'),
-  (6, 'DROP TABLE booking.ticket'),
-  (7, 'ALTER TABLE booking.ticket SET SCHEMA public'),
-  (8, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_pkey'),
-  (9, 'CREATE INDEX ON booking.inventory USING hash (available)'),
-  (10, 'CREATE INDEX ON booking.inventory (available) WHERE available > 0'),
-  (11, 'CREATE INDEX ON booking.inventory ((available + 1))'),
-  (12, 'CREATE TABLE public.seller (event_id bigint, stripe integer,'
-       ' FOREIGN KEY (event_id, stripe) REFERENCES booking.inventory)'),
-  (13, 'DROP TRIGGER booking_ticket_changed ON booking.ticket'),
-  (14, 'DROP TRIGGER booking_event_changed ON booking.event'),
-  (15, 'DROP TRIGGER booking_hold_changed ON booking.hold'),
-  (16, 'DROP TABLE booking.hold'),
-  (17, 'DROP TABLE booking.request'),
-  (18, 'DROP TABLE booking.user_limit'),
-  (19, 'ALTER TABLE booking.ticket ALTER user_id TYPE text')
-  ) AS t (n, change),
-  after_change(change, 'SELECT booking.book_ticket(1, 1)') a
+    (1, 'ALTER TABLE booking.event RENAME TO renamed'),
+    (2, 'ALTER TABLE booking.inventory RENAME TO renamed'),
+    (3, 'ALTER TABLE booking.ticket RENAME TO renamed'),
+    (4, 'DROP TABLE booking.event'),
+    (5, 'DROP TABLE booking.inventory'),
+    (6, 'DROP TABLE booking.ticket'),
+    (7, 'ALTER TABLE booking.ticket SET SCHEMA public'),
+    (8, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_pkey'),
+    (9, 'CREATE INDEX ON booking.inventory USING hash (available)'),
+    (10, 'CREATE INDEX ON booking.inventory (available) WHERE available > 0'),
+    (11, 'CREATE INDEX ON booking.inventory ((available + 1))'),
+    (12, 'CREATE TABLE public.seller (event_id bigint, stripe integer,'
+         ' FOREIGN KEY (event_id, stripe) REFERENCES booking.inventory)'),
+    (13, 'DROP TRIGGER booking_ticket_changed ON booking.ticket'),
+    (14, 'DROP TRIGGER booking_event_changed ON booking.event'),
+    (15, 'DROP TRIGGER booking_hold_changed ON booking.hold'),
+    (16, 'DROP TABLE booking.hold'),
+    (17, 'DROP TABLE booking.request'),
+    (18, 'DROP TABLE booking.user_limit'),
+    (19, 'ALTER TABLE booking.ticket ALTER user_id TYPE text')
+    ) AS t (n, change),
+    after_change(change, 'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;
 
--- the inventory is written without the executor, so a column that would need it
--- is refused, and not left null
+-- The inventory is written without the executor.  So an added column with a
+-- default is refused instead of being left null.
 SELECT code
 FROM after_change('ALTER TABLE booking.inventory ADD COLUMN note text NOT NULL DEFAULT $x$$x$',
                   'INSERT INTO booking.event (capacity) VALUES (1)');
 
--- in a session that has seen the tables as they were, and after they are back
+-- A session reports the change although it has seen the old tables.  It works
+-- again when the change is undone.
 SELECT booking.book_ticket(1, 2) > 0 AS booked;
 ALTER TABLE booking.ticket RENAME COLUMN user_id TO customer;
 SELECT booking.book_ticket(1, 2);
@@ -294,47 +298,48 @@ SELECT theatre.book_ticket(1, 2);
 ALTER SCHEMA theatre RENAME TO booking;
 SELECT booking.book_ticket(1, 2) > 0 AS booked;
 
--- an inventory that somebody else has written
+-- Someone else has written the inventory.
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
-  (1, 'DELETE FROM booking.inventory'),
-  (2, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_stripe_check;'
-      ' INSERT INTO booking.inventory VALUES (1, 256, 5), (1, -1, 5)')) AS t (n, change),
-  after_change(change, 'SELECT booking.book_tickets(1, 1, 7)') a
+    (1, 'DELETE FROM booking.inventory'),
+    (2, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_stripe_check;'
+        ' INSERT INTO booking.inventory VALUES (1, 256, 5), (1, -1, 5)')) AS t (n, change),
+    after_change(change, 'SELECT booking.book_tickets(1, 1, 7)') a
 ORDER BY n;
 
--- trigger functions are for our triggers only: 39P01
-CREATE TABLE stranger (event_id bigint, capacity integer, cancelled_at timestamptz);
-CREATE TRIGGER stranger_ticket AFTER INSERT ON stranger
-  FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
-SELECT code, message FROM outcome('INSERT INTO stranger VALUES (1, 5)');
-DROP TRIGGER stranger_ticket ON stranger;
-CREATE TRIGGER stranger_event AFTER INSERT OR DELETE ON stranger
-  FOR EACH ROW EXECUTE FUNCTION booking.event_changed();
-SELECT code, message FROM outcome('INSERT INTO stranger VALUES (1, 5)');
-DROP TRIGGER stranger_event ON stranger;
-CREATE TRIGGER stranger_truncated AFTER TRUNCATE ON stranger
-  EXECUTE FUNCTION booking.ticket_changed();
-SELECT code, message FROM outcome('TRUNCATE stranger');
+-- The trigger functions work for pg_booking's own triggers only, otherwise they
+-- raise 39P01.
+CREATE TABLE my_table (event_id bigint, capacity integer, cancelled_at timestamptz);
+CREATE TRIGGER my_table_ticket AFTER INSERT ON my_table
+    FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed();
+SELECT code, message FROM outcome('INSERT INTO my_table VALUES (1, 5)');
+DROP TRIGGER my_table_ticket ON my_table;
+CREATE TRIGGER my_table_event AFTER INSERT OR DELETE ON my_table
+    FOR EACH ROW EXECUTE FUNCTION booking.event_changed();
+SELECT code, message FROM outcome('INSERT INTO my_table VALUES (1, 5)');
+DROP TRIGGER my_table_event ON my_table;
+CREATE TRIGGER my_table_truncated AFTER TRUNCATE ON my_table
+    EXECUTE FUNCTION booking.ticket_changed();
+SELECT code, message FROM outcome('TRUNCATE my_table');
 SELECT n, a.code, a.message
 FROM (VALUES
-  (1, 'CREATE TRIGGER wrong BEFORE INSERT ON booking.ticket'
-      ' FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed()'),
-  (2, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
-      ' FOR EACH STATEMENT EXECUTE FUNCTION booking.ticket_changed()'),
-  (3, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
-      ' FOR EACH ROW EXECUTE FUNCTION booking.event_changed()'),
-  (4, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
-      ' FOR EACH ROW EXECUTE FUNCTION booking.hold_changed()'),
-  (5, 'CREATE TRIGGER wrong BEFORE INSERT ON booking.ticket'
-      ' FOR EACH ROW EXECUTE FUNCTION booking.record_history()')) AS t (n, change),
-  after_change(change, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)') a
+    (1, 'CREATE TRIGGER wrong BEFORE INSERT ON booking.ticket'
+        ' FOR EACH ROW EXECUTE FUNCTION booking.ticket_changed()'),
+    (2, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
+        ' FOR EACH STATEMENT EXECUTE FUNCTION booking.ticket_changed()'),
+    (3, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
+        ' FOR EACH ROW EXECUTE FUNCTION booking.event_changed()'),
+    (4, 'CREATE TRIGGER wrong AFTER INSERT ON booking.ticket'
+        ' FOR EACH ROW EXECUTE FUNCTION booking.hold_changed()'),
+    (5, 'CREATE TRIGGER wrong BEFORE INSERT ON booking.ticket'
+        ' FOR EACH ROW EXECUTE FUNCTION booking.record_history()')) AS t (n, change),
+    after_change(change, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)') a
 ORDER BY n;
 SELECT code FROM outcome('SELECT booking.ticket_changed()');
 SELECT code FROM outcome('SELECT booking.event_changed()');
 SELECT code FROM outcome('SELECT booking.hold_changed()');
 SELECT code FROM outcome('SELECT booking.record_history()');
-DROP TABLE stranger;
+DROP TABLE my_table;
 
 SELECT booking.create_tables();
 SELECT * FROM places();

@@ -1,16 +1,17 @@
 --
--- The history of tickets and holds, and the view of the sales.
+-- The history of tickets and holds, and the view booking.sales.
 --
--- Promises: from keep_history() on every change of a ticket or hold is written
--- down, by whatever way it is made, with what it was and who made it; nobody
--- changes the history afterwards; and it stops when its triggers are dropped.
---
-CALL afresh();
+-- Promises:
+--   - After keep_history(), every change of a ticket or hold is recorded, whichever
+--     way it is made.  The row says what was done and by whom.
+--   - The history can't be changed.
+--   - It stops when its triggers are dropped.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 
 INSERT INTO booking.event (event_id, name, capacity) VALUES (1, 'concert', 20), (2, 'theatre', 4);
 
--- what was before is not in it
+-- Earlier changes are not in it.
 SELECT booking.book_ticket(1, 1);
 SELECT booking.keep_history();
 SELECT booking.keep_history();
@@ -26,20 +27,20 @@ ORDER BY 1, 2;
 SELECT obj_description('booking.history'::regclass) IS NOT NULL AS explained;
 SELECT count(*) FROM booking.history;
 
--- what has been written since this was last asked
+-- Returns the history rows that were added since the last call.
 CREATE TEMP TABLE seen (history_id bigint);
-CREATE FUNCTION news()
-RETURNS TABLE (row_of text, action text, event_id bigint, user_id bigint, ticket_id bigint,
+CREATE FUNCTION new_history()
+RETURNS TABLE (table_name text, action text, event_id bigint, user_id bigint, ticket_id bigint,
                hold_id bigint, quantity integer)
 LANGUAGE sql
 AS $$
-  WITH new AS (
-    INSERT INTO seen
-    SELECT history_id FROM booking.history
-    WHERE history_id > (SELECT coalesce(max(history_id), 0) FROM seen)
-    RETURNING history_id)
-  SELECT row_of, action, event_id, user_id, ticket_id, hold_id, quantity
-  FROM booking.history JOIN new USING (history_id) ORDER BY history_id
+    WITH new AS (
+        INSERT INTO seen
+        SELECT history_id FROM booking.history
+        WHERE history_id > (SELECT coalesce(max(history_id), 0) FROM seen)
+        RETURNING history_id)
+    SELECT table_name, action, event_id, user_id, ticket_id, hold_id, quantity
+    FROM booking.history JOIN new USING (history_id) ORDER BY history_id
 $$;
 
 -- ---- every action, by the functions ----
@@ -47,43 +48,43 @@ $$;
 SELECT booking.book_ticket(1, 42);
 SELECT status FROM booking.try_book_ticket(1, 42);
 SELECT booking.book_tickets(1, 43, 2);
-SELECT * FROM news();
+SELECT * FROM new_history();
 SELECT booking.transfer_ticket(2, 44);
 SELECT status FROM booking.redeem_ticket(2);
 SELECT booking.cancel_ticket(3);
 SELECT booking.cancel_ticket(3);
 SELECT status FROM booking.redeem_ticket(2);
-SELECT * FROM news();
+SELECT * FROM new_history();
 SELECT count(*) FROM booking.book_batch(1, ARRAY[45, 46]);
-SELECT * FROM news();
--- holds: confirmed, released, extended, expired
+SELECT * FROM new_history();
+-- Holds are confirmed, released, extended and expired.
 SELECT hold_id FROM booking.hold_tickets(1, 50, 2);
 SELECT booking.extend_hold(1, '30 minutes') > now() AS extended;
 SELECT cardinality(booking.confirm_hold(1)) AS tickets;
 SELECT cardinality(booking.confirm_hold(1)) AS tickets;
-SELECT * FROM news();
+SELECT * FROM new_history();
 SELECT hold_id FROM booking.hold_tickets(1, 51, 1);
 SELECT booking.release_hold(2);
 SELECT booking.release_hold(2);
-SELECT * FROM news();
+SELECT * FROM new_history();
 SELECT hold_id FROM booking.hold_tickets(1, 52, 1, '1 microsecond');
 SELECT booking.expire_holds();
 SELECT cardinality(booking.confirm_hold(3, 'rebook')) AS tickets;
-SELECT * FROM news();
--- reclaimed by a booking
+SELECT * FROM new_history();
+-- A booking ends an expired hold.
 SELECT hold_id FROM booking.hold_tickets(2, 53, 4, '1 microsecond');
 SELECT booking.book_ticket(2, 54) > 0 AS booked;
-SELECT row_of, action, event_id, user_id, hold_id, quantity FROM news();
--- unswept, and booked anew
+SELECT table_name, action, event_id, user_id, hold_id, quantity FROM new_history();
+-- A hold is rebooked before a sweep.
 SELECT hold_id AS hold FROM booking.hold_tickets(2, 55, 1, '1 microsecond') \gset
 SELECT cardinality(booking.confirm_hold(:hold, 'rebook')) AS tickets;
-SELECT row_of, action, event_id, user_id, hold_id, quantity FROM news();
--- a refusal, and what is rolled back, leave nothing
+SELECT table_name, action, event_id, user_id, hold_id, quantity FROM new_history();
+-- A refusal and a rollback leave no row.
 SELECT code FROM outcome('SELECT booking.book_tickets(2, 1, 5)');
 BEGIN;
 SELECT booking.book_ticket(2, 56) > 0 AS booked;
 ROLLBACK;
-SELECT * FROM news();
+SELECT * FROM new_history();
 
 -- ---- by plain SQL ----
 
@@ -95,7 +96,7 @@ UPDATE booking.ticket SET user_id = 62 WHERE ticket_id = 101;
 UPDATE booking.ticket SET seat = 'A1' WHERE ticket_id = 101;
 UPDATE booking.ticket SET event_id = 2 WHERE ticket_id = 101;
 DELETE FROM booking.ticket WHERE ticket_id = 101;
-SELECT * FROM news();
+SELECT * FROM new_history();
 INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at)
 VALUES (100, 1, 63, 1, now() + interval '1 hour'), (101, 1, 64, 1, now() - interval '1 hour');
 UPDATE booking.hold SET expires_at = expires_at + interval '1 hour' WHERE hold_id = 100;
@@ -103,44 +104,44 @@ UPDATE booking.hold SET quantity = 2 WHERE hold_id = 100;
 UPDATE booking.hold SET ended_at = now() WHERE hold_id = 100;
 UPDATE booking.hold SET ended_at = now() WHERE hold_id = 101;
 DELETE FROM booking.hold WHERE hold_id = 101;
-SELECT * FROM news();
+SELECT * FROM new_history();
 COPY booking.ticket (ticket_id, event_id, user_id) FROM stdin;
 102	1	65
 \.
-SELECT * FROM news();
+SELECT * FROM new_history();
 BEGIN;
 TRUNCATE booking.ticket, booking.hold;
-SELECT * FROM news() ORDER BY row_of;
+SELECT * FROM new_history() ORDER BY table_name;
 ROLLBACK;
 
--- ---- who, when ----
+-- ---- by whom and when ----
 
-SELECT count(*) AS rows, bool_and(done_by = session_user) AS mine,
+SELECT count(*) AS rows, bool_and(session_user_name = session_user) AS mine,
        bool_and(happened_at BETWEEN now() - interval '1 hour' AND clock_timestamp()) AS lately
 FROM booking.history;
--- the user of the session, and not the owner in whose name the functions work
+-- It records the session's user, not the owner as whom the functions run.
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_booking_clerk;
 RESET client_min_messages;
 CREATE ROLE regress_booking_clerk;
 GRANT USAGE ON SCHEMA booking TO regress_booking_clerk;
 GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, bigint, text),
-  booking.hold_tickets(bigint, bigint, integer, interval, text), booking.confirm_hold(bigint, text)
+    booking.hold_tickets(bigint, bigint, integer, interval, text), booking.confirm_hold(bigint, text)
 TO regress_booking_clerk;
 GRANT INSERT ON booking.ticket TO regress_booking_clerk;
-SELECT count(*) FROM news();
+SELECT count(*) FROM new_history();
 SET SESSION AUTHORIZATION regress_booking_clerk;
 SELECT booking.book_ticket(1, 70) > 0 AS booked;
 SELECT cardinality(booking.confirm_hold(hold_id)) AS tickets FROM booking.hold_tickets(1, 71);
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 72);
 SELECT count(*) FROM booking.history;
 \echo :LAST_ERROR_SQLSTATE
-INSERT INTO booking.history (done_by, row_of, action) VALUES ('somebody', 'ticket', 'booked');
+INSERT INTO booking.history (session_user_name, table_name, action) VALUES ('somebody', 'ticket', 'booked');
 \echo :LAST_ERROR_SQLSTATE
 RESET SESSION AUTHORIZATION;
-SELECT done_by, row_of, action, user_id FROM booking.history
+SELECT session_user_name, table_name, action, user_id FROM booking.history
 WHERE history_id > (SELECT max(history_id) FROM seen) ORDER BY history_id;
-SELECT count(*) FROM news();
+SELECT count(*) FROM new_history();
 REVOKE ALL ON SCHEMA booking FROM regress_booking_clerk;
 DROP OWNED BY regress_booking_clerk;
 DROP ROLE regress_booking_clerk;
@@ -149,38 +150,38 @@ DROP ROLE regress_booking_clerk;
 
 SELECT statement, o.code, o.message, o.hint
 FROM (VALUES
-  (1, 'UPDATE booking.history SET done_by = ''nobody'''),
-  (2, 'DELETE FROM booking.history'),
-  (3, 'DELETE FROM booking.history WHERE false'),
-  (4, 'TRUNCATE booking.history')) AS t (n, statement), outcome(statement) o
+    (1, 'UPDATE booking.history SET session_user_name = ''system'''),
+    (2, 'DELETE FROM booking.history'),
+    (3, 'DELETE FROM booking.history WHERE false'),
+    (4, 'TRUNCATE booking.history')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 SELECT count(*) > 40 AS all_there FROM booking.history;
 
--- ---- what stops it, and begins it again ----
+-- ---- how it is stopped and started again ----
 
 DROP TRIGGER booking_history ON booking.ticket;
 SELECT booking.book_ticket(1, 80) > 0 AS booked;
 SELECT hold_id FROM booking.hold_tickets(1, 80, 1) \gset
 SELECT booking.release_hold(:hold_id);
-SELECT row_of, action, user_id FROM news();
+SELECT table_name, action, user_id FROM new_history();
 DROP TRIGGER booking_history ON booking.hold;
 SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(1, 80, 1);
-SELECT row_of, action, user_id FROM news();
+SELECT table_name, action, user_id FROM new_history();
 SELECT booking.keep_history();
 SELECT booking.book_ticket(1, 81) > 0 AS booked;
-SELECT row_of, action, user_id FROM news();
--- a history that is not there any more is made anew
+SELECT table_name, action, user_id FROM new_history();
+-- A dropped history table is created again.
 DROP TABLE booking.history;
 SELECT code FROM outcome('SELECT booking.book_ticket(1, 82)');
 SELECT booking.keep_history();
 DELETE FROM seen;
 SELECT booking.book_ticket(1, 82) > 0 AS booked;
-SELECT row_of, action, user_id FROM news();
+SELECT table_name, action, user_id FROM new_history();
 SELECT * FROM booking.verify();
-DROP FUNCTION news;
+DROP FUNCTION new_history;
 DROP TABLE seen;
 
--- ---- the view of the sales ----
+-- ---- the view booking.sales ----
 
 SELECT a.attname AS column_name, format_type(a.atttypid, a.atttypmod) AS type
 FROM pg_attribute a WHERE a.attrelid = 'booking.sales'::regclass AND a.attnum > 0
@@ -195,12 +196,12 @@ SELECT event_id, name, capacity, available, held, booked, redeemed, cancelled, w
        last_booked_at = (SELECT max(booked_at) FROM booking.ticket t
                          WHERE t.event_id = sales.event_id) AS last
 FROM booking.sales WHERE event_id > 2 ORDER BY event_id;
--- it says what availability() says
+-- It agrees with availability().
 SELECT s.event_id, s.available = a.available AND s.held = a.held AND s.booked = a.booked AS same
 FROM booking.sales s, booking.availability(s.event_id) a ORDER BY s.event_id;
 SELECT * FROM booking.verify();
 
--- ---- made by a superuser on another's tables, it is theirs ----
+-- ---- a history that a superuser starts belongs to the tables' owner ----
 
 CREATE ROLE regress_booking_owner;
 DROP TABLE booking.history;
@@ -215,7 +216,7 @@ ORDER BY relname;
 SET SESSION AUTHORIZATION regress_booking_owner;
 SELECT booking.book_ticket(1, 90) > 0 AS booked;
 SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(1, 91);
-SELECT done_by, row_of, action, user_id FROM booking.history ORDER BY history_id;
+SELECT session_user_name, table_name, action, user_id FROM booking.history ORDER BY history_id;
 SELECT code FROM outcome('DELETE FROM booking.history');
 RESET SESSION AUTHORIZATION;
 SELECT * FROM booking.verify();
@@ -223,7 +224,7 @@ CALL give_tables(current_user);
 DROP OWNED BY regress_booking_owner;
 DROP ROLE regress_booking_owner;
 
--- ---- a user id that becomes null where it may not: 23502 ----
+-- ---- a user id that becomes null raises 23502 ----
 
 SET client_min_messages = warning;
 DROP SCHEMA booking CASCADE;
@@ -240,16 +241,16 @@ SELECT statement, o.code
 FROM (VALUES (1, 'UPDATE booking.ticket SET user_id = NULL'),
              (2, 'UPDATE booking.hold SET user_id = NULL'),
              (3, 'INSERT INTO booking.ticket (event_id) VALUES (1)')) AS t (n, statement),
-  outcome(statement) o
+    outcome(statement) o
 ORDER BY n;
 ALTER TABLE booking.ticket ALTER user_id SET NOT NULL;
 ALTER TABLE booking.hold ALTER user_id SET NOT NULL;
 SELECT booking.book_ticket(1, '9f4b2a10-0000-4000-8000-000000000001') > 0 AS booked;
-SELECT row_of, action, user_id FROM booking.history ORDER BY history_id;
+SELECT table_name, action, user_id FROM booking.history ORDER BY history_id;
 SELECT * FROM damage();
 SELECT * FROM booking.verify();
 
--- ---- a history that lost its triggers with the extension goes on ----
+-- ---- create_tables() attaches the history's triggers after DROP EXTENSION ----
 
 SET client_min_messages = warning;
 DROP EXTENSION pg_booking CASCADE;
@@ -259,7 +260,7 @@ RESET client_min_messages;
 SELECT tgrelid::regclass AS on_table, tgname FROM pg_trigger
 WHERE tgname LIKE 'booking_history%' ORDER BY 1, 2;
 SELECT code FROM outcome('DELETE FROM booking.history');
--- one that was stopped stays as it is
+-- It does not attach them if the history was stopped.
 DROP TRIGGER booking_history ON booking.ticket;
 SELECT booking.create_tables();
 SELECT count(*) FROM pg_trigger WHERE tgname = 'booking_history';

@@ -1,12 +1,13 @@
 --
 -- Idempotency keys: a request that is sent again gets its first answer.
 --
--- Promises: a key belongs to one event and to one set of arguments; what was
--- answered is answered again, whatever has happened since, and takes no place
--- twice; a refusal is not remembered; what is rolled back was never asked; and
--- no key, however long, does anything but work or be refused.
---
-CALL afresh();
+-- Promises:
+--   - A key belongs to one event and one set of arguments.
+--   - A repeated request gets its first answer, whatever happened in between.  It
+--     takes no other place.
+--   - A refusal is not remembered, nor is a request that was rolled back.
+--   - A key of any length either works or is refused.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 
 INSERT INTO booking.event (event_id, capacity) VALUES (1, 10), (2, 2), (3, 10);
@@ -30,11 +31,12 @@ SELECT * FROM booking.availability(1);
 SELECT event_id, idempotency_key, user_id, quantity, is_hold, ttl, ids,
        expires_at IS NOT NULL AS expires, created_at <= clock_timestamp() AS past
 FROM booking.request ORDER BY created_at;
--- one ticket is one ticket, whichever function books it
+-- A request for one ticket is the same request in all three functions.
 SELECT booking.book_tickets(1, 42, 1, 'one');
 SELECT * FROM booking.try_book_ticket(1, 42, 'one');
 SELECT booking.book_ticket(1, 42, 'two');
--- whatever has happened since: cancelled, confirmed, sold out, off sale
+-- The answer is the same after a cancellation, after a confirmation, when the
+-- event is sold out, and when it is not on sale.
 SELECT booking.cancel_ticket(1);
 SELECT booking.book_ticket(1, 42, 'one');
 SELECT booking.confirm_hold(:hold_id);
@@ -56,25 +58,26 @@ SELECT * FROM booking.verify();
 
 SELECT statement, o.code, o.message, o.detail
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(1, 43, ''one'')'),
-  (2, 'SELECT booking.try_book_ticket(1, 43, ''one'')'),
-  (3, 'SELECT booking.book_tickets(1, 43, 3, ''three'')'),
-  (4, 'SELECT booking.book_tickets(1, 42, 2, ''three'')'),
-  (5, 'SELECT booking.book_ticket(1, 42, ''three'')'),
-  (6, 'SELECT booking.hold_tickets(1, 42, 3, NULL, ''three'')'),
-  (7, 'SELECT booking.book_tickets(1, 42, 2, ''four'')'),
-  (8, 'SELECT booking.hold_tickets(1, 43, 2, NULL, ''four'')'),
-  (9, 'SELECT booking.hold_tickets(1, 42, 1, NULL, ''four'')'),
-  (10, 'SELECT booking.hold_tickets(1, 42, 2, ''10 minutes'', ''four'')')) AS t (n, statement),
-  outcome(statement) o
+    (1, 'SELECT booking.book_ticket(1, 43, ''one'')'),
+    (2, 'SELECT booking.try_book_ticket(1, 43, ''one'')'),
+    (3, 'SELECT booking.book_tickets(1, 43, 3, ''three'')'),
+    (4, 'SELECT booking.book_tickets(1, 42, 2, ''three'')'),
+    (5, 'SELECT booking.book_ticket(1, 42, ''three'')'),
+    (6, 'SELECT booking.hold_tickets(1, 42, 3, NULL, ''three'')'),
+    (7, 'SELECT booking.book_tickets(1, 42, 2, ''four'')'),
+    (8, 'SELECT booking.hold_tickets(1, 43, 2, NULL, ''four'')'),
+    (9, 'SELECT booking.hold_tickets(1, 42, 1, NULL, ''four'')'),
+    (10, 'SELECT booking.hold_tickets(1, 42, 2, ''10 minutes'', ''four'')')) AS t (n, statement),
+    outcome(statement) o
 ORDER BY n;
 SELECT hint FROM outcome('SELECT booking.book_ticket(1, 43, ''one'')');
--- a ttl that was given, in other words and not at all
+-- The same ttl written in another way, another ttl, and none.
 SELECT hold_id FROM booking.hold_tickets(1, 42, 1, '2 minutes', 'five');
 SELECT hold_id FROM booking.hold_tickets(1, 42, 1, '120 seconds', 'five');
 SELECT code, detail FROM outcome('SELECT booking.hold_tickets(1, 42, 1, ''3 minutes'', ''five'')');
 SELECT code, detail FROM outcome('SELECT booking.hold_tickets(1, 42, 1, NULL, ''five'')');
--- a mismatch comes before the sale is looked at, and leaves the transaction's rest alone
+-- A mismatch is found before the sale rules are checked.  The transaction can go
+-- on.
 BEGIN;
 SAVEPOINT a;
 SELECT booking.book_ticket(1, 43, 'one');
@@ -84,7 +87,7 @@ SELECT booking.book_ticket(1, 43, 'six') > 0 AS booked;
 COMMIT;
 SELECT count(*) FROM booking.request WHERE idempotency_key = 'six';
 
--- ---- an event has its own keys; case and spaces matter ----
+-- ---- each event has its own keys; case and spaces matter ----
 
 SELECT booking.book_ticket(3, 43, 'one') > 0 AS booked;
 SELECT count(DISTINCT booking.book_ticket(3, 43, k)) AS tickets
@@ -104,13 +107,13 @@ SELECT booking.hold_tickets(2, 2, 2, NULL, 'again');
 \echo :LAST_ERROR_SQLSTATE
 SELECT count(*) FROM booking.request WHERE event_id = 2;
 SELECT booking.cancel_ticket(ticket_id) FROM booking.ticket WHERE event_id = 2 LIMIT 1;
--- too few places for the one, enough for the other
+-- There are too few places for one request, but enough for the other.
 SELECT booking.book_tickets(2, 2, 2, 'again');
 \echo :LAST_ERROR_SQLSTATE
 SELECT status FROM booking.try_book_ticket(2, 2, 'again');
 SELECT status FROM booking.try_book_ticket(2, 2, 'again');
 SELECT count(*) FROM booking.ticket WHERE event_id = 2 AND user_id = 2;
--- the sale that has not begun, or the limit
+-- The sale has not begun, and then the user is over the limit.
 DELETE FROM booking.ticket WHERE event_id = 2;
 UPDATE booking.event SET sales_start = 'infinity' WHERE event_id = 2;
 SELECT status FROM booking.try_book_ticket(2, 3, 'later');
@@ -119,12 +122,12 @@ UPDATE booking.event SET sales_start = NULL, max_per_user = 1 WHERE event_id = 2
 SELECT booking.book_ticket(2, 3) > 0 AS booked;
 SELECT status FROM booking.try_book_ticket(2, 3, 'later');
 SELECT code FROM outcome('SELECT booking.book_ticket(2, 3, ''later'')');
--- bad arguments
+-- Bad arguments.
 SELECT code FROM outcome('SELECT booking.hold_tickets(2, 3, 1, ''0'', ''later'')');
 SELECT code FROM outcome('SELECT booking.book_tickets(2, 3, 0, ''later'')');
 SELECT code FROM outcome('SELECT booking.book_ticket(99, 3, ''later'')');
 SELECT count(*) FROM booking.request WHERE idempotency_key = 'later';
--- in the same transaction a refusal and a success
+-- A refusal and a success in the same transaction.
 BEGIN;
 SELECT status FROM booking.try_book_ticket(2, 3, 'later');
 UPDATE booking.event SET max_per_user = 2 WHERE event_id = 2;
@@ -134,7 +137,7 @@ COMMIT;
 SELECT count(*) FROM booking.ticket WHERE event_id = 2;
 SELECT * FROM booking.verify();
 
--- ---- what is rolled back was never asked ----
+-- ---- a request that is rolled back is forgotten ----
 
 BEGIN;
 SELECT booking.book_ticket(3, 1, 'undone') > 0 AS booked;
@@ -158,31 +161,31 @@ SELECT n, o.code, o.message, o.detail
 FROM (VALUES (0), (1), (200), (201), (1000000)) AS t (n),
      outcome(format('SELECT booking.book_ticket(1, 1, repeat(''x'', %s))', n)) o
 ORDER BY n;
--- bytes, not letters
+-- The length counts bytes, not characters.
 SELECT n, o.code, o.detail
 FROM (VALUES (100), (101)) AS t (n),
      outcome(format('SELECT booking.book_ticket(1, 1, repeat(''ä'', %s))', n)) o
 ORDER BY n;
--- one that is stored outside its row, and one that is compressed
+-- A key that is stored out of line, and one that is compressed.
 CREATE TEMP TABLE keys (key text);
 ALTER TABLE keys ALTER key SET STORAGE EXTERNAL;
 INSERT INTO keys VALUES (repeat('long', 250000));
 ALTER TABLE keys ALTER key SET STORAGE EXTENDED;
 INSERT INTO keys VALUES (repeat('long', 250001));
 SELECT o.code, o.detail FROM generate_series(4, 7) n, keys,
-  outcome(CASE n
-    WHEN 4 THEN 'SELECT booking.book_ticket(1, 1, key) FROM keys'
-    WHEN 5 THEN 'SELECT booking.try_book_ticket(1, 1, key) FROM keys'
-    WHEN 6 THEN 'SELECT booking.book_tickets(1, 1, 1, key) FROM keys'
-    ELSE 'SELECT booking.hold_tickets(1, 1, 1, NULL, key) FROM keys' END) o
+    outcome(CASE n
+        WHEN 4 THEN 'SELECT booking.book_ticket(1, 1, key) FROM keys'
+        WHEN 5 THEN 'SELECT booking.try_book_ticket(1, 1, key) FROM keys'
+        WHEN 6 THEN 'SELECT booking.book_tickets(1, 1, 1, key) FROM keys'
+        ELSE 'SELECT booking.hold_tickets(1, 1, 1, NULL, key) FROM keys' END) o
 WHERE length(key) = 1000000;
 DROP TABLE keys;
--- a bad key is found before the event is looked for, and null is none
+-- A bad key is found before the event is looked up.  A null key means no key.
 SELECT code FROM outcome('SELECT booking.book_ticket(99, 1, '''')');
 SELECT count(booking.book_ticket(1, 1, NULL)) FROM generate_series(1, 2);
 SELECT count(*) FROM booking.request WHERE event_id = 1 AND user_id = 1;
 
--- ---- many at once ----
+-- ---- many keys at once ----
 
 INSERT INTO booking.event (event_id, capacity) VALUES (4, 1000);
 BEGIN;
@@ -197,7 +200,7 @@ SELECT booking.book_tickets(4, 7, 900, 'the rest') = booking.book_tickets(4, 7, 
 SELECT status FROM booking.try_book_ticket(4, 1, 'one more');
 SELECT * FROM booking.availability(4);
 
--- ---- an event that goes takes its keys with it ----
+-- ---- deleting an event deletes its keys ----
 
 DELETE FROM booking.ticket WHERE event_id = 4;
 DELETE FROM booking.event WHERE event_id = 4;
@@ -205,16 +208,16 @@ SELECT count(*) FROM booking.request WHERE event_id = 4;
 INSERT INTO booking.event (event_id, capacity) VALUES (4, 1);
 SELECT booking.book_ticket(4, 8, 'key 1') > 0 AS booked;
 
--- ---- a trigger that sends the key of the booking that fired it: refused ----
+-- ---- a trigger that repeats the key of the booking that fired it is refused ----
 
 CREATE FUNCTION send_again() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM booking.book_ticket(NEW.event_id, NEW.user_id, 'mine');
-  RETURN NEW;
+    PERFORM booking.book_ticket(NEW.event_id, NEW.user_id, 'mine');
+    RETURN NEW;
 END
 $$;
 CREATE TRIGGER send_again BEFORE INSERT ON booking.ticket
-  FOR EACH ROW EXECUTE FUNCTION send_again();
+    FOR EACH ROW EXECUTE FUNCTION send_again();
 SELECT code, message FROM outcome('SELECT booking.book_ticket(3, 50, ''mine'')');
 DROP TRIGGER send_again ON booking.ticket;
 DROP FUNCTION send_again;
@@ -228,13 +231,14 @@ SELECT count(*) AS old FROM booking.request WHERE event_id = 3 \gset
 SELECT booking.purge('1 day') = :old AS those, :old > 3 AS some;
 SELECT booking.purge('1 day');
 SELECT count(*) FILTER (WHERE event_id = 3) AS old, count(*) > 3 AS others FROM booking.request;
--- a retry whose key is forgotten books anew, one whose key is not does not
+-- A request whose key is forgotten books again.  A request whose key is still
+-- there does not.
 SELECT count(*) FROM booking.ticket WHERE event_id = 3 AND user_id = 2;
 SELECT cardinality(booking.book_tickets(3, 2, 1, 'undone')) AS tickets;
 SELECT count(*) FROM booking.ticket WHERE event_id = 3 AND user_id = 2;
 SELECT status FROM booking.try_book_ticket(2, 2, 'again');
 SELECT count(*) FROM booking.ticket WHERE event_id = 2;
--- the rows of users at events that have no limit any more
+-- purge() also deletes rows of booking.user_limit if the event has no limit.
 SELECT count(*) FROM booking.user_limit;
 SELECT booking.purge('1 day');
 SELECT count(*) FROM booking.user_limit;

@@ -1,41 +1,41 @@
 --
--- The tables are the user's, the functions are the extension's.
+-- The user owns the tables, the extension owns the functions.
 --
--- Promises: CREATE EXTENSION makes functions only; create_tables() makes the
--- tables with the shape that is documented, and may be called again; DROP
--- EXTENSION is refused while the triggers stand, and CASCADE loses no row;
--- create_tables() then attaches the triggers again and warns where the
--- inventory has fallen behind, which rebuild_inventory() mends.
---
+-- Promises:
+--   - CREATE EXTENSION creates functions only.
+--   - create_tables() creates the documented tables.  It can be called again.
+--   - DROP EXTENSION is refused while the triggers exist.  CASCADE loses no row.
+--   - After that, create_tables() attaches the triggers again.  It warns if the
+--     inventory is out of date, and rebuild_inventory() repairs that.
 \set VERBOSITY terse
 
 CREATE EXTENSION pg_booking;
 
--- functions only, in a schema that is not the extension's
+-- The extension contains functions only.  The schema is not a member of it.
 SELECT p.oid::regprocedure AS function, p.provolatile AS volatility, p.proparallel AS parallel,
        p.prosecdef AS definer, p.proisstrict AS strict
 FROM pg_depend d
-  JOIN pg_extension x ON x.oid = d.refobjid
-  JOIN pg_proc p ON p.oid = d.objid
+    JOIN pg_extension x ON x.oid = d.refobjid
+    JOIN pg_proc p ON p.oid = d.objid
 WHERE x.extname = 'pg_booking' AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 SELECT d.classid::regclass AS something_else
 FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
 WHERE x.extname = 'pg_booking' AND d.deptype = 'e' AND d.classid <> 'pg_proc'::regclass;
 
--- before create_tables() there is nothing to book
+-- Before create_tables(), nothing can be booked.
 SELECT booking.book_ticket(1, 1);
 \echo :LAST_ERROR_SQLSTATE
 
 SELECT booking.create_tables();
 
--- the shape
+-- The columns, indexes, constraints and triggers are as documented.
 SELECT c.relname AS table_name, a.attname AS column_name,
        format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
        a.attidentity AS identity, pg_get_expr(d.adbin, d.adrelid) AS default
 FROM pg_class c
-  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-  LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
 ORDER BY c.relname, a.attnum;
 SELECT tablename, indexdef FROM pg_indexes
@@ -47,10 +47,11 @@ ORDER BY 1, 2;
 SELECT tgrelid::regclass AS table_name, tgname, tgfoid::regproc AS function
 FROM pg_trigger
 WHERE NOT tgisinternal
-  AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'booking'::regnamespace)
+    AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'booking'::regnamespace)
 ORDER BY 1, 2;
 
--- the tables are no members of the extension and belong to who made them
+-- The tables are not members of the extension.  The caller of create_tables()
+-- owns them.
 SELECT count(*) AS members
 FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
 WHERE x.extname = 'pg_booking' AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass;
@@ -59,7 +60,7 @@ FROM pg_class
 WHERE relnamespace = 'booking'::regnamespace AND relkind IN ('r', 'v', 'S')
 ORDER BY relname;
 
--- everything that a user meets is explained
+-- Everything that a user sees has a COMMENT.
 SELECT p.oid::regprocedure::text AS not_explained
 FROM pg_proc p
 WHERE p.pronamespace = 'booking'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL
@@ -67,20 +68,20 @@ UNION ALL
 SELECT c.oid::regclass::text
 FROM pg_class c
 WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind IN ('r', 'v')
-  AND obj_description(c.oid, 'pg_class') IS NULL;
+    AND obj_description(c.oid, 'pg_class') IS NULL;
 
--- again, it changes nothing
+-- A second call of create_tables() changes nothing.
 INSERT INTO booking.event (name, capacity) VALUES ('concert', 3), ('theatre', 2);
 SELECT booking.book_ticket(1, 100), booking.book_tickets(2, 200, 2);
 CREATE TEMP TABLE before AS
-  SELECT oid, relname, relfilenode, reltuples FROM pg_class
-  WHERE relnamespace = 'booking'::regnamespace;
+    SELECT oid, relname, relfilenode, reltuples FROM pg_class
+    WHERE relnamespace = 'booking'::regnamespace;
 CREATE TEMP TABLE triggers_before AS SELECT oid, tgname, tgenabled FROM pg_trigger;
 SELECT booking.create_tables();
 SELECT count(*) AS changed
 FROM before FULL JOIN (SELECT oid, relfilenode FROM pg_class
                        WHERE relnamespace = 'booking'::regnamespace) now
-  USING (oid, relfilenode)
+    USING (oid, relfilenode)
 WHERE before.relname IS NULL OR now.oid IS NULL;
 SELECT count(*) AS changed
 FROM triggers_before b FULL JOIN pg_trigger t USING (oid, tgname, tgenabled)
@@ -88,17 +89,17 @@ WHERE b.oid IS NULL OR t.oid IS NULL;
 DROP TABLE before, triggers_before;
 SELECT * FROM places();
 
--- the extension can't go while the triggers stand
+-- The extension can't be dropped while the triggers exist.
 DROP EXTENSION pg_booking;
 \echo :LAST_ERROR_SQLSTATE
 SELECT booking.book_ticket(1, 101);
 
--- what the user adds to the tables is his own, too
+-- The user adds a column, an index and a view.
 ALTER TABLE booking.ticket ADD COLUMN note text DEFAULT 'none';
 CREATE INDEX ticket_note_idx ON booking.ticket (note);
 CREATE VIEW booking.live AS SELECT * FROM booking.ticket WHERE cancelled_at IS NULL;
 
--- CASCADE takes functions and triggers, and not one row, column or index
+-- CASCADE drops the functions and triggers, but no row, column or index.
 SET client_min_messages = warning;
 DROP EXTENSION pg_booking CASCADE;
 RESET client_min_messages;
@@ -111,7 +112,8 @@ WHERE tgrelid IN ('booking.event'::regclass, 'booking.hold'::regclass, 'booking.
 SELECT booking.book_ticket(1, 102);
 \echo :LAST_ERROR_SQLSTATE
 
--- back again: the functions say what is missing, create_tables() attaches it
+-- The extension is created again.  The functions report the missing triggers,
+-- and create_tables() attaches them.
 CREATE EXTENSION pg_booking;
 \set VERBOSITY default
 \set SHOW_CONTEXT never
@@ -121,7 +123,8 @@ SELECT booking.create_tables();
 SELECT booking.book_ticket(1, 102);
 SELECT * FROM booking.verify();
 
--- what was written meanwhile, nobody has counted: a warning, and a way to mend
+-- Rows written while the triggers were missing are not counted.  create_tables()
+-- warns about that, and rebuild_inventory() repairs it.
 SET client_min_messages = error;
 DROP EXTENSION pg_booking CASCADE;
 RESET client_min_messages;
@@ -143,7 +146,7 @@ SELECT * FROM places();
 SELECT booking.book_ticket(3, 105) > 0 AS booked;
 SELECT * FROM booking.verify();
 
--- a stale inventory that would allow more than there is can't be rebuilt away
+-- rebuild_inventory() refuses if there are more tickets than places.
 ALTER TABLE booking.ticket DISABLE TRIGGER USER;
 INSERT INTO booking.ticket (event_id, user_id) SELECT 2, u FROM generate_series(1, 9) u;
 ALTER TABLE booking.ticket ENABLE TRIGGER USER;
@@ -154,7 +157,7 @@ UPDATE booking.ticket SET cancelled_at = now() WHERE event_id = 2 AND user_id > 
 SELECT booking.rebuild_inventory(2);
 SELECT * FROM places();
 
--- a single trigger that was dropped comes back, too
+-- create_tables() also replaces a single trigger that was dropped.
 DROP TRIGGER booking_ticket_changed ON booking.ticket;
 SELECT booking.book_ticket(3, 106);
 \echo :LAST_ERROR_SQLSTATE
@@ -165,7 +168,8 @@ SELECT booking.rebuild_inventory(3);
 INSERT INTO booking.ticket (event_id, user_id) VALUES (3, 107);
 SELECT * FROM places();
 
--- and a table, with the same warning where it leaves the others alone
+-- It also replaces a table that was dropped.  It warns again if the remaining
+-- tables don't match the new one.
 SET client_min_messages = error;
 DROP TABLE booking.inventory CASCADE;
 RESET client_min_messages;
@@ -182,7 +186,7 @@ SELECT event_id, problem FROM booking.verify();
 SELECT booking.rebuild_inventory(event_id) FROM booking.event ORDER BY event_id;
 SELECT * FROM places();
 
--- the table of the holds, whose places come back
+-- If the hold table is dropped, rebuild_inventory() gives its places back.
 SELECT expires_at > now() AS held FROM booking.hold_tickets(1, 1, 2);
 DROP VIEW booking.sales;
 DROP TABLE booking.hold;
@@ -192,7 +196,7 @@ SELECT booking.create_tables();
 SELECT event_id, problem FROM booking.verify();
 SELECT booking.rebuild_inventory(1);
 SELECT * FROM places() WHERE event_id = 1;
--- and those which hold nothing that is counted, with the view: no warning
+-- No warning is needed for the view, or for tables that hold no places.
 DROP VIEW booking.sales;
 DROP TABLE booking.request, booking.user_limit;
 SELECT booking.book_ticket(1, 1);
@@ -200,18 +204,19 @@ SELECT booking.book_ticket(1, 1);
 SELECT booking.create_tables();
 SELECT booking.book_ticket(1, 1, 'a key') > 0 AS booked;
 SELECT event_id, available, booked FROM booking.sales WHERE event_id = 1;
--- the trigger of the holds, too
+-- create_tables() also replaces the trigger of the hold table.
 DROP TRIGGER booking_hold_changed ON booking.hold;
 SELECT booking.book_ticket(1, 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT booking.create_tables();
 SELECT * FROM booking.verify();
 
--- CREATE EXTENSION makes no schema where there is one, and takes none away
+-- CREATE EXTENSION uses the schema if it exists.  DROP EXTENSION does not drop
+-- it.
 SET client_min_messages = error;
 DROP EXTENSION pg_booking CASCADE;
 DROP TABLE booking.event, booking.inventory, booking.ticket, booking.hold, booking.request,
-  booking.user_limit CASCADE;
+    booking.user_limit CASCADE;
 RESET client_min_messages;
 SELECT nspname FROM pg_namespace WHERE nspname = 'booking';
 CREATE EXTENSION pg_booking;
@@ -219,14 +224,15 @@ SELECT booking.create_tables();
 INSERT INTO booking.event (capacity) VALUES (1);
 SELECT booking.book_ticket(1, 1);
 
--- a trigger of another name is still ours: no second one is attached
+-- A renamed trigger is recognized.  create_tables() does not attach a second
+-- one.
 ALTER TRIGGER booking_ticket_changed ON booking.ticket RENAME TO a_first;
 SELECT booking.create_tables();
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'booking.ticket'::regclass ORDER BY tgname;
 ALTER TRIGGER a_first ON booking.ticket RENAME TO booking_ticket_changed;
 
--- A transaction that has booked many tickets holds some places ahead, and gives
--- them back at its end; whatever it has done to the tables meanwhile.
+-- A transaction that books many tickets prefetches places and gives the unused
+-- ones back at its end.  That works whatever it did to the tables in between.
 INSERT INTO booking.event (capacity) VALUES (1000), (1000);
 BEGIN;
 SELECT count(booking.book_ticket(2, u)) FROM generate_series(1, 60) u;

@@ -1,26 +1,27 @@
 --
--- Users whose ids are bigint, uuid or text.
+-- User ids of type bigint, uuid and text.
 --
--- Promises: create_tables() makes the tables for one of three types, and
--- refuses another while they are there; every function takes an id of that
--- type, written as text or, where it is a number, as a bigint; a bad id is
--- the error that the type itself raises; and a session that has used the
--- tables goes on when they are made anew with another type.
+-- Promises:
+--   - create_tables() creates the tables for one of the three types.  It refuses
+--     another type while the tables exist.
+--   - Every function takes an id of that type, as text or, for a number, as a
+--     bigint.
+--   - A bad id raises the error of the type itself.
+--   - A session that has used the tables can use tables with another type.
 --
--- All is run in one session, once for each type and then for the first again:
--- what it has planned and remembered must not outlive the tables.
---
-CALL afresh();
+-- One session runs everything, once for each type and then for the first type
+-- again.  Its plans and caches must not outlive the tables.
+CALL recreate_booking();
 \set SHOW_CONTEXT never
 
--- ---- which types there are ----
+-- ---- the types ----
 
 SELECT type, o.code, o.message, o.hint
 FROM (VALUES (1, 'integer'), (2, 'varchar'), (3, 'uuid[]'), (4, 'uuid'), (5, 'text'), (6, 'bigint'))
        AS t (n, type),
      outcome(format('SELECT booking.create_tables(%L)', type)) o
 ORDER BY n;
--- without an argument it takes the tables as they are
+-- Without an argument, create_tables() accepts the tables as they are.
 SELECT booking.create_tables();
 SET client_min_messages = warning;
 DROP SCHEMA booking CASCADE;
@@ -32,7 +33,7 @@ SELECT booking.create_tables('uuid');
 SELECT booking.create_tables();
 SELECT booking.create_tables('uuid');
 SELECT code, message FROM outcome('SELECT booking.create_tables(''text'')');
--- a table that is missing is made with the type of the others
+-- A missing table is created with the type of the other tables.
 DROP VIEW booking.sales;
 DROP TABLE booking.hold, booking.request, booking.user_limit;
 SELECT booking.create_tables();
@@ -44,126 +45,128 @@ ORDER BY attrelid::regclass::text COLLATE "C";
 
 -- ---- every function, for every type ----
 
--- What a query gives, in one line; or its error.
+-- Returns a query's result in one line, or its error.
 CREATE FUNCTION answer(query text) RETURNS text
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  result text;
+    result text;
 BEGIN
-  EXECUTE format('SELECT coalesce(string_agg(r::text, %L), %L) FROM (%s) r', ' ', 'no row', query)
-  INTO result;
-  RETURN result;
+    EXECUTE format('SELECT coalesce(string_agg(r::text, %L), %L) FROM (%s) r', ' ', 'no row', query)
+    INTO result;
+    RETURN result;
 EXCEPTION WHEN OTHERS THEN
-  RETURN SQLSTATE || ': ' || SQLERRM;
+    RETURN SQLSTATE || ': ' || SQLERRM;
 END
 $$;
 
--- What is tried.  A, B and C are three users; RUN is before what is no query.
+-- The statements to try.  A, B and C are three users.  RUN marks a statement that
+-- is not a query.
 CREATE TEMP TABLE trial (n integer GENERATED ALWAYS AS IDENTITY, statement text);
 INSERT INTO trial (statement) VALUES
-  ('SELECT booking.book_ticket(1, A)'),
-  ('SELECT booking.book_ticket(user_id => A, event_id => 1)'),
-  ('SELECT * FROM booking.try_book_ticket(1, B)'),
-  ('SELECT booking.book_tickets(1, A, 2)'),
-  ('SELECT ord, status FROM booking.book_batch(1, ARRAY[B, A, B])'),
-  ('SELECT booking.transfer_ticket(2, C)'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, C, 2)'),
-  ('SELECT booking.confirm_hold(1)'),
-  ('SELECT booking.confirm_hold(1)'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, B)'),
-  ('SELECT booking.extend_hold(2, ''30 minutes'') > now()'),
-  ('SELECT booking.release_hold(2)'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, B, 1, ''1 microsecond'')'),
-  ('SELECT booking.expire_holds()'),
-  ('SELECT booking.confirm_hold(3, ''rebook'')'),
-  ('SELECT booking.cancel_ticket(1)'),
-  ('SELECT status FROM booking.redeem_ticket(2)'),
-  ('SELECT CASE user_id WHEN A THEN ''A'' WHEN B THEN ''B'' WHEN C THEN ''C'' END, count(*)'
-   ' FROM booking.ticket GROUP BY user_id ORDER BY 1'),
-  -- keys
-  ('SELECT booking.book_ticket(1, A, ''key'')'),
-  ('SELECT booking.book_ticket(1, A, ''key'')'),
-  ('SELECT booking.book_ticket(1, B, ''key'')'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
-  ('SELECT hold_id FROM booking.hold_tickets(1, C, 1, NULL, ''hold'')'),
-  -- the limit
-  ('SELECT status FROM booking.try_book_ticket(2, A)'),
-  ('SELECT status FROM booking.try_book_ticket(2, A)'),
-  ('SELECT ord, status FROM booking.book_batch(2, ARRAY[A, B, B, C, A])'),
-  ('SELECT booking.hold_tickets(2, B)'),
-  ('SELECT booking.transfer_ticket(max(ticket_id), A) FROM booking.ticket'
-   ' WHERE event_id = 2 AND user_id = B'),
-  ('RUN INSERT INTO booking.ticket (event_id, user_id) VALUES (2, B)'),
-  ('RUN UPDATE booking.ticket SET user_id = A WHERE event_id = 2 AND user_id = C'),
-  ('RUN INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
-   ' VALUES (2, C, 1, ''infinity'')'),
-  -- plain SQL
-  ('RUN INSERT INTO booking.ticket (event_id, user_id) VALUES (1, A), (1, B)'),
-  ('RUN UPDATE booking.ticket SET user_id = B WHERE event_id = 1 AND user_id = A'),
-  ('RUN DELETE FROM booking.ticket WHERE event_id = 1 AND user_id = B'),
-  ('SELECT available, held, booked FROM booking.availability(1)'),
-  ('SELECT available, held, booked FROM booking.sales WHERE event_id = 1'),
-  -- the history
-  ('SELECT row_of, action FROM booking.history WHERE user_id = C AND event_id = 1'
-   ' ORDER BY history_id'),
-  ('SELECT booking.purge(''0'') > 3'),
-  ('SELECT booking.rebuild_inventory(1)'),
-  ('SELECT * FROM booking.verify()');
+    ('SELECT booking.book_ticket(1, A)'),
+    ('SELECT booking.book_ticket(user_id => A, event_id => 1)'),
+    ('SELECT * FROM booking.try_book_ticket(1, B)'),
+    ('SELECT booking.book_tickets(1, A, 2)'),
+    ('SELECT ord, status FROM booking.book_batch(1, ARRAY[B, A, B])'),
+    ('SELECT booking.transfer_ticket(2, C)'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, C, 2)'),
+    ('SELECT booking.confirm_hold(1)'),
+    ('SELECT booking.confirm_hold(1)'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, B)'),
+    ('SELECT booking.extend_hold(2, ''30 minutes'') > now()'),
+    ('SELECT booking.release_hold(2)'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, B, 1, ''1 microsecond'')'),
+    ('SELECT booking.expire_holds()'),
+    ('SELECT booking.confirm_hold(3, ''rebook'')'),
+    ('SELECT booking.cancel_ticket(1)'),
+    ('SELECT status FROM booking.redeem_ticket(2)'),
+    ('SELECT CASE user_id WHEN A THEN ''A'' WHEN B THEN ''B'' WHEN C THEN ''C'' END, count(*)'
+     ' FROM booking.ticket GROUP BY user_id ORDER BY 1'),
+    -- Idempotency keys.
+    ('SELECT booking.book_ticket(1, A, ''key'')'),
+    ('SELECT booking.book_ticket(1, A, ''key'')'),
+    ('SELECT booking.book_ticket(1, B, ''key'')'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, C, 1, NULL, ''hold'')'),
+    -- The limit per user.
+    ('SELECT status FROM booking.try_book_ticket(2, A)'),
+    ('SELECT status FROM booking.try_book_ticket(2, A)'),
+    ('SELECT ord, status FROM booking.book_batch(2, ARRAY[A, B, B, C, A])'),
+    ('SELECT booking.hold_tickets(2, B)'),
+    ('SELECT booking.transfer_ticket(max(ticket_id), A) FROM booking.ticket'
+     ' WHERE event_id = 2 AND user_id = B'),
+    ('RUN INSERT INTO booking.ticket (event_id, user_id) VALUES (2, B)'),
+    ('RUN UPDATE booking.ticket SET user_id = A WHERE event_id = 2 AND user_id = C'),
+    ('RUN INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
+     ' VALUES (2, C, 1, ''infinity'')'),
+    -- Plain SQL.
+    ('RUN INSERT INTO booking.ticket (event_id, user_id) VALUES (1, A), (1, B)'),
+    ('RUN UPDATE booking.ticket SET user_id = B WHERE event_id = 1 AND user_id = A'),
+    ('RUN DELETE FROM booking.ticket WHERE event_id = 1 AND user_id = B'),
+    ('SELECT available, held, booked FROM booking.availability(1)'),
+    ('SELECT available, held, booked FROM booking.sales WHERE event_id = 1'),
+    -- The history.
+    ('SELECT table_name, action FROM booking.history WHERE user_id = C AND event_id = 1'
+     ' ORDER BY history_id'),
+    ('SELECT booking.purge(''0'') > 3'),
+    ('SELECT booking.rebuild_inventory(1)'),
+    ('SELECT * FROM booking.verify()');
 
--- Makes the tables anew with a type, and answers each trial, with users of it.
+-- Creates the tables with a type and tries each statement with users of that type.
 CREATE FUNCTION answers_with(type text, a text, b text, c text)
 RETURNS TABLE (n integer, statement text, answer text)
 LANGUAGE plpgsql
 SET client_min_messages = warning
 AS $$
 DECLARE
-  t record;
-  with_users text;
+    t record;
+    with_users text;
 BEGIN
-  DROP SCHEMA booking CASCADE;
-  CREATE EXTENSION pg_booking;
-  EXECUTE format('SELECT booking.create_tables(%L)', type);
-  PERFORM booking.keep_history();
-  INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (1, 20, NULL), (2, 10, 1);
-  FOR t IN SELECT * FROM trial ORDER BY trial.n LOOP
-    n := t.n;
-    statement := t.statement;
-    with_users := regexp_replace(t.statement, '\mA\M', a, 'g');
-    with_users := regexp_replace(with_users, '\mB\M', b, 'g');
-    with_users := regexp_replace(with_users, '\mC\M', c, 'g');
-    with_users := replace(replace(replace(with_users, 'THEN ''' || a || '''', 'THEN ''A'''),
-                                  'THEN ''' || b || '''', 'THEN ''B'''),
-                          'THEN ''' || c || '''', 'THEN ''C''');
-    IF with_users LIKE 'RUN %' THEN
-      SELECT o.code || ': ' || o.message INTO answer FROM outcome(substr(with_users, 5)) o;
-    ELSE
-      answer := answer(with_users);
-    END IF;
-    RETURN NEXT;
-  END LOOP;
+    DROP SCHEMA booking CASCADE;
+    CREATE EXTENSION pg_booking;
+    EXECUTE format('SELECT booking.create_tables(%L)', type);
+    PERFORM booking.keep_history();
+    INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (1, 20, NULL), (2, 10, 1);
+    FOR t IN SELECT * FROM trial ORDER BY trial.n LOOP
+        n := t.n;
+        statement := t.statement;
+        with_users := regexp_replace(t.statement, '\mA\M', a, 'g');
+        with_users := regexp_replace(with_users, '\mB\M', b, 'g');
+        with_users := regexp_replace(with_users, '\mC\M', c, 'g');
+        with_users := replace(replace(replace(with_users, 'THEN ''' || a || '''', 'THEN ''A'''),
+                                      'THEN ''' || b || '''', 'THEN ''B'''),
+                              'THEN ''' || c || '''', 'THEN ''C''');
+        IF with_users LIKE 'RUN %' THEN
+            SELECT o.code || ': ' || o.message INTO answer FROM outcome(substr(with_users, 5)) o;
+        ELSE
+            answer := answer(with_users);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
 END
 $$;
 CREATE TEMP TABLE answered AS
-  SELECT 'bigint' AS way, * FROM answers_with('bigint', '42', '-7', '9223372036854775807');
+    SELECT 'bigint' AS way, * FROM answers_with('bigint', '42', '-7', '9223372036854775807');
 SELECT statement, answer FROM answered ORDER BY n;
--- bigint tables and ids that are written as text
+-- Tables with bigint ids, and ids that are written as text.
 INSERT INTO answered
-  SELECT 'text form', * FROM answers_with('bigint', '''42''', '''-7''', '''9223372036854775807''');
+    SELECT 'text form', * FROM answers_with('bigint', '''42''', '''-7''', '''9223372036854775807''');
 INSERT INTO answered
-  SELECT 'uuid', * FROM answers_with('uuid', '''9f4b2a10-0000-4000-8000-000000000001''',
-    '''9F4B2A1000004000800000000000000B''', '''{9f4b2a10-0000-4000-8000-00000000000c}''');
+    SELECT 'uuid', * FROM answers_with('uuid', '''9f4b2a10-0000-4000-8000-000000000001''',
+        '''9F4B2A1000004000800000000000000B''', '''{9f4b2a10-0000-4000-8000-00000000000c}''');
 INSERT INTO answered
-  SELECT 'text', * FROM answers_with('text', '''Ann''', '''''', quote_literal('Zoë''s ' || repeat('x', 900)));
--- text tables and ids that are given as numbers, where there is no column to compare
+    SELECT 'text', * FROM answers_with('text', '''Ann''', '''''', quote_literal('Zoë''s ' || repeat('x', 900)));
+-- Tables with text ids, and ids that are given as numbers.  Statements that compare
+-- user_id are left out.
 INSERT INTO answered
-  SELECT 'bigint form', * FROM answers_with('text', '42', '-7', '9223372036854775807')
-  WHERE statement ~ '^SELECT.*booking\.(\w*book_\w*|hold_tickets|confirm_hold|cancel_ticket)\('
-    AND statement !~ 'user_id';
+    SELECT 'bigint form', * FROM answers_with('text', '42', '-7', '9223372036854775807')
+    WHERE statement ~ '^SELECT.*booking\.(\w*book_\w*|hold_tickets|confirm_hold|cancel_ticket)\('
+        AND statement !~ 'user_id';
 INSERT INTO answered
-  SELECT 'bigint again', * FROM answers_with('bigint', '42', '-7', '9223372036854775807');
--- all are as the first, but for those which name a user
+    SELECT 'bigint again', * FROM answers_with('bigint', '42', '-7', '9223372036854775807');
+-- All answers are the same, except those that name a user.
 SELECT o.way, o.statement, o.answer, f.answer AS first
 FROM answered o JOIN answered f USING (n)
 WHERE f.way = 'bigint' AND o.answer IS DISTINCT FROM f.answer
@@ -171,7 +174,7 @@ ORDER BY o.way, n;
 SELECT way, count(*) FROM answered GROUP BY way ORDER BY way;
 SELECT * FROM damage();
 
--- ---- ids that are none ----
+-- ---- bad ids ----
 
 SET client_min_messages = warning;
 DROP SCHEMA booking CASCADE;
@@ -182,30 +185,30 @@ INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (1, 5, 2);
 SELECT booking.book_ticket(1, '9f4b2a10-0000-4000-8000-000000000001');
 SELECT statement, o.code, o.message
 FROM (VALUES
-  (1, 'SELECT booking.book_ticket(1, ''me'')'),
-  (2, 'SELECT booking.book_ticket(1, 42)'),
-  (3, 'SELECT booking.try_book_ticket(1, '''')'),
-  (4, 'SELECT booking.book_tickets(1, ''9f4b2a10'', 1)'),
-  (5, 'SELECT booking.book_batch(1, ARRAY[''9f4b2a10-0000-4000-8000-000000000001'', ''me''])'),
-  (6, 'SELECT booking.book_batch(1, ARRAY[1, 2])'),
-  (7, 'SELECT booking.hold_tickets(1, ''me'')'),
-  (8, 'SELECT booking.hold_tickets(1, 42)'),
-  (9, 'SELECT booking.transfer_ticket(1, ''me'')'),
-  (10, 'SELECT booking.transfer_ticket(1, 42)'),
-  (11, 'SELECT booking.book_ticket(1, NULL)'),
-  (12, 'SELECT booking.book_ticket(1, ''me'', ''key'')')) AS t (n, statement), outcome(statement) o
+    (1, 'SELECT booking.book_ticket(1, ''me'')'),
+    (2, 'SELECT booking.book_ticket(1, 42)'),
+    (3, 'SELECT booking.try_book_ticket(1, '''')'),
+    (4, 'SELECT booking.book_tickets(1, ''9f4b2a10'', 1)'),
+    (5, 'SELECT booking.book_batch(1, ARRAY[''9f4b2a10-0000-4000-8000-000000000001'', ''me''])'),
+    (6, 'SELECT booking.book_batch(1, ARRAY[1, 2])'),
+    (7, 'SELECT booking.hold_tickets(1, ''me'')'),
+    (8, 'SELECT booking.hold_tickets(1, 42)'),
+    (9, 'SELECT booking.transfer_ticket(1, ''me'')'),
+    (10, 'SELECT booking.transfer_ticket(1, 42)'),
+    (11, 'SELECT booking.book_ticket(1, NULL)'),
+    (12, 'SELECT booking.book_ticket(1, ''me'', ''key'')')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
--- a value of the type itself has to be written as text
+-- A value of type uuid must be written as text.
 SELECT code FROM outcome('SELECT booking.book_ticket(1, gen_random_uuid())');
 SELECT booking.book_ticket(1, gen_random_uuid()::text);
--- an untyped parameter is the text form, one that is a number the other
+-- An untyped parameter chooses the text form.
 PREPARE untyped AS SELECT booking.book_ticket(1, $1);
 SELECT parameter_types FROM pg_prepared_statements WHERE name = 'untyped';
 EXECUTE untyped ('9f4b2a10-0000-4000-8000-000000000002');
 DEALLOCATE untyped;
 SELECT count(*) FROM booking.request;
 SELECT * FROM places();
--- bigint
+-- Tables with bigint ids.
 SET client_min_messages = warning;
 DROP SCHEMA booking CASCADE;
 RESET client_min_messages;
@@ -217,7 +220,7 @@ FROM (VALUES (1, ' 42 '), (2, '4.5'), (3, 'me'), (4, ''), (5, '92233720368547758
      outcome(format('SELECT booking.book_ticket(1, %L)', id)) o
 ORDER BY n;
 SELECT user_id FROM booking.ticket;
--- text: every text is an id, and those that look alike are not the same
+-- Tables with text ids: every text is an id, and similar ids are different users.
 SET client_min_messages = warning;
 DROP SCHEMA booking CASCADE;
 RESET client_min_messages;
@@ -228,11 +231,11 @@ SELECT id, status
 FROM (VALUES (1, 'a'), (2, 'A'), (3, ' a'), (4, ''), (5, '1'), (6, '01'), (7, 'a'), (8, ''))
        AS t (n, id), booking.try_book_ticket(1, id)
 ORDER BY n;
--- the number 1 is the text '1'
+-- The number 1 and the text '1' are the same user.
 SELECT status FROM booking.try_book_ticket(1, 1);
 SELECT status FROM booking.try_book_ticket(1, 2);
 SELECT status FROM booking.try_book_ticket(1, '2');
--- a long one, plain, stored outside its row, and too long for the index
+-- A long id: plain, stored out of line, and too long for the index.
 CREATE TEMP TABLE long_id (id text);
 ALTER TABLE long_id ALTER id SET STORAGE EXTERNAL;
 INSERT INTO long_id VALUES (repeat('long', 2500));

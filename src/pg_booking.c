@@ -1,49 +1,50 @@
 /*-------------------------------------------------------------------------
  *
  * pg_booking.c
- *	  The module: its magic block and its settings.
+ *	  The module: its magic block, its settings, its callbacks.
  *
- * There is nothing to preload and no background worker: the library is loaded
- * by the first call of one of its functions in a session.
+ * Nothing needs to be preloaded, and there is no background worker: the first
+ * call of a function in a session loads the library.  README.md in this folder
+ * shows how the code is arranged.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
  *-------------------------------------------------------------------------
  */
-#include "pg_booking.h"
+#include "postgres.h"
 
 #include "utils/guc.h"
 
-#include "remembered.h"
-#include "reserve.h"
+#include "hold/hold.h"
+#include "pool/pool.h"
+#include "server/compat.h"
+#include "server/fault.h"
+#include "server/plan.h"
+#include "server/rowwriter.h"
+#include "tables/tables.h"
+#include "ticket/ticket.h"
 
 PG_MODULE_MAGIC;
 
-/* May tickets be inserted without SPI where that is known to be the same? */
-bool		booking_direct_path = true;
+extern PGDLLEXPORT void _PG_init(void);
 
-/* For developers: split a stripe at every booking, not after a wait only. */
-bool		booking_split_always = false;
-
-void		_PG_init(void);
-
-/* Declares the settings and registers the callbacks of the caches. */
+/* Declares the settings and registers the callbacks; once a session. */
 void
 _PG_init(void)
 {
 	DefineCustomBoolVariable("booking.direct_path",
-							 "Inserts tickets by direct table access where that is equivalent to INSERT.",
-							 "Off: every ticket is inserted by an SQL statement. The results are the same.",
-							 &booking_direct_path,
+							 "Inserts tickets by direct table access if that does all that INSERT would do.",
+							 "If off, every ticket is inserted by an SQL statement. The results are the same.",
+							 &ticket_direct_path,
 							 true,
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);
 
-	DefineCustomBoolVariable("booking.split_always",
+	DefineCustomBoolVariable("booking.debug_split_always",
 							 "Splits an event's inventory at every booking.",
-							 "A developer's setting: it exercises what else happens under load only.",
-							 &booking_split_always,
+							 "For tests of pg_booking: it makes what otherwise happens under load only.",
+							 &pool_debug_split_always,
 							 false,
 							 PGC_SUSET,
 							 GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
@@ -52,8 +53,9 @@ _PG_init(void)
 	fault_init();
 	MarkGUCPrefixReserved("booking");
 
-	booking_catalog_init();
+	tables_init();
+	plan_init();
 	row_writer_init();
-	remembered_init();
-	reserve_init();
+	pool_init();
+	hold_init();
 }

@@ -75,7 +75,7 @@ run_way()
 		regress-sql)
 			run_suite regress "SQL path" '-c booking.direct_path=off' "$@" ;;
 		regress-split)
-			run_suite regress "splitting always" '-c booking.split_always=on' "$@" ;;
+			run_suite regress "splitting always" '-c booking.debug_split_always=on' "$@" ;;
 		isolation)
 			run_suite isolation "default settings" '' "$@" ;;
 		isolation-sql)

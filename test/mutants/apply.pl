@@ -11,7 +11,7 @@
 # A mutant is a file:
 #
 #	breaks: what is wrong with it, in a line
-#	tests: regress booking dml				a way of suite.sh's, and its tests
+#	tests: regress tickets plain_sql		a way of suite.sh's, and its tests
 #	file: src/claim.c
 #	-what is there, exactly once
 #	+what comes in its place

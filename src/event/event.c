@@ -1,0 +1,171 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.c
+ *	  What the event table says of an event.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+
+#include "event/event.h"
+#include "event/refusal.h"
+#include "server/errors.h"
+#include "server/plan.h"
+
+static SqlPlan exists_plan = {
+	.sql = "SELECT 1 FROM booking.event WHERE event_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
+};
+
+static SqlPlan has_tickets_plan = {
+	.sql = "SELECT 1 FROM booking.ticket WHERE event_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
+};
+
+static SqlPlan any_ticket_plan = {
+	.sql = "SELECT 1 FROM booking.ticket",
+	.nargs = 0,
+	.argtypes = { InvalidOid },
+};
+
+static SqlPlan any_hold_plan = {
+	.sql = "SELECT 1 FROM booking.hold",
+	.nargs = 0,
+	.argtypes = { InvalidOid },
+};
+
+static SqlPlan has_live_hold_plan = {
+	.sql = "SELECT 1 FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL",
+	.nargs = 1,
+	.argtypes = { INT8OID },
+};
+
+/*
+ * The idempotency keys of an event go with it.  Its ended holds and the rows
+ * of its users stay until purge(): another transaction may have them locked
+ * while it waits for a stripe that we have locked.
+ */
+static SqlPlan forget_keys_plan = {
+	.sql = "DELETE FROM booking.request WHERE event_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
+};
+
+static SqlPlan hold_ttl_plan = {
+	.sql = "SELECT hold_ttl, max_hold_ttl FROM booking.event"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { INT8OID },
+};
+
+static SqlPlan has_limit_plan = {
+	.sql = "SELECT 1 FROM booking.event"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND max_per_user IS NOT NULL",
+	.nargs = 1,
+	.argtypes = { INT8OID },
+};
+
+/* True if the query finds a row, by the newest snapshot. */
+static bool
+is_there(BookingCall *call, SqlPlan *plan, int64 event_id)
+{
+	Datum		value = Int64GetDatum(event_id);
+	bool		found;
+
+	plan_connect_for_all_rows(&call->base);
+	found = plan_execute_latest(&call->base, plan, &value, 1) > 0;
+	plan_disconnect(&call->base);
+	return found;
+}
+
+/* True if the event has a row, committed by now or our own. */
+bool
+event_exists(BookingCall *call, int64 event_id)
+{
+	return is_there(call, &exists_plan, event_id);
+}
+
+/* True if the event has a ticket, cancelled or not. */
+bool
+event_has_tickets(BookingCall *call, int64 event_id)
+{
+	return is_there(call, &has_tickets_plan, event_id);
+}
+
+/* True if the event has a live hold. */
+bool
+event_has_live_holds(BookingCall *call, int64 event_id)
+{
+	return is_there(call, &has_live_hold_plan, event_id);
+}
+
+/* True if the event has a limit per user. */
+bool
+event_has_limit(BookingCall *call, int64 event_id)
+{
+	return is_there(call, &has_limit_plan, event_id);
+}
+
+/* True if there is a ticket or hold of any event. */
+bool
+event_any_ticket_or_hold(BookingCall *call)
+{
+	return is_there(call, &any_ticket_plan, 0) ||
+		is_there(call, &any_hold_plan, 0);
+}
+
+/*
+ * Reads how long a hold of the event lasts by default, and at most in all.
+ * Raises 23503 if there is no such event.
+ */
+void
+event_read_hold_ttl(BookingCall *call, int64 event_id, Interval *ttl,
+					Interval *max_ttl)
+{
+	Call	   *base = &call->base;
+	Datum		value = Int64GetDatum(event_id);
+	Datum		values[2];
+	bool		isnull[2];
+
+	plan_connect_for_all_rows(base);
+	if (plan_execute(base, &hold_ttl_plan, &value, NULL) == 0)
+		refusal_no_event(event_id, "hold");
+	values[0] = plan_result(base, 0, 1, INTERVALOID, &isnull[0]);
+	values[1] = plan_result(base, 0, 2, INTERVALOID, &isnull[1]);
+	if (isnull[0] || isnull[1])
+		error_unusable("table booking.event has a null in hold_ttl or max_hold_ttl",
+					   "Give these columns their NOT NULL back.");
+	*ttl = *DatumGetIntervalP(values[0]);
+	*max_ttl = *DatumGetIntervalP(values[1]);
+	plan_disconnect(base);
+}
+
+/* Deletes the idempotency keys of an event that was deleted. */
+void
+event_forget_keys(BookingCall *call, int64 event_id)
+{
+	Datum		value = Int64GetDatum(event_id);
+
+	plan_connect_for_all_rows(&call->base);
+	(void) plan_execute_latest(&call->base, &forget_keys_plan, &value, 0);
+	plan_disconnect(&call->base);
+}
+
+/*
+ * An event has no pool: raises 23503 if the event is missing (see
+ * refusal_no_event), and 55000 if it is there.
+ */
+void
+event_raise_no_pool(BookingCall *call, int64 event_id, const char *table)
+{
+	if (event_exists(call, event_id))
+		refusal_no_inventory(event_id);
+	refusal_no_event(event_id, table);
+}

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * handover.c
+ *	  A function tells the triggers which places it has taken already.
+ *
+ * A function takes or gives places before it writes the ticket or hold.  So it
+ * refuses without a write, and waits while no session waits for its rows.  The
+ * statement that it runs then fires our trigger, which must not take or give
+ * the same places again.  A trigger gets no argument of ours, so this needs a
+ * variable of the session.
+ *
+ * A handover counts at the nesting level of subtransactions where it was made:
+ * rolling back to a savepoint can't undo its use.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+
+#include "event/handover.h"
+#include "tables/user_id.h"
+
+/* The innermost handover.  It is set only while its statement runs. */
+static Handover *current = NULL;
+
+/*
+ * Runs a statement that writes the rows for which places were taken or given.
+ * nulls is as for plan_execute().
+ */
+uint64
+handover_execute(BookingCall *call, Handover *handover, SqlPlan *plan,
+				 Datum *values, const char *nulls)
+{
+	uint64		rows = 0;
+
+	handover->nest_level = GetCurrentTransactionNestLevel();
+	handover->outer = current;
+	current = handover;
+	PG_TRY();
+	{
+		rows = plan_execute(&call->base, plan, values, nulls);
+	}
+	PG_FINALLY();
+	{
+		current = handover->outer;
+	}
+	PG_END_TRY();
+	return rows;
+}
+
+/* True if the places were taken for that user, as far as is known. */
+static bool
+is_for_user(const BookingCall *call, const Datum *user_id)
+{
+	return current->user_id == NULL || user_id == NULL ||
+		user_id_equal(&call->base, *current->user_id, *user_id);
+}
+
+/*
+ * A trigger is about to take places of the event for a user (give, if
+ * negative).  Returns true if a function has done so already.
+ */
+bool
+handover_accept(const BookingCall *call, int64 event_id, const Datum *user_id,
+				int64 places)
+{
+	if (current == NULL || current->event_id != event_id ||
+		current->nest_level != GetCurrentTransactionNestLevel() ||
+		(places > 0) != (current->places > 0) || current->places == 0 ||
+		!is_for_user(call, user_id))
+		return false;
+
+	/* the trigger works row by row, so it never asks for more than is left */
+	current->places -= places;
+	return true;
+}
+
+/* True if the statement that runs now confirms the hold; for the history. */
+bool
+handover_is_confirming(int64 hold_id)
+{
+	return current != NULL && current->confirmed_hold == hold_id;
+}

@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * handover.h
+ *	  A function tells the triggers which places it has taken already.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HANDOVER_H
+#define HANDOVER_H
+
+#include "server/plan.h"
+#include "tables/booking_call.h"
+
+/*
+ * Places of an event that a function has taken (given, if negative) for rows
+ * that the statement it runs now will write.
+ */
+typedef struct Handover
+{
+	int64		event_id;
+	const Datum *user_id;		/* for whom; NULL: for several users */
+	int64		places;
+	int64		confirmed_hold;	/* a hold that becomes tickets, or 0 */
+	int			nest_level;
+	struct Handover *outer;
+} Handover;
+
+extern uint64 handover_execute(BookingCall *call, Handover *handover,
+							   SqlPlan *plan, Datum *values, const char *nulls);
+extern bool handover_accept(const BookingCall *call, int64 event_id,
+							const Datum *user_id, int64 places);
+extern bool handover_is_confirming(int64 hold_id);
+
+#endif							/* HANDOVER_H */

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * user_limit.h
+ *	  The limit per user: lock the user at the event, count his places.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef USER_LIMIT_H
+#define USER_LIMIT_H
+
+#include "tables/booking_call.h"
+
+extern void user_limit_lock(BookingCall *call, int64 event_id, Datum user_id);
+extern int64 user_limit_count(BookingCall *call, int64 event_id,
+							  Datum user_id);
+extern int32 user_limit_judge(BookingCall *call, int64 event_id,
+							  Datum *user_ids, int count, bool *over_limit);
+
+#endif							/* USER_LIMIT_H */

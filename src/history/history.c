@@ -1,0 +1,171 @@
+/*-------------------------------------------------------------------------
+ *
+ * history.c
+ *	  The trigger that keeps a history of tickets and holds.
+ *
+ * keep_history() attaches it; until then it costs nothing.  It writes as the
+ * tables' owner, so that a change by plain SQL is recorded whatever rights its
+ * user has on the history.  It records the session's user: while a function of
+ * ours runs, the current user is always the owner.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "event/handover.h"
+#include "server/compat.h"
+#include "server/plan.h"
+#include "tables/trigger.h"
+#include "tables/user_id.h"
+
+SQL_FUNCTION(booking_record_history);
+
+static SqlPlan record_plan = {
+	.sql = "INSERT INTO booking.history"
+		   " (session_user_name, table_name, action, event_id, user_id, ticket_id, hold_id, quantity)"
+		   " VALUES (SESSION_USER, $1, $2, $3, $4, $5, $6, $7)",
+	.nargs = 7,
+	.argtypes = { TEXTOID, TEXTOID, INT8OID, PLAN_USER_ID, INT8OID, INT8OID,
+				  INT4OID },
+};
+
+/* True if the column was null and has a value now. */
+static bool
+was_set(Relation rel, TupleTableSlot *old, TupleTableSlot *new,
+		const char *column)
+{
+	bool		before;
+	bool		after;
+
+	(void) trigger_value(rel, old, column, &before);
+	(void) trigger_value(rel, new, column, &after);
+	return before && !after;
+}
+
+/* True if the row has become another user's. */
+static bool
+user_changed(const BookingCall *call, Relation rel, TupleTableSlot *old,
+			 TupleTableSlot *new)
+{
+	bool		was_null;
+	bool		is_null;
+	Datum		before = trigger_value(rel, old, "user_id", &was_null);
+	Datum		after = trigger_value(rel, new, "user_id", &is_null);
+
+	if (was_null || is_null)
+		return was_null != is_null;
+	return !user_id_equal(&call->base, before, after);
+}
+
+/* Returns what an UPDATE has done to a ticket. */
+static const char *
+ticket_action(const BookingCall *call, Relation rel, TupleTableSlot *old,
+			  TupleTableSlot *new)
+{
+	if (was_set(rel, old, new, "cancelled_at"))
+		return "cancelled";
+	if (was_set(rel, new, old, "cancelled_at"))
+		return "reinstated";
+	if (was_set(rel, old, new, "redeemed_at"))
+		return "redeemed";
+	if (user_changed(call, rel, old, new))
+		return "transferred";
+	return "changed";
+}
+
+/* Returns what an UPDATE has done to a hold. */
+static const char *
+hold_action(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
+{
+	int64		hold_id;
+	TimestampTz ended;
+	TimestampTz before;
+	TimestampTz after;
+	bool		isnull;
+
+	hold_id = DatumGetInt64(trigger_value(rel, new, "hold_id", &isnull));
+	ended = DatumGetTimestampTz(
+		trigger_value(rel, new, "ended_at", &isnull));
+	before = DatumGetTimestampTz(
+		trigger_value(rel, old, "expires_at", &isnull));
+	after = DatumGetTimestampTz(
+		trigger_value(rel, new, "expires_at", &isnull));
+	if (was_set(rel, old, new, "ended_at"))
+	{
+		if (handover_is_confirming(hold_id))
+			return "confirmed";
+		return ended < after ? "released" : "expired";
+	}
+	return after > before ? "extended" : "changed";
+}
+
+/* Returns what the statement has done to the row. */
+static const char *
+action_of(const BookingCall *call, TriggerData *data, bool is_hold)
+{
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		return is_hold ? "held" : "booked";
+	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		return "deleted";
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+		return "truncated";
+	return is_hold ?
+		hold_action(data->tg_relation, data->tg_trigslot, data->tg_newslot) :
+		ticket_action(call, data->tg_relation, data->tg_trigslot,
+					  data->tg_newslot);
+}
+
+/* Copies a column of the row into the arguments of the statement. */
+static void
+copy_column(Relation rel, TupleTableSlot *slot, const char *column, int place,
+			Datum *values, char *nulls)
+{
+	bool		isnull;
+
+	values[place] = trigger_value(rel, slot, column, &isnull);
+	if (!isnull)
+		nulls[place] = ' ';
+}
+
+/* The trigger of the ticket and hold tables, after a row or a TRUNCATE. */
+Datum
+booking_record_history(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	TriggerData *data = trigger_begin(fcinfo, &call, "record_history");
+	Relation	rel = data->tg_relation;
+	bool		is_hold = booking_call_is_our_table(rel, call.tables.hold);
+	Datum		values[7] = {0};
+	char		nulls[] = "  nnnnn";
+
+	trigger_check_table(data, "record_history",
+						is_hold ? call.tables.hold : call.tables.ticket);
+	values[0] = CStringGetTextDatum(is_hold ? "hold" : "ticket");
+	values[1] = CStringGetTextDatum(action_of(&call, data, is_hold));
+	if (!TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	{
+		TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+			data->tg_newslot :
+			data->tg_trigslot;
+
+		copy_column(rel, slot, "event_id", 2, values, nulls);
+		copy_column(rel, slot, "user_id", 3, values, nulls);
+		copy_column(rel, slot, "hold_id", 5, values, nulls);
+		if (is_hold)
+			copy_column(rel, slot, "quantity", 6, values, nulls);
+		else
+			copy_column(rel, slot, "ticket_id", 4, values, nulls);
+	}
+	plan_connect_for_all_rows(&call.base);
+	(void) plan_execute(&call.base, &record_plan, values, nulls);
+	plan_disconnect(&call.base);
+	booking_call_end(&call);
+	PG_RETURN_POINTER(NULL);
+}

@@ -1,0 +1,407 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold_functions.c
+ *	  The SQL functions around a hold: the sale in two steps.
+ *
+ * hold_tickets() takes the places at once.  confirm_hold() turns them into
+ * tickets and touches no stripe.  Whether a hold has expired is judged by the
+ * clock after the hold was locked, so of a confirmation and an expiry exactly
+ * one wins.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "event/event.h"
+#include "event/sale.h"
+#include "event/user_limit.h"
+#include "hold/hold.h"
+#include "request/request.h"
+#include "server/errors.h"
+#include "server/fault.h"
+#include "server/result.h"
+#include "tables/user_id.h"
+#include "ticket/ticket.h"
+
+SQL_FUNCTION(booking_hold_tickets);
+SQL_FUNCTION(booking_hold_tickets_text);
+SQL_FUNCTION(booking_confirm_hold);
+SQL_FUNCTION(booking_extend_hold);
+SQL_FUNCTION(booking_release_hold);
+SQL_FUNCTION(booking_expire_holds);
+
+/* Returns -1, 0 or 1 if a is shorter than, as long as, or longer than b. */
+static int
+compare_intervals(Interval *a, Interval *b)
+{
+	return DatumGetInt32(DirectFunctionCall2(interval_cmp,
+											 IntervalPGetDatum(a),
+											 IntervalPGetDatum(b)));
+}
+
+/* Returns the time plus the interval. */
+static TimestampTz
+add_interval(TimestampTz time, Interval *interval)
+{
+	return DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(time),
+							IntervalPGetDatum(interval)));
+}
+
+/* Returns the interval as text. */
+static char *
+show_interval(Interval *interval)
+{
+	return DatumGetCString(DirectFunctionCall1(interval_out,
+											   IntervalPGetDatum(interval)));
+}
+
+/* Raises 22023: the time that a hold is to last is out of range. */
+pg_noreturn static void
+error_ttl(const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("ttl is out of range"),
+			 errdetail_internal("%s", detail)));
+}
+
+/* Raises 23T04: the hold has expired, whether it was swept or not. */
+pg_noreturn static void
+error_expired(const Hold *hold)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_HOLD_EXPIRED),
+			 errmsg("hold " INT64_FORMAT " has expired", hold->hold_id),
+			 errdetail("It expired at %s.", timestamptz_to_str(hold->expires_at)),
+			 errhint("confirm_hold(hold_id, if_expired => 'rebook') books the places again if there are any."),
+			 error_fields("hold", "expires_at", "hold_expires_at")));
+}
+
+/* Raises 22023 unless ttl is positive and not longer than max_ttl. */
+static void
+check_ttl(Interval *ttl, Interval *max_ttl)
+{
+	Interval	zero = {0};
+
+	if (compare_intervals(ttl, &zero) <= 0)
+		error_ttl(psprintf("It must be positive, and is %s.",
+						   show_interval(ttl)));
+	if (compare_intervals(ttl, max_ttl) > 0)
+		error_ttl(psprintf("It is %s; the event's max_hold_ttl is %s.",
+						   show_interval(ttl), show_interval(max_ttl)));
+}
+
+/* Returns argument number argno, an interval, or NULL. */
+static Interval *
+interval_argument(FunctionCallInfo fcinfo, int argno)
+{
+	return PG_ARGISNULL(argno) ? NULL : PG_GETARG_INTERVAL_P(argno);
+}
+
+/* Takes the places and inserts the hold, whose id is request->ids[0] then. */
+static void
+hold_places(BookingCall *call, Request *request, Claim *claim)
+{
+	Interval	ttl;
+	Interval	max_ttl;
+
+	/* tables are locked before rows */
+	LockRelationOid(call->tables.hold, RowExclusiveLock);
+	event_read_hold_ttl(call, request->event_id, &ttl, &max_ttl);
+	if (request->ttl != NULL)
+		ttl = *request->ttl;
+	check_ttl(&ttl, &max_ttl);
+	sale_take_or_raise(call, request->event_id, request->quantity, claim,
+					   "hold");
+	request->expires_at = add_interval(GetCurrentTimestamp(), &ttl);
+	request->ids[0] = Int64GetDatum(hold_insert(call, request->event_id,
+												request->user_id,
+												request->quantity,
+												request->expires_at));
+}
+
+/*
+ * hold_tickets(event_id, user_id, quantity, ttl, idempotency_key): takes the
+ * places, all or none, and keeps them until the hold expires; returns
+ * (hold_id, expires_at).  A null ttl means the event's hold_ttl.  Locks as
+ * book_tickets() does.  Raises 23T01, 23T02, 23T03, 23T06, 23503, 22004,
+ * 22023.
+ */
+static Datum
+hold_tickets(FunctionCallInfo fcinfo, UserForm form)
+{
+	BookingCall call;
+	Datum		hold_id;
+	Request		request = {.is_hold = true, .ids = &hold_id, .count = 1};
+	Claim		claim = {.in_window = true, .within_limit = true};
+	Datum		values[2];
+	bool		isnull[2] = {false, false};
+
+	error_check_argument(fcinfo, 0, "event_id");
+	error_check_argument(fcinfo, 1, "user_id");
+	error_check_argument(fcinfo, 2, "quantity");
+	request.event_id = PG_GETARG_INT64(0);
+	request.quantity = PG_GETARG_INT32(2);
+	error_check_quantity(request.quantity);
+	request.ttl = interval_argument(fcinfo, 3);
+	request.key = request_key_argument(fcinfo, 4);
+
+	result_prepare_row(fcinfo);
+	booking_call_begin(&call, "booking.hold_tickets()");
+	request.user_id = user_id_argument(&call.base, fcinfo, 1, form);
+	claim.user_id = request.user_id;
+	if (request.key == NULL)
+		hold_places(&call, &request, &claim);
+	else if (!request_begin(&call, &request))
+	{
+		hold_places(&call, &request, &claim);
+		request_answer(&call, &request);
+	}
+	booking_call_end(&call);
+
+	values[0] = request.ids[0];
+	values[1] = TimestampTzGetDatum(request.expires_at);
+	return result_row(fcinfo, values, isnull);
+}
+
+Datum
+booking_hold_tickets(PG_FUNCTION_ARGS)
+{
+	return hold_tickets(fcinfo, USER_BIGINT);
+}
+
+Datum
+booking_hold_tickets_text(PG_FUNCTION_ARGS)
+{
+	return hold_tickets(fcinfo, USER_TEXT);
+}
+
+/* True if a hold that has ended did so before it expired. */
+static bool
+was_released(const Hold *hold)
+{
+	return hold->ended_at < hold->expires_at;
+}
+
+/* Gives the places of a locked hold back and ends it.  Locks a stripe. */
+static void
+end_and_give_back(BookingCall *call, const Hold *hold)
+{
+	sale_give_or_raise(call, hold->event_id, hold->quantity, "hold");
+	hold_end(call, hold);
+}
+
+/*
+ * Takes the places of a locked hold that has expired again.  If it has not
+ * been ended yet, its places go back first, and are then taken like any
+ * others.
+ */
+static void
+rebook(BookingCall *call, const Hold *hold)
+{
+	Claim		claim = {
+		.user_id = hold->user_id,
+		.in_window = true,
+		.within_limit = true
+	};
+
+	if (!hold->ended)
+		end_and_give_back(call, hold);
+	sale_take_or_raise(call, hold->event_id, hold->quantity, &claim,
+					   "ticket");
+}
+
+/*
+ * Uses the places of a locked hold for tickets that the caller will insert.
+ * Raises 23T04 or 23T05 if it can't be confirmed.
+ */
+static void
+use_hold(BookingCall *call, const Hold *hold, bool may_rebook)
+{
+	if (hold->ended && was_released(hold))
+		hold_error_state(hold->hold_id, "confirmed", "released");
+	if (!hold->ended && !hold_has_expired(hold))
+		hold_confirm(call, hold);
+	else if (may_rebook)
+		rebook(call, hold);
+	else
+		error_expired(hold);
+}
+
+/* True if the argument is 'rebook', false if 'error'; else raises 22023. */
+static bool
+may_rebook_argument(FunctionCallInfo fcinfo, int argno)
+{
+	char	   *word = text_to_cstring(PG_GETARG_TEXT_PP(argno));
+
+	if (strcmp(word, "rebook") != 0 && strcmp(word, "error") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("if_expired must be 'error' or 'rebook'")));
+	return strcmp(word, "rebook") == 0;
+}
+
+/*
+ * Locks and reads a hold; raises P0002.  If its places may have to be taken
+ * again, the user is locked at the event first: that is the lock order.
+ */
+static void
+lock_hold(BookingCall *call, int64 hold_id, bool may_rebook, Hold *hold)
+{
+	if (may_rebook && hold_read(call, hold_id, false, hold) &&
+		event_has_limit(call, hold->event_id))
+		user_limit_lock(call, hold->event_id, hold->user_id);
+	if (!hold_read(call, hold_id, true, hold))
+		error_no_row("hold", hold_id);
+}
+
+/*
+ * confirm_hold(hold_id, if_expired): turns a hold into tickets and returns
+ * their ids; the same ids if it was confirmed before.  Locks the hold, and no
+ * stripe unless the places are taken again.  Raises 23T04 if it has expired;
+ * with if_expired = 'rebook', what book_tickets() raises.  Raises 23T05 if it
+ * was released; P0002, 22004, 22023.
+ */
+Datum
+booking_confirm_hold(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	Hold		hold;
+	int64		hold_id;
+	bool		may_rebook;
+	Datum	   *ticket_ids = NULL;
+	int			count = 0;
+
+	error_check_argument(fcinfo, 0, "hold_id");
+	error_check_argument(fcinfo, 1, "if_expired");
+	hold_id = PG_GETARG_INT64(0);
+	may_rebook = may_rebook_argument(fcinfo, 1);
+
+	booking_call_begin(&call, "booking.confirm_hold()");
+	lock_hold(&call, hold_id, may_rebook, &hold);
+	if (hold.ended)
+		ticket_ids = ticket_ids_of_hold(&call, hold_id, &count);
+	if (count == 0)
+	{
+		NewTickets	new = {
+			.event_id = hold.event_id,
+			.hold_id = hold_id,
+			.user_id = hold.user_id
+		};
+
+		use_hold(&call, &hold, may_rebook);
+		fault_point("confirm: no ticket yet");
+		count = hold.quantity;
+		ticket_ids = palloc_extended(count * sizeof(Datum), MCXT_ALLOC_HUGE);
+		ticket_insert(&call, &new, count, ticket_ids);
+	}
+	booking_call_end(&call);
+	return result_id_array(ticket_ids, count);
+}
+
+/*
+ * extend_hold(hold_id, ttl): makes a hold expire no sooner than ttl from now,
+ * and returns when it expires.  Locks the hold.  Raises 23T04 if it has
+ * expired, 23T05 if it was confirmed or released, 22023 if it would last
+ * longer than the event's max_hold_ttl in all; P0002, 22004.
+ */
+Datum
+booking_extend_hold(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	Hold		hold;
+	int64		hold_id;
+	Interval   *ttl;
+	Interval	default_ttl;
+	Interval	max_ttl;
+	TimestampTz latest;
+	TimestampTz wanted;
+	int			tickets;
+
+	error_check_argument(fcinfo, 0, "hold_id");
+	hold_id = PG_GETARG_INT64(0);
+	ttl = interval_argument(fcinfo, 1);
+	if (ttl == NULL)
+		error_ttl("It must not be null.");
+
+	booking_call_begin(&call, "booking.extend_hold()");
+	lock_hold(&call, hold_id, false, &hold);
+	if (hold.ended)
+	{
+		(void) ticket_ids_of_hold(&call, hold_id, &tickets);
+		if (tickets > 0 || was_released(&hold))
+			hold_error_state(hold_id, "extended",
+							 tickets > 0 ? "confirmed" : "released");
+	}
+	if (hold.ended || hold_has_expired(&hold))
+		error_expired(&hold);
+
+	event_read_hold_ttl(&call, hold.event_id, &default_ttl, &max_ttl);
+	check_ttl(ttl, &max_ttl);
+	latest = add_interval(hold.created_at, &max_ttl);
+	wanted = add_interval(GetCurrentTimestamp(), ttl);
+	if (wanted > latest)
+		error_ttl(psprintf("By the event's max_hold_ttl of %s the hold ends at %s at the latest.",
+						   show_interval(&max_ttl),
+						   timestamptz_to_str(latest)));
+	if (wanted > hold.expires_at)
+	{
+		hold.expires_at = wanted;
+		hold_extend(&call, &hold, wanted);
+	}
+	booking_call_end(&call);
+	PG_RETURN_TIMESTAMPTZ(hold.expires_at);
+}
+
+/*
+ * release_hold(hold_id): ends a hold; its places come back in this
+ * transaction. Returns false if there was nothing to release.  Locks the hold,
+ * then a stripe.
+ */
+Datum
+booking_release_hold(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	Hold		hold;
+	int64		hold_id;
+	bool		live;
+
+	error_check_argument(fcinfo, 0, "hold_id");
+	hold_id = PG_GETARG_INT64(0);
+
+	booking_call_begin(&call, "booking.release_hold()");
+	live = hold_read(&call, hold_id, true, &hold) && !hold.ended;
+	if (live)
+		end_and_give_back(&call, &hold);
+	booking_call_end(&call);
+	PG_RETURN_BOOL(live);
+}
+
+/*
+ * expire_holds(max_holds): ends expired holds of all events, at most that many
+ * (null: all), and returns how many.  Skips holds that another session has
+ * locked.  Raises 22023 for a negative number.
+ */
+Datum
+booking_expire_holds(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	int32		most = PG_ARGISNULL(0) ? PG_INT32_MAX : PG_GETARG_INT32(0);
+	int32		ended;
+
+	if (most < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_holds must not be negative")));
+	booking_call_begin(&call, "booking.expire_holds()");
+	ended = hold_sweep(&call, most);
+	booking_call_end(&call);
+	PG_RETURN_INT32(ended);
+}

@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold_trigger.c
+ *	  The trigger of the hold table.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "event/inventory.h"
+#include "event/placed_row.h"
+#include "event/sale.h"
+#include "hold/hold.h"
+#include "pool/remembered.h"
+#include "server/errors.h"
+#include "tables/trigger.h"
+#include "ticket/ticket.h"
+
+SQL_FUNCTION(booking_hold_changed);
+
+/* Reads a row of the hold table; raises 23514 if its quantity is below 1. */
+static PlacedRow
+read_row(Relation rel, TupleTableSlot *slot)
+{
+	PlacedRow	row;
+	bool		live;
+
+	(void) trigger_value(rel, slot, "ended_at", &live);
+	row.table = "hold";
+	row.event_id = DatumGetInt64(trigger_value_not_null(rel, slot, "event_id"));
+	row.user_id = trigger_value_not_null(rel, slot, "user_id");
+	row.places = DatumGetInt32(trigger_value_not_null(rel, slot, "quantity"));
+	if (row.places < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("the quantity of a hold must be positive"),
+				 error_fields("hold", "quantity", "hold_quantity_check")));
+	if (!live)
+		row.places = 0;
+	row.expires_at = DatumGetTimestampTz(
+		trigger_value_not_null(rel, slot, "expires_at"));
+	row.removed_in = InvalidCommandId;
+	return row;
+}
+
+/* Raises 23T05 if a hold that has become tickets is made live again. */
+static void
+refuse_second_life(BookingCall *call, TriggerData *data, const PlacedRow *old,
+				   const PlacedRow *new)
+{
+	int64		hold_id = DatumGetInt64(
+		trigger_value_not_null(data->tg_relation, data->tg_newslot, "hold_id"));
+	int			tickets;
+
+	if (old->places > 0 || new->places == 0)
+		return;
+	(void) ticket_ids_of_hold(call, hold_id, &tickets);
+	if (tickets > 0)
+		hold_error_state(hold_id, "reinstated", "confirmed");
+}
+
+/* What can be reclaimed for the event has changed, for this transaction. */
+static void
+note_change(BookingCall *call, const PlacedRow *row)
+{
+	SalePool	pool;
+
+	sale_open_pool(call, row->event_id, &pool);
+	remembered_note_reclaim(&pool.pool, &pool.key);
+}
+
+/* What the trigger does after a row. */
+static void
+row_changed(BookingCall *call, TriggerData *data)
+{
+	Relation	rel = data->tg_relation;
+	PlacedRow	row = read_row(rel, data->tg_trigslot);
+
+	note_change(call, &row);
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+	{
+		placed_row_added(call, &row);
+		return;
+	}
+	row.removed_in = trigger_removed_in(data);
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+	{
+		PlacedRow	new = read_row(rel, data->tg_newslot);
+
+		note_change(call, &new);
+		refuse_second_life(call, data, &row, &new);
+		placed_row_changed(call, &row, &new);
+	}
+	else
+		placed_row_removed(call, &row);
+}
+
+/* The trigger of the hold table. */
+Datum
+booking_hold_changed(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	TriggerData *data = trigger_begin(fcinfo, &call, "hold_changed");
+
+	trigger_check_table(data, "hold_changed", call.tables.hold);
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+		inventory_refill(&call);
+	else
+		row_changed(&call, data);
+	booking_call_end(&call);
+	PG_RETURN_POINTER(NULL);
+}

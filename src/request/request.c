@@ -1,0 +1,232 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.c
+ *	  Idempotency keys: a request that is sent again gets its first answer.
+ *
+ * A request with a key inserts a row into booking.request before it takes any
+ * place, and stores its answer there at the end.  Of two requests with one key
+ * at the same time, the second waits at the primary key.  If the first commits
+ * the second finds its answer; if it rolls back, the second's row goes in.
+ *
+ * A refusal leaves no row, so a retry may succeed.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "request/request.h"
+#include "server/errors.h"
+#include "server/plan.h"
+#include "server/result.h"
+
+/* The longest key in bytes: it must fit into an index, and into a log line. */
+#define LONGEST_KEY 200
+
+/* Reads the answer, and whether each argument is the same. */
+static SqlPlan find_plan = {
+	.sql = "SELECT ids, expires_at,"
+		   " user_id OPERATOR(pg_catalog.=) $3, quantity OPERATOR(pg_catalog.=) $4,"
+		   " is_hold OPERATOR(pg_catalog.=) $5, ttl IS NOT DISTINCT FROM $6"
+		   " FROM booking.request"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	.nargs = 6,
+	.argtypes = { INT8OID, TEXTOID, PLAN_USER_ID, INT4OID, BOOLOID,
+				  INTERVALOID },
+};
+
+static SqlPlan insert_plan = {
+	.sql = "INSERT INTO booking.request"
+		   " (event_id, idempotency_key, user_id, quantity, is_hold, ttl)"
+		   " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+	.nargs = 6,
+	.argtypes = { INT8OID, TEXTOID, PLAN_USER_ID, INT4OID, BOOLOID,
+				  INTERVALOID },
+};
+
+static SqlPlan answer_plan = {
+	.sql = "UPDATE booking.request SET ids = $3, expires_at = $4"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	.nargs = 4,
+	.argtypes = { INT8OID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZOID },
+};
+
+static SqlPlan withdraw_plan = {
+	.sql = "DELETE FROM booking.request"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	.nargs = 2,
+	.argtypes = { INT8OID, TEXTOID },
+};
+
+/*
+ * Returns the key that the caller has sent, or NULL.  Raises 22023 if it is
+ * empty or longer than LONGEST_KEY; it is measured before it is decompressed.
+ */
+text *
+request_key_argument(FunctionCallInfo fcinfo, int argno)
+{
+	Size		length;
+
+	if (PG_ARGISNULL(argno))
+		return NULL;
+	length = toast_raw_datum_size(PG_GETARG_DATUM(argno)) - VARHDRSZ;
+	if (length < 1 || length > LONGEST_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("idempotency key must have between 1 and %d bytes",
+						LONGEST_KEY),
+				 errdetail("The key has %zu bytes.", length)));
+	return PG_GETARG_TEXT_PP(argno);
+}
+
+/* Sets the arguments of the statements, and returns which are null. */
+static const char *
+request_values(const Request *request, Datum *values)
+{
+	values[0] = Int64GetDatum(request->event_id);
+	values[1] = PointerGetDatum(request->key);
+	values[2] = request->user_id;
+	values[3] = Int32GetDatum(request->quantity);
+	values[4] = BoolGetDatum(request->is_hold);
+	values[5] = IntervalPGetDatum(request->ttl);
+	return request->ttl == NULL ? "     n" : NULL;
+}
+
+/*
+ * Raises 23T06: the key was used before, with another value of one argument.
+ * column is the argument's column in booking.request.
+ */
+pg_noreturn static void
+error_mismatch(const Request *request, const char *argument,
+			   const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_IDEMPOTENCY_MISMATCH),
+			 errmsg("idempotency key was used before with other arguments"),
+			 errdetail("For event " INT64_FORMAT " it was sent with another %s.",
+					   request->event_id, argument),
+			 errhint("Use a new key for each new request. Use the same key only to retry one."),
+			 error_fields("request", column, "request_pkey")));
+}
+
+/* Raises 23T06 unless the row that was found has the same arguments. */
+static void
+check_same(const BookingCall *call, const Request *request)
+{
+	static const char *const argument[][2] = {
+		{ "user_id", "user_id" }, { "quantity", "quantity" }, { "function", "is_hold" }, { "ttl", "ttl" }
+	};
+
+	for (int i = 0; i < (int) lengthof(argument); i++)
+	{
+		bool		isnull;
+
+		if (!DatumGetBool(plan_result(&call->base, 0, i + 3, BOOLOID, &isnull)))
+			error_mismatch(request, argument[i][0], argument[i][1]);
+	}
+}
+
+/*
+ * Returns true if the request was answered before; its answer is then copied
+ * to the memory context.
+ */
+static bool
+find_answer(BookingCall *call, Request *request, Datum *values,
+			const char *nulls, MemoryContext context)
+{
+	bool		isnull;
+	Datum		ids;
+	MemoryContext old;
+
+	if (plan_execute(&call->base, &find_plan, values, nulls) == 0)
+		return false;
+	check_same(call, request);
+	ids = plan_result(&call->base, 0, 1, INT8ARRAYOID, &isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the request with this idempotency key has no answer"),
+				 errhint("A trigger must not send the key of the statement that fired it.")));
+	old = MemoryContextSwitchTo(context);
+	deconstruct_array(DatumGetArrayTypePCopy(ids), INT8OID, sizeof(int64),
+					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &request->ids, NULL,
+					  &request->count);
+	MemoryContextSwitchTo(old);
+	if (request->count != (request->is_hold ? 1 : request->quantity))
+		error_unusable("table booking.request has an answer that pg_booking did not write",
+					   "Delete that row.");
+	request->expires_at = DatumGetTimestampTz(
+		plan_result(&call->base, 0, 2, TIMESTAMPTZOID, &isnull));
+	return true;
+}
+
+/*
+ * Begins a request that has a key.  Returns true if it was answered before:
+ * its answer is in *request, and the caller does nothing more.  Otherwise the
+ * caller does what was asked, and ends with request_answer() or
+ * request_withdraw().
+ *
+ * Locks the key, waiting for another transaction that has it locked.  Raises
+ * 23T06 if it was used with other arguments, and 40001 as the isolation level
+ * demands.
+ */
+bool
+request_begin(BookingCall *call, Request *request)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		values[6];
+	const char *nulls = request_values(request, values);
+	bool		answered;
+	int			attempts = 0;
+
+	plan_connect_for_all_rows(&call->base);
+	answered = find_answer(call, request, values, nulls, context);
+	while (!answered &&
+		   plan_execute(&call->base, &insert_plan, values, nulls) == 0)
+	{
+		plan_check_attempts("request", &attempts);
+		answered = find_answer(call, request, values, nulls, context);
+	}
+	plan_disconnect(&call->base);
+	return answered;
+}
+
+/* Stores what the request was given. */
+void
+request_answer(BookingCall *call, const Request *request)
+{
+	Datum		values[4];
+
+	values[0] = Int64GetDatum(request->event_id);
+	values[1] = PointerGetDatum(request->key);
+	values[2] = result_id_array(request->ids, request->count);
+	values[3] = TimestampTzGetDatum(request->expires_at);
+	plan_connect_for_all_rows(&call->base);
+	(void) plan_execute(&call->base, &answer_plan, values,
+						request->is_hold ? NULL : "   n");
+	plan_disconnect(&call->base);
+}
+
+/* Removes a request that was refused. */
+void
+request_withdraw(BookingCall *call, const Request *request)
+{
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(request->event_id);
+	values[1] = PointerGetDatum(request->key);
+	plan_connect_for_all_rows(&call->base);
+	(void) plan_execute(&call->base, &withdraw_plan, values, NULL);
+	plan_disconnect(&call->base);
+}

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.h
+ *	  Idempotency keys.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+
+#include "tables/booking_call.h"
+
+/* What a client asked for with a key, and what it was given. */
+typedef struct Request
+{
+	text	   *key;			/* NULL: none was sent */
+	int64		event_id;
+	Datum		user_id;
+	int32		quantity;
+	bool		is_hold;		/* a hold was asked for, not tickets */
+	Interval   *ttl;			/* of the hold; NULL: the event's */
+
+	int			count;			/* of what was given */
+	Datum	   *ids;			/* the tickets', or the hold's */
+	TimestampTz expires_at;		/* of the hold */
+} Request;
+
+extern text *request_key_argument(FunctionCallInfo fcinfo, int argno);
+extern bool request_begin(BookingCall *call, Request *request);
+extern void request_answer(BookingCall *call, const Request *request);
+extern void request_withdraw(BookingCall *call, const Request *request);
+
+#endif							/* REQUEST_H */

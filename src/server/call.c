@@ -1,0 +1,83 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.c
+ *	  Running as the owner of the tables for the time of one call.
+ *
+ * The technique is that of the foreign keys' checks (ri_triggers.c): the user
+ * is switched together with SECURITY_LOCAL_USERID_CHANGE, under which SET ROLE
+ * and the like are refused.  An error restores the user as it always does.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/guc.h"
+
+#include "server/call.h"
+
+/*
+ * Raises 25006 in a read-only transaction and on a standby, and 25000 in a
+ * parallel operation.  The function is named in the message.
+ */
+void
+call_check_may_write(const char *function)
+{
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+}
+
+/*
+ * Makes the owner the current user until call_end().  user_id_type is the
+ * type of users' ids in the tables of the call, or InvalidOid.
+ */
+void
+call_begin(Call *call, Oid owner, Oid user_id_type)
+{
+	call->owner = owner;
+	call->user_id_type = user_id_type;
+	call->guc_level = 0;
+	GetUserIdAndSecContext(&call->caller, &call->caller_context);
+	SetUserIdAndSecContext(owner, call_context(call));
+}
+
+/* Ends a call: the caller is the current user again, with its search_path. */
+void
+call_end(Call *call)
+{
+	if (call->guc_level != 0)
+		AtEOXact_GUC(true, call->guc_level);
+	SetUserIdAndSecContext(call->caller, call->caller_context);
+}
+
+/*
+ * The security context of a call.  SECURITY_NOFORCE_RLS of an outer call does
+ * not extend to it.
+ */
+int
+call_context(const Call *call)
+{
+	return (call->caller_context & ~SECURITY_NOFORCE_RLS) |
+		SECURITY_LOCAL_USERID_CHANGE;
+}
+
+/*
+ * Sets search_path to pg_catalog until call_end(), unless the caller owns the
+ * tables.  To be called before anything runs that may be a user's code:
+ * triggers, policies, functions of indexes.  Such code runs as the owner, and
+ * the caller's search_path must not decide what it finds.
+ */
+void
+call_guard_search_path(Call *call)
+{
+	if (call->guc_level != 0 || call->caller == call->owner)
+		return;
+	call->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.h
+ *	  Running as the owner of the tables for the time of one call.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CALL_H
+#define CALL_H
+
+/*
+ * One call into pg_booking.  The caller has granted EXECUTE on a function, or
+ * may write a table; what the call does to internal tables it does as their
+ * owner, as the check of a foreign key does.
+ */
+typedef struct Call
+{
+	Oid			owner;			/* the current user between begin and end */
+	Oid			user_id_type;	/* what PLAN_USER_ID stands for (plan.h) */
+	Oid			caller;			/* the current user before */
+	int			caller_context;
+	int			guc_level;		/* of our search_path; 0: the caller's holds */
+} Call;
+
+extern void call_check_may_write(const char *function);
+extern void call_begin(Call *call, Oid owner, Oid user_id_type);
+extern void call_end(Call *call);
+extern int	call_context(const Call *call);
+extern void call_guard_search_path(Call *call);
+
+#endif							/* CALL_H */

@@ -1,0 +1,126 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Every difference between the supported PostgreSQL versions, in one
+ *	  place.  Supported are 15 to 18; each shim says what changed.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COMPAT_H
+#define COMPAT_H
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "catalog/dependency.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "storage/proc.h"
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "pg_booking supports PostgreSQL 15 to 18"
+#endif
+
+/*
+ * From 16 on, extensions are built with hidden symbols, and PGDLLEXPORT shows
+ * one.  The Makefile and this do the same for 15.
+ */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* Declares a function that SQL calls.  No other symbol is visible. */
+#define SQL_FUNCTION(name) \
+	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+	PG_FUNCTION_INFO_V1(name)
+
+/* 18 spells the attribute like this, and wants it in front. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* 18 takes a place for the scan's instrumentation. */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define compat_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
+/*
+ * 16 reports which indexes an update needs entries in.  A summarizing index
+ * (BRIN) may need one after a HOT update; a table of stripes has none (shape.c
+ * checks), so that "not heap-only" stays the whole answer.
+ */
+static inline TM_Result
+compat_heap_update(Relation rel, ItemPointer tid, HeapTuple newtup,
+				   CommandId cid, TM_FailureData *failure)
+{
+	LockTupleMode lockmode;
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes update_indexes;
+
+	return heap_update(rel, tid, newtup, cid, InvalidSnapshot, true, failure,
+					   &lockmode, &update_indexes);
+#else
+	return heap_update(rel, tid, newtup, cid, InvalidSnapshot, true, failure,
+					   &lockmode);
+#endif
+}
+
+/* 16 can leave all but the summarizing indexes out. */
+static inline void
+compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
+						   EState *estate, bool update)
+{
+	List	   *recheck;
+
+#if PG_VERSION_NUM >= 160000
+	recheck = ExecInsertIndexTuples(result_rel, slot, estate, update, false,
+									NULL, NIL, false);
+#else
+	recheck = ExecInsertIndexTuples(result_rel, slot, estate, update, false,
+									NULL, NIL);
+#endif
+	/* only deferrable constraints ask for that, and those have a trigger */
+	Assert(recheck == NIL);
+	list_free(recheck);
+}
+
+/* 17 lets an index (BRIN) keep buffers pinned from one row to the next. */
+#if PG_VERSION_NUM >= 170000
+#define compat_index_insert_cleanup(index, info) \
+	index_insert_cleanup(index, info)
+#else
+#define compat_index_insert_cleanup(index, info) ((void) (info))
+#endif
+
+/* 17 takes the relation instead of its OID. */
+#if PG_VERSION_NUM >= 170000
+#define compat_identity_sequence(rel, attnum) \
+	getIdentitySequence(rel, attnum, false)
+#else
+#define compat_identity_sequence(rel, attnum) \
+	getIdentitySequence(RelationGetRelid(rel), attnum, false)
+#endif
+
+/* 16 renamed relfilenodes. */
+#if PG_VERSION_NUM >= 160000
+#define compat_read_recent_buffer(rel, block, buffer) \
+	ReadRecentBuffer((rel)->rd_locator, MAIN_FORKNUM, block, buffer)
+#else
+#define compat_read_recent_buffer(rel, block, buffer) \
+	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, block, buffer)
+#endif
+
+/* A small number that no other live session has; 17 made it a global. */
+#if PG_VERSION_NUM >= 170000
+#define compat_session_number() ((uint32) MyProcNumber)
+#else
+#define compat_session_number() ((uint32) MyProc->pgprocno)
+#endif
+
+#endif							/* COMPAT_H */

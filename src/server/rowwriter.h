@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * rowwriter.h
+ *	  Inserting rows and their index entries, as the executor does.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROWWRITER_H
+#define ROWWRITER_H
+
+#include "access/htup.h"
+#include "executor/tuptable.h"
+#include "utils/relcache.h"
+
+struct BulkInsertStateData;
+
+typedef struct RowWriter
+{
+	Relation	rel;
+	TupleTableSlot *slot;		/* the caller stores the row here */
+	MemoryContext context;		/* of all that follows */
+	struct EState *estate;
+	struct ResultRelInfo *result_rel;
+	Oid		   *index_oids;
+} RowWriter;
+
+extern void row_writer_init(void);
+extern void row_writer_open(RowWriter *writer, Relation rel, bool may_keep);
+extern void row_writer_insert(RowWriter *writer);
+extern void row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots,
+								   int count,
+								   struct BulkInsertStateData *bulk);
+extern void row_writer_index_update(RowWriter *writer, HeapTuple tuple);
+extern bool row_writer_is_kept(Relation rel);
+extern void row_writer_close(RowWriter *writer);
+
+#endif							/* ROWWRITER_H */

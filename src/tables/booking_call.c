@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ *
+ * booking_call.c
+ *	  One call of a function or trigger on the booking tables.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/partition.h"
+#include "catalog/pg_inherits.h"
+#include "storage/lmgr.h"
+#include "utils/rel.h"
+
+#include "tables/booking_call.h"
+
+/* Locks and opens ticket and inventory, and becomes the tables' owner. */
+static void
+begin(BookingCall *call, LOCKMODE lockmode)
+{
+	tables_lock(&call->tables, lockmode);
+	call->ticket = table_open(call->tables.ticket, NoLock);
+	call->inventory = table_open(call->tables.inventory, NoLock);
+	call_begin(&call->base, call->tables.owner, call->tables.user_id_type);
+}
+
+/*
+ * Begins a call that may write.  Locks ticket and inventory ROW EXCLUSIVE
+ * until the transaction ends, and makes their owner the current user until
+ * booking_call_end().  Raises 25006 in a read-only transaction and on a
+ * standby, 42P01 before create_tables(), 55000 if a table was altered beyond
+ * use.  The function is named in messages.
+ */
+void
+booking_call_begin(BookingCall *call, const char *function)
+{
+	call_check_may_write(function);
+	begin(call, RowExclusiveLock);
+}
+
+/*
+ * The same in a transaction that has become read-only since an earlier call,
+ * whose work is to be finished.
+ */
+void
+booking_call_begin_internal(BookingCall *call)
+{
+	begin(call, RowExclusiveLock);
+}
+
+/* Begins a call that only reads; also on a standby. */
+void
+booking_call_begin_read(BookingCall *call)
+{
+	begin(call, AccessShareLock);
+}
+
+/* Ends a call.  The locks are kept until the end of the transaction. */
+void
+booking_call_end(BookingCall *call)
+{
+	call_end(&call->base);
+	table_close(call->inventory, NoLock);
+	table_close(call->ticket, NoLock);
+}
+
+/*
+ * Raises 42P01 or 55000 unless the tables are there and have the shape that is
+ * needed.  Keeps no lock, unless the tables had to be looked up again.
+ */
+void
+booking_call_check_tables(void)
+{
+	BookingCall call;
+
+	booking_call_begin_read(&call);
+	booking_call_end(&call);
+	UnlockRelationOid(call.tables.inventory, AccessShareLock);
+	UnlockRelationOid(call.tables.ticket, AccessShareLock);
+}
+
+/*
+ * True if the direct path may write tickets.  Child tables are looked for at
+ * each call (inspect.c).
+ */
+bool
+booking_call_is_ticket_plain(const BookingCall *call)
+{
+	return call->tables.ticket_is_plain &&
+		(!call->ticket->rd_rel->relhassubclass ||
+		 find_inheritance_children(call->tables.ticket, NoLock) == NIL);
+}
+
+/* True if rel is the table, or a partition of it at any depth. */
+bool
+booking_call_is_our_table(Relation rel, Oid table)
+{
+	if (RelationGetRelid(rel) == table)
+		return true;
+	return rel->rd_rel->relispartition &&
+		list_member_oid(get_partition_ancestors(RelationGetRelid(rel)), table);
+}

@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * booking_call.h
+ *	  One call of a function or trigger on the booking tables.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef BOOKING_CALL_H
+#define BOOKING_CALL_H
+
+#include "server/call.h"
+#include "tables/tables.h"
+
+typedef struct BookingCall
+{
+	Call		base;
+	BookingTables tables;		/* a copy: a message may empty the cache */
+	Relation	ticket;			/* open and locked, as is the inventory */
+	Relation	inventory;
+} BookingCall;
+
+extern void booking_call_begin(BookingCall *call, const char *function);
+extern void booking_call_begin_internal(BookingCall *call);
+extern void booking_call_begin_read(BookingCall *call);
+extern void booking_call_end(BookingCall *call);
+extern void booking_call_check_tables(void);
+extern bool booking_call_is_ticket_plain(const BookingCall *call);
+extern bool booking_call_is_our_table(Relation rel, Oid table);
+
+#endif							/* BOOKING_CALL_H */

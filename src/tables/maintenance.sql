@@ -1,0 +1,203 @@
+/* ---- verify, repair, purge ---- */
+
+CREATE FUNCTION booking.purge(older_than interval)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before timestamptz;
+    purged bigint;
+    total bigint;
+BEGIN
+    IF older_than IS NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'argument "older_than" must not be null';
+    END IF;
+    IF older_than < '0' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'older_than must not be negative';
+    END IF;
+    PERFORM booking.flush_inventory();
+    before := clock_timestamp() - older_than;
+    DELETE FROM booking.request WHERE created_at < before;
+    GET DIAGNOSTICS total = ROW_COUNT;
+    DELETE FROM booking.hold h
+    WHERE ended_at < before
+       OR (ended_at IS NOT NULL
+           AND NOT EXISTS (SELECT FROM booking.event e WHERE e.event_id = h.event_id));
+    GET DIAGNOSTICS purged = ROW_COUNT;
+    total := total + purged;
+    -- who needs such a row makes it anew
+    DELETE FROM booking.user_limit u
+    WHERE NOT EXISTS (SELECT FROM booking.event e
+                      WHERE e.event_id = u.event_id AND e.max_per_user IS NOT NULL);
+    RETURN total;
+END
+$$;
+
+COMMENT ON FUNCTION booking.purge(interval) IS
+'Forgets idempotency keys and ended holds that are older than that, or of no event any more, and returns how many. A retry with a forgotten key books anew; a forgotten hold can''t be confirmed again. Raises 22004 for null, 22023 for a negative interval. Runs with the rights of the caller.';
+
+CREATE FUNCTION booking.verify(for_event_id bigint DEFAULT NULL)
+RETURNS TABLE (event_id bigint, problem text, expected bigint, found bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM booking.flush_inventory();
+
+    -- one statement, so that all of it sees one snapshot
+    RETURN QUERY
+    WITH e AS (
+        -- the inventory has null for a bound that is none
+        SELECT event_id, capacity, max_per_user,
+               nullif(sales_start, '-infinity') AS sales_start,
+               nullif(sales_end, 'infinity') AS sales_end
+        FROM booking.event
+        WHERE for_event_id IS NULL OR event_id = for_event_id
+    ), i AS (
+        SELECT event_id, sum(available) AS available,
+               min(available) AS least, min(stripe) AS first,
+               count(DISTINCT (max_per_user, sales_start, sales_end)) AS conditions,
+               min(max_per_user) AS max_per_user,
+               nullif(min(sales_start), '-infinity') AS sales_start,
+               nullif(min(sales_end), 'infinity') AS sales_end
+        FROM booking.inventory
+        WHERE for_event_id IS NULL OR event_id = for_event_id
+        GROUP BY event_id
+    ), t AS (
+        SELECT event_id, count(*) FILTER (WHERE cancelled_at IS NULL) AS live,
+               count(*) AS tickets
+        FROM booking.ticket
+        WHERE for_event_id IS NULL OR event_id = for_event_id
+        GROUP BY event_id
+    ), h AS (
+        SELECT event_id, sum(quantity) FILTER (WHERE ended_at IS NULL) AS held,
+               count(*) FILTER (WHERE ended_at IS NULL) AS holds
+        FROM booking.hold
+        WHERE for_event_id IS NULL OR event_id = for_event_id
+        GROUP BY event_id
+    ), u AS (
+        -- of each event with a limit, the user who has most
+        SELECT event_id, max(places) AS places
+        FROM (SELECT event_id, user_id, sum(places) AS places
+              FROM (SELECT event_id, user_id, 1 AS places
+                    FROM booking.ticket JOIN e USING (event_id)
+                    WHERE cancelled_at IS NULL AND e.max_per_user IS NOT NULL
+                  UNION ALL
+                    SELECT event_id, user_id, quantity
+                    FROM booking.hold JOIN e USING (event_id)
+                    WHERE ended_at IS NULL AND expires_at > clock_timestamp()
+                      AND e.max_per_user IS NOT NULL) AS p
+              GROUP BY event_id, user_id) AS p
+        GROUP BY event_id
+    )
+    SELECT event_id, 'available places, live tickets and live holds do not add up to the capacity',
+           e.capacity::bigint, i.available + coalesce(t.live, 0) + coalesce(h.held, 0)
+    FROM e JOIN i USING (event_id) LEFT JOIN t USING (event_id) LEFT JOIN h USING (event_id)
+    WHERE i.available + coalesce(t.live, 0) + coalesce(h.held, 0) <> e.capacity
+  UNION ALL
+    SELECT event_id, 'a user has more places than max_per_user',
+           e.max_per_user::bigint, u.places::bigint
+    FROM e JOIN u USING (event_id)
+    WHERE u.places > e.max_per_user
+  UNION ALL
+    SELECT event_id, 'the inventory has other conditions of sale than the event',
+           NULL::bigint, i.conditions
+    FROM e JOIN i USING (event_id)
+    WHERE i.conditions <> 1
+       OR (e.max_per_user, e.sales_start, e.sales_end)
+          IS DISTINCT FROM (i.max_per_user, i.sales_start, i.sales_end)
+  UNION ALL
+    SELECT h.event_id, 'a live hold has tickets', 0::bigint, count(*)
+    FROM booking.hold h JOIN booking.ticket t USING (hold_id)
+    WHERE h.ended_at IS NULL AND (for_event_id IS NULL OR h.event_id = for_event_id)
+    GROUP BY h.event_id
+  UNION ALL
+    SELECT event_id, 'a stripe has fewer than zero places', 0::bigint, i.least::bigint
+    FROM i
+    WHERE i.least < 0
+  UNION ALL
+    SELECT event_id, 'the event has no stripe 0', 0::bigint, i.first::bigint
+    FROM e LEFT JOIN i USING (event_id)
+    WHERE i.first IS DISTINCT FROM 0
+  UNION ALL
+    SELECT event_id, 'the inventory is of no event', NULL::bigint, i.available
+    FROM i LEFT JOIN e USING (event_id)
+    WHERE e.event_id IS NULL
+  UNION ALL
+    SELECT event_id, 'the tickets are of no event', 0::bigint, t.tickets
+    FROM t LEFT JOIN e USING (event_id)
+    WHERE e.event_id IS NULL
+  UNION ALL
+    SELECT event_id, 'live holds are of no event', 0::bigint, h.holds
+    FROM h LEFT JOIN e USING (event_id)
+    WHERE e.event_id IS NULL AND h.holds > 0
+    ORDER BY 1, 2;
+END
+$$;
+
+COMMENT ON FUNCTION booking.verify(bigint) IS
+'Checks the inventory of one event, or of all (null), against its tickets, holds and conditions of sale: a row for each problem, none when all is well. Takes no lock. Runs with the rights of the caller, who needs SELECT on the tables.';
+
+CREATE FUNCTION booking.rebuild_inventory(event_id bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted CONSTANT bigint := rebuild_inventory.event_id;
+    places integer;
+    live bigint;
+    held bigint;
+BEGIN
+    IF wanted IS NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'argument "event_id" must not be null';
+    END IF;
+
+    PERFORM booking.flush_inventory();
+
+    -- in the lock order: event, stripe 0, the other stripes
+    SELECT capacity INTO places FROM booking.event WHERE event_id = wanted FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE foreign_key_violation USING
+            MESSAGE = format('event %s does not exist', wanted),
+            DETAIL = format('Key (event_id)=(%s) is not present in table "event".', wanted),
+            SCHEMA = 'booking', TABLE = 'event', COLUMN = 'event_id',
+            CONSTRAINT = 'event_pkey';
+    END IF;
+    -- While one stripe is waited for it may be split and then emptied by others:
+    -- that none was left to lock or to delete does not mean that there is none.
+    WHILE EXISTS (SELECT FROM booking.inventory WHERE event_id = wanted) LOOP
+        PERFORM FROM booking.inventory WHERE event_id = wanted ORDER BY stripe FOR UPDATE;
+        DELETE FROM booking.inventory WHERE event_id = wanted;
+    END LOOP;
+
+    -- nobody has a place of the event in flight now
+    -- nor between hold and ticket: one statement, so that both are of one snapshot
+    SELECT (SELECT count(*) FROM booking.ticket
+            WHERE event_id = wanted AND cancelled_at IS NULL),
+           (SELECT coalesce(sum(quantity), 0) FROM booking.hold
+            WHERE event_id = wanted AND ended_at IS NULL)
+    INTO live, held;
+    IF live + held > places THEN
+        RAISE SQLSTATE '23T08' USING
+            MESSAGE = format('event %s has more tickets and holds than places', wanted),
+            DETAIL = format('Capacity: %s; live tickets: %s; held: %s.', places, live, held),
+            HINT = 'Raise the capacity, or cancel tickets or release holds first.',
+            SCHEMA = 'booking', TABLE = 'event', COLUMN = 'capacity',
+            CONSTRAINT = 'event_capacity';
+    END IF;
+    INSERT INTO booking.inventory
+        (event_id, stripe, available, max_per_user, sales_start, sales_end)
+    SELECT event_id, 0, places - live - held, max_per_user, sales_start, sales_end
+    FROM booking.event WHERE event_id = wanted;
+END
+$$;
+
+COMMENT ON FUNCTION booking.rebuild_inventory(bigint) IS
+'Computes the inventory of an event anew from its capacity, live tickets and live holds, for instance after data was loaded with triggers disabled. Waits for bookings in flight and locks the event until the transaction ends. Raises P0002 when there is no such event, 23T08 when it has more of them than places. Runs with the rights of the caller.';

@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * user_id.h
+ *	  Users' ids, of the type that the tables have them in.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef USER_ID_H
+#define USER_ID_H
+
+#include "fmgr.h"
+#include "utils/array.h"
+
+#include "server/call.h"
+
+/* How a function was called: with the user's id as bigint or as text. */
+typedef enum UserForm
+{
+	USER_BIGINT,
+	USER_TEXT
+} UserForm;
+
+extern Datum user_id_argument(const Call *call, FunctionCallInfo fcinfo,
+							  int argno, UserForm form);
+extern Datum *user_id_array_argument(const Call *call,
+									 FunctionCallInfo fcinfo, int argno,
+									 UserForm form, int *count);
+extern bool user_id_equal(const Call *call, Datum a, Datum b);
+extern Datum user_id_copy(const Call *call, Datum user_id);
+extern ArrayType *user_id_array(const Call *call, Datum *user_ids,
+								int count);
+
+#endif							/* USER_ID_H */

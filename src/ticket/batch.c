@@ -1,0 +1,263 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.c
+ *	  Booking for many users at once, for queue consumers and imports.
+ *
+ * The places of all are taken with as few writes of stripes as possible.  Then
+ * the tickets are inserted a thousand at a time, as COPY does.  Users are
+ * served in the order of the array.
+ *
+ * If the event has a limit per user, all users are locked at the event first,
+ * and counted by one statement (user_limit.c).
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+
+#include "event/event.h"
+#include "event/refusal.h"
+#include "event/sale.h"
+#include "event/user_limit.h"
+#include "server/errors.h"
+#include "server/subtransaction.h"
+#include "tables/user_id.h"
+#include "ticket/ticket.h"
+
+SQL_FUNCTION(booking_book_batch);
+SQL_FUNCTION(booking_book_batch_text);
+
+/* The users who ask for a place each, and what they get. */
+typedef struct Batch
+{
+	int64		event_id;
+	int			count;
+	Datum	   *user_ids;
+	const char **status;		/* NULL: to be given a place */
+	Datum	   *ticket_ids;
+} Batch;
+
+/* Locks all users at the event, and refuses those over the limit. */
+static int32
+refuse_over_limit(BookingCall *call, Batch *batch)
+{
+	bool	   *over_limit = palloc_extended(batch->count * sizeof(bool),
+											 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int32		limit = user_limit_judge(call, batch->event_id,
+										  batch->user_ids, batch->count,
+										  over_limit);
+
+	for (int i = 0; i < batch->count; i++)
+	{
+		if (over_limit[i])
+			batch->status[i] = "user_limit";
+	}
+	return limit;
+}
+
+/* Gives the status to all who have none yet, except the first ones, served. */
+static void
+refuse_rest(Batch *batch, int64 served, const char *status)
+{
+	for (int i = 0; i < batch->count; i++)
+	{
+		if (batch->status[i] == NULL && --served < 0)
+			batch->status[i] = status;
+	}
+}
+
+/* An attempt to take places for some of those who ask. */
+typedef struct Attempt
+{
+	BookingCall *call;
+	int64		event_id;
+	int64		asking;			/* for so many places */
+	int64		places;			/* that the attempt is to take */
+	Claim		claim;
+	SaleResult	result;
+} Attempt;
+
+/* True if the event has no place left, expired holds included. */
+static bool
+nothing_left(BookingCall *call, int64 event_id)
+{
+	SalePool	pool;
+
+	sale_open_pool(call, event_id, &pool);
+	return pool_is_empty(&pool.pool, &pool.key);
+}
+
+/*
+ * Takes the places.  Returns false, which undoes the attempt, if they are not
+ * all that is left.  Then those who would get none have to wait for places
+ * that other sessions have locked, and nothing may be locked here during that
+ * wait.
+ */
+static bool
+attempt_to_take(void *arg)
+{
+	Attempt    *attempt = arg;
+
+	attempt->result = sale_take(attempt->call, attempt->event_id,
+								(int32) attempt->places, &attempt->claim);
+	return attempt->result == SALE_DONE &&
+		(attempt->places == attempt->asking ||
+		 nothing_left(attempt->call, attempt->event_id));
+}
+
+/* Raises 40001 if the limit per user is not the one that was judged by. */
+static void
+check_limit(const Attempt *attempt, int32 limit)
+{
+	SaleRules	rules;
+
+	sale_rules_from_terms(&attempt->claim.pool.terms, &rules);
+	if (rules.max_per_user != limit)
+		error_conflict();
+}
+
+/*
+ * Takes a place for each user who has no status yet, as far as there are any,
+ * and gives the others their status; returns how many places were taken.  A
+ * refusal tells how many are left, and the next attempt asks for those.
+ */
+static int64
+take_places(BookingCall *call, Batch *batch, int32 limit)
+{
+	Attempt		attempt = {.call = call, .event_id = batch->event_id};
+	bool		done = false;
+
+	attempt.claim.in_window = true;
+	for (int i = 0; i < batch->count; i++)
+		attempt.asking += batch->status[i] == NULL;
+	attempt.places = attempt.asking;
+	while (!done && attempt.places > 0)
+	{
+		done = subtransaction_run(&call->base, attempt_to_take, &attempt);
+		if (attempt.result == SALE_NO_EVENT)
+			event_raise_no_pool(call, batch->event_id, "ticket");
+		if (attempt.result == SALE_NOT_ON_SALE)
+			attempt.places = 0;
+		else if (attempt.result == SALE_SOLD_OUT)
+			attempt.places = attempt.claim.pool.left;
+		else if (!done)
+			attempt.places = attempt.asking;
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (attempt.places > 0)
+		check_limit(&attempt, limit);
+	refuse_rest(batch, attempt.places,
+				attempt.result == SALE_NOT_ON_SALE ? "not_on_sale" :
+													 "sold_out");
+	return attempt.places;
+}
+
+/* Inserts the tickets of those who got a place. */
+static void
+insert_tickets(BookingCall *call, Batch *batch, int64 taken)
+{
+	Datum	   *user_ids = MemoryContextAllocHuge(CurrentMemoryContext,
+												  taken * sizeof(Datum));
+	Datum	   *ticket_ids = MemoryContextAllocHuge(CurrentMemoryContext,
+													taken * sizeof(Datum));
+	NewTickets	new = {.event_id = batch->event_id, .user_ids = user_ids};
+	int			next = 0;
+
+	for (int i = 0; i < batch->count; i++)
+	{
+		if (batch->status[i] == NULL)
+			user_ids[next++] = batch->user_ids[i];
+	}
+	ticket_insert(call, &new, next, ticket_ids);
+	next = 0;
+	for (int i = 0; i < batch->count; i++)
+	{
+		if (batch->status[i] == NULL)
+			batch->ticket_ids[i] = ticket_ids[next++];
+	}
+}
+
+/* Adds a row for each user to the function's result. */
+static void
+return_batch(FunctionCallInfo fcinfo, const Batch *batch)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		booked = CStringGetTextDatum("booked");
+
+	for (int i = 0; i < batch->count; i++)
+	{
+		Datum		values[3];
+		bool		isnull[3] = {false, false, batch->status[i] != NULL};
+
+		values[0] = Int64GetDatum((int64) i + 1);
+		values[1] = batch->status[i] == NULL ?
+			booked :
+			CStringGetTextDatum(batch->status[i]);
+		values[2] = batch->ticket_ids[i];
+		tuplestore_putvalues(result->setResult, result->setDesc, values,
+							 isnull);
+		if (batch->status[i] != NULL)
+			pfree(DatumGetPointer(values[1]));
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * book_batch(event_id, user_ids): books a place for each user in the order of
+ * the array, as far as there are any.  Returns a row (ord, status, ticket_id)
+ * for each, with a status of try_book_ticket().  Locks the stripes that it
+ * takes from, and the users if the event has a limit.  Raises 23503, 22004,
+ * and 40001 if the limit was changed at the same time.
+ */
+static Datum
+book_batch(FunctionCallInfo fcinfo, UserForm form)
+{
+	BookingCall call;
+	Batch		batch = {0};
+	int32		limit = 0;
+	int64		taken;
+
+	error_check_argument(fcinfo, 0, "event_id");
+	error_check_argument(fcinfo, 1, "user_ids");
+	batch.event_id = PG_GETARG_INT64(0);
+
+	/* before any table is locked, like result_prepare_row() */
+	InitMaterializedSRF(fcinfo, 0);
+	booking_call_begin(&call, "booking.book_batch()");
+	/* tables are locked before rows */
+	LockRelationOid(call.tables.hold, AccessShareLock);
+	if (!event_exists(&call, batch.event_id))
+		refusal_no_event(batch.event_id, "ticket");
+	batch.user_ids =
+		user_id_array_argument(&call.base, fcinfo, 1, form, &batch.count);
+	batch.status = palloc_extended(Max(batch.count, 1) * sizeof(char *),
+								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	batch.ticket_ids = palloc_extended(Max(batch.count, 1) * sizeof(Datum),
+									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	if (batch.count > 0 && event_has_limit(&call, batch.event_id))
+		limit = refuse_over_limit(&call, &batch);
+	taken = take_places(&call, &batch, limit);
+	if (taken > 0)
+		insert_tickets(&call, &batch, taken);
+	booking_call_end(&call);
+	return_batch(fcinfo, &batch);
+	return (Datum) 0;
+}
+
+Datum
+booking_book_batch(PG_FUNCTION_ARGS)
+{
+	return book_batch(fcinfo, USER_BIGINT);
+}
+
+Datum
+booking_book_batch_text(PG_FUNCTION_ARGS)
+{
+	return book_batch(fcinfo, USER_TEXT);
+}

@@ -1,0 +1,331 @@
+/*-------------------------------------------------------------------------
+ *
+ * ticket.c
+ *	  The rows of the ticket table: insert them, lock one, change its state.
+ *
+ * Tickets are inserted in one of two ways with the same result.  The direct
+ * path writes the row and its index entries by the table access method.  It is
+ * taken if the table is as create_tables() made it, except for its indexes
+ * (inspect.c decides).  The SQL path runs an INSERT, which honours everything
+ * that the user has added.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "event/handover.h"
+#include "server/errors.h"
+#include "server/fault.h"
+#include "server/plan.h"
+#include "server/rowwriter.h"
+#include "tables/user_id.h"
+#include "ticket/ticket.h"
+
+/* This many tickets are put into the table at once. */
+#define TICKETS_AT_ONCE 1000
+
+bool		ticket_direct_path = true;
+
+static SqlPlan insert_plan = {
+	.sql = "INSERT INTO booking.ticket (event_id, user_id, hold_id)"
+		   " SELECT $1, u, $3 FROM pg_catalog.unnest($2) AS u"
+		   " RETURNING ticket_id, event_id OPERATOR(pg_catalog.=) $1"
+		   " AND cancelled_at IS NULL AND hold_id IS NOT DISTINCT FROM $3,"
+		   " user_id",
+	.nargs = 3,
+	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY, INT8OID },
+};
+
+static SqlPlan of_hold_plan = {
+	.sql = "SELECT ticket_id FROM booking.ticket"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) $1 ORDER BY ticket_id",
+	.nargs = 1,
+	.argtypes = { INT8OID },
+};
+
+static SqlPlan lock_plan = {
+	.sql = "SELECT event_id, cancelled_at, redeemed_at FROM booking.ticket"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
+	.nargs = 1,
+	.argtypes = { INT8OID },
+};
+
+static SqlPlan cancel_plan = {
+	.sql = "UPDATE booking.ticket SET cancelled_at = pg_catalog.clock_timestamp()"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING event_id OPERATOR(pg_catalog.=) $2 AND cancelled_at IS NOT NULL",
+	.nargs = 2,
+	.argtypes = { INT8OID, INT8OID },
+};
+
+static SqlPlan redeem_plan = {
+	.sql = "UPDATE booking.ticket SET redeemed_at = pg_catalog.clock_timestamp()"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING redeemed_at IS NOT NULL, redeemed_at",
+	.nargs = 1,
+	.argtypes = { INT8OID },
+};
+
+static SqlPlan transfer_plan = {
+	.sql = "UPDATE booking.ticket SET user_id = $2"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING user_id OPERATOR(pg_catalog.=) $2",
+	.nargs = 2,
+	.argtypes = { INT8OID, PLAN_USER_ID },
+};
+
+/* Returns for whom ticket number i is. */
+static Datum
+user_of(const NewTickets *new, int32 i)
+{
+	return new->user_ids == NULL ? new->user_id : new->user_ids[i];
+}
+
+/* Returns for whom the tickets are, as an array. */
+static ArrayType *
+users_of(const BookingCall *call, const NewTickets *new, int32 quantity)
+{
+	Datum	   *user_ids = new->user_ids;
+
+	if (user_ids == NULL)
+	{
+		user_ids = palloc_extended(quantity * sizeof(Datum), MCXT_ALLOC_HUGE);
+		for (int32 i = 0; i < quantity; i++)
+			user_ids[i] = new->user_id;
+	}
+	return user_id_array(&call->base, user_ids, quantity);
+}
+
+/*
+ * Inserts by an INSERT statement, which fires all triggers.  unnest() returns
+ * the users in the order of the array, and the rows come back in that order.
+ * Raises 55000 if one was changed on the way.
+ */
+static void
+insert_by_sql(BookingCall *call, const NewTickets *new, int32 quantity,
+			  Datum *ticket_ids)
+{
+	Call	   *base = &call->base;
+	Handover	handover = {
+		.event_id = new->event_id,
+		.user_id = new->user_ids == NULL ? &new->user_id : NULL,
+		.places = quantity
+	};
+	Datum		values[3];
+	uint64		rows;
+
+	values[0] = Int64GetDatum(new->event_id);
+	values[1] = PointerGetDatum(users_of(call, new, quantity));
+	values[2] = Int64GetDatum(new->hold_id);
+
+	plan_connect(base);
+	rows = handover_execute(call, &handover, &insert_plan, values,
+							new->hold_id == 0 ? "  n" : NULL);
+	plan_check_rows(base, "ticket", rows, quantity, 2);
+	for (int32 i = 0; i < quantity; i++)
+	{
+		bool		isnull;
+		Datum		user_id = plan_result(base, i, 3, PLAN_USER_ID, &isnull);
+
+		if (isnull || !user_id_equal(base, user_id, user_of(new, i)))
+			error_row_changed("ticket");
+		ticket_ids[i] = plan_result(base, i, 1, INT8OID, &isnull);
+	}
+	plan_disconnect(base);
+}
+
+/*
+ * Stores a new ticket for the user in the slot, as an INSERT would make it
+ * with the defaults of the table, and returns its id.
+ */
+static Datum
+fill_ticket(BookingCall *call, TupleTableSlot *slot, const NewTickets *new,
+			Datum user_id)
+{
+	BookingTables *tables = &call->tables;
+	Datum		ticket_id;
+
+	ticket_id =
+		Int64GetDatum(nextval_internal(tables->ticket_id_sequence, false));
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true,
+		   RelationGetDescr(call->ticket)->natts * sizeof(bool));
+	slot->tts_values[tables->ticket_ticket_id - 1] = ticket_id;
+	slot->tts_isnull[tables->ticket_ticket_id - 1] = false;
+	slot->tts_values[tables->ticket_event_id - 1] =
+		Int64GetDatum(new->event_id);
+	slot->tts_isnull[tables->ticket_event_id - 1] = false;
+	slot->tts_values[tables->ticket_user_id - 1] = user_id;
+	slot->tts_isnull[tables->ticket_user_id - 1] = false;
+	slot->tts_values[tables->ticket_hold_id - 1] = Int64GetDatum(new->hold_id);
+	slot->tts_isnull[tables->ticket_hold_id - 1] = new->hold_id == 0;
+	slot->tts_values[tables->ticket_booked_at - 1] =
+		TimestampTzGetDatum(GetCurrentTimestamp());
+	slot->tts_isnull[tables->ticket_booked_at - 1] = false;
+	ExecStoreVirtualTuple(slot);
+	return ticket_id;
+}
+
+/* Inserts many tickets, a thousand at a time, as COPY does. */
+static void
+insert_many(BookingCall *call, RowWriter *writer, const NewTickets *new,
+			int32 quantity, Datum *ticket_ids)
+{
+	TupleTableSlot *slots[TICKETS_AT_ONCE];
+	BulkInsertState bulk = GetBulkInsertState();
+	int32		width = Min(quantity, TICKETS_AT_ONCE);
+
+	for (int32 i = 0; i < width; i++)
+		slots[i] = table_slot_create(call->ticket, NULL);
+	for (int32 done = 0; done < quantity; done += width)
+	{
+		int32		some = Min(width, quantity - done);
+
+		for (int32 i = 0; i < some; i++)
+			ticket_ids[done + i] =
+				fill_ticket(call, slots[i], new, user_of(new, done + i));
+		row_writer_insert_many(writer, slots, some, bulk);
+		CHECK_FOR_INTERRUPTS();
+	}
+	for (int32 i = 0; i < width; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
+	FreeBulkInsertState(bulk);
+	table_finish_bulk_insert(call->ticket, 0);
+}
+
+/* Inserts by the table access method and the executor's index code. */
+static void
+insert_directly(BookingCall *call, const NewTickets *new, int32 quantity,
+				Datum *ticket_ids)
+{
+	RowWriter	writer;
+
+	if (!row_writer_is_kept(call->ticket))
+		call_guard_search_path(&call->base);
+	row_writer_open(&writer, call->ticket, true);
+	if (quantity == 1)
+	{
+		ticket_ids[0] = fill_ticket(call, writer.slot, new, user_of(new, 0));
+		row_writer_insert(&writer);
+	}
+	else
+		insert_many(call, &writer, new, quantity, ticket_ids);
+	row_writer_close(&writer);
+	CommandCounterIncrement();
+}
+
+/*
+ * Inserts quantity tickets, whose places the caller has taken, and stores
+ * their ids in ticket_ids.  Raises what the table's constraints and triggers
+ * raise.
+ */
+void
+ticket_insert(BookingCall *call, const NewTickets *new, int32 quantity,
+			  Datum *ticket_ids)
+{
+	if (ticket_direct_path && booking_call_is_ticket_plain(call))
+		insert_directly(call, new, quantity, ticket_ids);
+	else
+		insert_by_sql(call, new, quantity, ticket_ids);
+	fault_point("ticket: inserted");
+}
+
+/*
+ * Returns the ids of a hold's tickets, cancelled ones too, and their number in
+ * *count.  The newest snapshot is used: a hold must not be confirmed twice.
+ */
+Datum *
+ticket_ids_of_hold(BookingCall *call, int64 hold_id, int *count)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		value = Int64GetDatum(hold_id);
+	Datum	   *ticket_ids;
+	bool		isnull;
+
+	plan_connect_for_all_rows(&call->base);
+	*count = (int) plan_execute_latest(&call->base, &of_hold_plan, &value, 0);
+	ticket_ids = MemoryContextAllocHuge(context,
+										Max(*count, 1) * sizeof(Datum));
+	for (int i = 0; i < *count; i++)
+		ticket_ids[i] = plan_result(&call->base, i, 1, INT8OID, &isnull);
+	plan_disconnect(&call->base);
+	return ticket_ids;
+}
+
+/*
+ * Locks a ticket until the end of the transaction, as an UPDATE of it would,
+ * and then reads it.  Returns false if there is none.  The caller has
+ * connected to SPI, here and below.
+ */
+bool
+ticket_lock(BookingCall *call, int64 ticket_id, TicketState *state)
+{
+	Call	   *base = &call->base;
+	Datum		value = Int64GetDatum(ticket_id);
+	bool		isnull;
+	bool		live;
+	bool		unredeemed;
+
+	if (plan_execute(base, &lock_plan, &value, NULL) == 0)
+		return false;
+	state->event_id = DatumGetInt64(plan_result(base, 0, 1, INT8OID, &isnull));
+	(void) plan_result(base, 0, 2, TIMESTAMPTZOID, &live);
+	state->redeemed_at = DatumGetTimestampTz(
+		plan_result(base, 0, 3, TIMESTAMPTZOID, &unredeemed));
+	state->cancelled = !live;
+	state->redeemed = !unredeemed;
+	return true;
+}
+
+/* Marks a ticket as cancelled that is locked, and whose place is given back. */
+void
+ticket_cancel(BookingCall *call, int64 event_id, int64 ticket_id)
+{
+	Handover	handover = {.event_id = event_id, .places = -1};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(ticket_id);
+	values[1] = Int64GetDatum(event_id);
+	plan_check_rows(&call->base, "ticket",
+					handover_execute(call, &handover, &cancel_plan, values,
+									 NULL),
+					1, 1);
+}
+
+/* Marks a locked ticket as redeemed, and returns the time. */
+TimestampTz
+ticket_redeem(BookingCall *call, int64 ticket_id)
+{
+	Datum		value = Int64GetDatum(ticket_id);
+	bool		isnull;
+
+	plan_check_rows(&call->base, "ticket",
+					plan_execute(&call->base, &redeem_plan, &value, NULL),
+					1, 1);
+	return DatumGetTimestampTz(plan_result(&call->base, 0, 2, TIMESTAMPTZOID,
+										   &isnull));
+}
+
+/* Gives a locked ticket to another user. */
+void
+ticket_transfer(BookingCall *call, int64 ticket_id, Datum user_id)
+{
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(ticket_id);
+	values[1] = user_id;
+	plan_check_rows(&call->base, "ticket",
+					plan_execute(&call->base, &transfer_plan, values, NULL),
+					1, 1);
+}
