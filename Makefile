@@ -187,8 +187,9 @@ lint: check-lists
 	$(CPPCHECK) --quiet --error-exitcode=1 --std=c99 --inline-suppr \
 		--enable=warning,style,performance,portability --inconclusive \
 		--suppress=ctuuninitvar \
-		-D'PG_MODULE_MAGIC=' -D'PG_FUNCTION_INFO_V1(f)=' \
-		-D'PGDLLEXPORT=' -DPG_VERSION_NUM=150000 src test/faults
+		-D'PG_MODULE_MAGIC=' -D'PG_FUNCTION_INFO_V1(f)=' -D'SQL_FUNCTION(f)=' \
+		-D'PGDLLEXPORT=' -D'INT64_FORMAT="%ld"' -D'foreach(cell, list)=for (;cell;)' \
+		-DPG_VERSION_NUM=150000 src test/faults
 	$(SHELLCHECK) -x $(SHELL_FILES)
 
 # Without this a file that is missing in a list above would be ignored silently,
