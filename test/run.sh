@@ -4,6 +4,7 @@
 #
 # usage: test/run.sh [regress] [isolation] [tap]	(default: all three)
 #        test/run.sh [regress-default] [isolation-default] ...
+#        test/run.sh --only WAY TEST ...
 #
 # Builds pg_booking with warnings as errors and runs, each on a new server of
 # its own (server.sh):
@@ -14,6 +15,12 @@
 #               with booking.direct_path = off
 #   ...-default the same, only with the settings as they are
 #   tap         the TAP tests in test/t, which make their own servers
+#
+# --only runs some tests in one way (suite.sh), for instance
+#
+#   test/run.sh --only regress-sql holds requests
+#   test/run.sh --only isolation last_place
+#   test/run.sh --only tap 002_crash
 #
 # If a test fails, the differences or the end of the log are shown.  The last line
 # is always
@@ -52,26 +59,43 @@ check_symbols()
 		"$PGB_SRC/pg_booking--$version.sql"
 }
 
-main()
+# Print the ways to run the suites given.
+ways_of()
 {
-	local suite way
-	local ways=()
+	local suite
 
-	[ "$#" -gt 0 ] || set -- regress isolation tap
 	for suite in "$@"; do
 		case $suite in
-			regress) ways+=(regress regress-sql regress-split) ;;
-			isolation) ways+=(isolation isolation-sql) ;;
-			regress-default | isolation-default) ways+=("${suite%-default}") ;;
-			tap) ways+=(tap) ;;
+			regress) printf '%s\n' regress regress-sql regress-split ;;
+			isolation) printf '%s\n' isolation isolation-sql ;;
+			regress-default | isolation-default) echo "${suite%-default}" ;;
+			tap) echo tap ;;
 			*) pgb_die "unknown suite \"$suite\"" ;;
 		esac
 	done
+}
+
+main()
+{
+	local way ways only=''
+
+	if [ "${1:-}" = --only ]; then
+		[ "$#" -gt 2 ] || pgb_die "usage: test/run.sh --only WAY TEST ..."
+		only=1
+		shift
+	else
+		[ "$#" -gt 0 ] || set -- regress isolation tap
+		ways=$(ways_of "$@")
+	fi
 	pgb_prepare --werror
 	add_check "exported symbols" check_symbols
-	for way in "${ways[@]}"; do
-		run_way "$way"
-	done
+	if [ -n "$only" ]; then
+		run_way "$@"
+	else
+		for way in $ways; do
+			run_way "$way"
+		done
+	fi
 	FINISHED=1
 	[ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]
 }

@@ -50,7 +50,11 @@ run_suite()
 		diffs="$PGB_SRC/output_iso/regression.diffs"
 		which=(REGRESS= TAP_TESTS=)
 	fi
-	[ "$#" -eq 0 ] || which+=("${kind^^}=$*")
+	case $kind/${1:-} in
+		*/) ;;
+		regress/setup | isolation/*) which+=("${kind^^}=$*") ;;
+		regress/*) which+=("REGRESS=setup $*") ;;	# the tests need it
+	esac
 	pgb_say "$run"
 	pgb_start --cluster server 'fsync = off' 'synchronous_commit = off'
 	PGOPTIONS="$options" pgb_make installcheck "${which[@]}" >"$log" 2>&1 ||
