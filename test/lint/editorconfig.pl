@@ -10,7 +10,9 @@
 #	trim_trailing_whitespace
 #	indent_style	no line begins with the other kind of blank.  With tabs, a line
 #					may begin with fewer blanks than a tab is wide (" * text"), and
-#					blanks may follow tabs: they line up what is inside.
+#					blanks may follow tabs: they line up what is inside.  With
+#					blanks, a line begins with at least indent_size of them, except
+#					in a comment (" * text").
 #	max_line_length	lines with a URL may be longer, and so may the rows of a table
 #					that was generated (between "<!-- begin: ..." and "<!-- end: ...")
 #
@@ -126,8 +128,12 @@ sub check_indent
 
 	complain($path, $number, 'indented with blanks, not tabs')
 	  if $style eq 'tab' && $line =~ /^(?: {$width}| +\t)/;
-	complain($path, $number, 'indented with tabs, not blanks')
-	  if $style eq 'space' && $line =~ /^ *\t/;
+	return if $style ne 'space';
+	complain($path, $number, 'indented with tabs, not blanks') if $line =~ /^ *\t/;
+	complain($path, $number, "indented by less than $wanted{indent_size}")
+	  if ($wanted{indent_size} // '') =~ /^\d+$/
+	  && $line =~ /^( +)[^ *]/
+	  && length $1 < $wanted{indent_size};
 }
 
 sub check_file
