@@ -192,8 +192,8 @@ lint: check-lists
 		-DPG_VERSION_NUM=150000 src test/faults
 	$(SHELLCHECK) -x $(SHELL_FILES)
 
-# Without this a file that is missing in a list above would be ignored silently,
-# and so would a mutant that no longer fits the source.
+# Without this check, a file that is missing in a list above would be ignored
+# silently.  So would a mutant that no longer fits the source.
 check-lists:
 	@for f in $(filter-out $(SQL_PARTS),$(wildcard src/*.sql src/*/*.sql)); do \
 		echo "$$f is not in SQL_PARTS" >&2; exit 1; done

@@ -9,7 +9,7 @@
 #
 # After the suite the regression tests run once more, with default settings and
 # debug_discard_caches = 1.  Then a session discards its caches of the catalogs
-# wherever an invalidation could arrive, so code that still uses an entry after that
+# wherever an invalidation could arrive.  Code that still uses an entry after that
 # reads freed memory.  This takes hours; WITHOUT_DISCARD=1 leaves it out.
 #
 # The last line is

@@ -4,10 +4,10 @@
 #
 # usage: test/folders.sh VERSION ...
 #
-# For each of these versions of PostgreSQL: makes the folder with the release of
-# Debian that has this version, if there is none yet, or if it is broken or older
-# than a week; then installs in it what the tests need.  The exit status is 0 only
-# if all these folders can be used.
+# Each version of PostgreSQL has a folder with the release of Debian that has this
+# version.  The script makes the folder if it is missing, broken or older than a
+# week.  Then it installs in the folder what the tests need.  The exit status is 0
+# only if all these folders can be used.
 #
 # matrix.sh also sources this file, for folder_path and enter.
 #
@@ -194,6 +194,20 @@ make_folder()
 }
 
 # Make the folder of a version, unless there is a new one that works.
+renew_folder()
+{
+	local version=$1 folder log="$PGB_DIR/complete.log"
+
+	folder=$(folder_path "$version")
+	if [ -n "$(find "$folder/made" -mtime "-$MAX_AGE" 2>/dev/null)" ]; then
+		! complete "$folder" "$version" >"$log" 2>&1 || return 0
+		pgb_say "the folder for PostgreSQL $version is broken"
+		tail -n 10 "$log" | sed 's/^/    /'
+	fi
+	make_folder "$version"
+}
+
+# The same, while no other script makes or uses the folder.
 ensure_folder()
 {
 	local version=$1 folder lock status=0
@@ -205,13 +219,7 @@ ensure_folder()
 		pgb_say "waiting for another script to leave the folder for PostgreSQL $version"
 		pgb_run flock -x "$lock"
 	}
-	if [ -z "$(find "$folder/made" -mtime "-$MAX_AGE" 2>/dev/null)" ]; then
-		make_folder "$version" || status=$?
-	elif ! complete "$folder" "$version" >"$PGB_DIR/complete.log" 2>&1; then
-		pgb_say "the folder for PostgreSQL $version is broken"
-		tail -n 10 "$PGB_DIR/complete.log" | sed 's/^/    /'
-		make_folder "$version" || status=$?
-	fi
+	renew_folder "$version" {lock}>&- || status=$?
 	exec {lock}>&-
 	return "$status"
 }

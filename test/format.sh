@@ -22,9 +22,9 @@ set -euo pipefail
 readonly CLANG_FORMAT=${CLANG_FORMAT:-clang-format-14}
 readonly COLUMNS_AT_MOST=80
 
-# Print the lines of a file in the form in which they are compared.  Several blanks
-# count as one within a line, and at the start of the second and later lines of a
-# declaration with a value or of a comment.  Blanks just inside of braces don't count.
+# Print the lines of a file in the form in which they are compared.  Within a line,
+# several blanks count as one.  So they do at the start of a line that continues a
+# comment or a declaration with a value.  Blanks just inside of braces don't count.
 normalize()
 {
 	awk '{

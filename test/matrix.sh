@@ -90,7 +90,7 @@ add_in_folder()
 		exec {lock}>"$folder.lock"
 		pgb_run flock -s "$lock"
 		add_run "$what" enter ro "$folder" env "PG_MAJOR=$version" \
-			"/tmp/pg_booking/test/$script" "$@"
+			"/tmp/pg_booking/test/$script" "$@" {lock}>&-
 		exec {lock}>&-
 	fi
 }

@@ -29,10 +29,10 @@
 #
 # Each regression test and each spec counts once for each way in which it was run,
 # and each assertion of a TAP test counts.  The symbols that the library exports
-# count as one test (lint/symbols.sh).  Each other problem counts as one more
-# failure: a build or a run that broke, a TAP file that ended early, a run without
-# a test, a crash or an internal error (XX000) in a server's log.  The exit status
-# is 0 only if nothing failed and something passed.
+# count as one test (lint/symbols.sh).  Each other problem counts as one failure: a
+# build or run that broke, a TAP file that ended early, a run without a test, or a
+# crash or internal error (XX000) in a server's log.  The exit status is 0 only if
+# nothing failed and something passed.
 #
 # Environment: PGB_TIMEOUT, the seconds that one run may take (default: 1800);
 # PGB_STEP_TIMEOUT, the seconds that a step of a spec may take (default: 60); and

@@ -21,9 +21,9 @@
 #   makes, the database clusters, their sockets and logs.  The server listens only
 #   on a unix socket in that folder.
 # - The PostgreSQL installation is not changed if the server has a setting for where
-#   it looks for extensions (Debian's server has one, and each server since 18).  So
-#   several of these scripts can run at the same time, each with the pg_booking
-#   that it built, and an existing cluster does not see any of them.
+#   it looks for extensions.  Debian's server has one, and each server since 18.  So
+#   several of these scripts can run at once, each with the pg_booking that it built.
+#   An existing cluster does not see any of them.
 # - No existing cluster is changed, and no process ended that is not ours.
 #
 # PostgreSQL refuses to run as root.  So root builds and runs everything as the user
@@ -53,8 +53,8 @@
 #	PGHOST, PGPORT, PGUSER, PGDATABASE, PGAPPNAME	for clients.  The other
 #	variables of libpq are unset, so that no client connects to another server.
 #
-# A script may set PGB_AT_EXIT to the name of a function, which is called after the
-# cleanup, and PGB_TIMEOUT to the seconds that a pgb_run may take.
+# A script may set PGB_AT_EXIT to the name of a function that is called after the
+# cleanup.  It may set PGB_TIMEOUT to the seconds that a pgb_run may take.
 #
 # Environment:
 #

@@ -5,11 +5,10 @@
 # usage: test/setup.sh [package ...]
 #        test/setup.sh --pg-major
 #
-# On Debian it installs those of these packages that are missing: the PostgreSQL
-# server, its development files, the C compiler, make, what the TAP tests need (two
-# Perl modules and pg_cron), and the packages given as arguments.  If none is
-# missing, apt is not called, so the script can be called any number of times.  It
-# needs root or sudo.
+# On Debian it installs what is missing of the PostgreSQL server, its development
+# files, the C compiler and make.  For the TAP tests it installs two Perl modules and
+# pg_cron.  Arguments are further packages to install.  If none is missing, apt is not
+# called, so the script can be called any number of times.  It needs root or sudo.
 #
 # It creates, starts and changes no database cluster.  Debian's package makes and
 # starts a cluster named "main" when a server is installed for the first time.  The

@@ -1,16 +1,16 @@
 # Source.pm - tells comments, strings and code of a source file apart.
 #
-# mask(KIND, PATH, TEXT) returns the text of a file with the same lines, in which
-# everything that is not of that kind is replaced by \x01.  So a search finds only
-# that kind, and a line number is the number of newlines before a match.
+# mask(KIND, PATH, TEXT) returns the text of a file with everything that is not of
+# that kind replaced by \x01.  So a search finds only that kind.  The lines stay the
+# same, so the line of a match is the number of newlines before it, plus one.
 #
 # The kinds:
 #
 #	prose	what people read: comments, messages, COMMENTs of SQL, Markdown
 #	code	the rest, without the contents of strings
 #
-# This is not a parser.  In shell and Perl it takes a quoted string on one line for
-# a message if it has three words and does not begin with an SQL keyword.
+# This is not a parser.  In shell and Perl, a quoted string on one line counts as a
+# message if it has three words and does not begin with an SQL keyword.
 
 package Source;
 

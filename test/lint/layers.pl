@@ -16,12 +16,13 @@
 # What lies in the folder itself is above all of them.  Then
 #
 # - no file includes a header of a higher folder, or uses a name that such a header
-#   declares (a function, variable, type, macro or constant of an enum), and no .c
-#   declares a function of another file by itself;
-# - within a folder, foo.c and foo.h are one file, and no files use each other in a
-#   circle;
-# - what foo.h declares is defined in foo.c, and the names of its functions and
-#   variables begin with "foo_" (%PREFIX has the exceptions);
+#   declares: a function, variable, type, macro or constant of an enum;
+# - no .c declares a function of another file itself;
+# - within a folder no files use each other in a circle, where foo.c and foo.h count
+#   as one file;
+# - what foo.h declares is defined in foo.c;
+# - the names of its functions and variables begin with "foo_" (%PREFIX has the
+#   exceptions);
 # - our headers are included by their path in src/, such as "server/plan.h".
 #
 # Prints "file:line: what is wrong" and ends with status 1 if anything is.

@@ -4,11 +4,11 @@
 #
 # usage: links.pl FILE ...
 #
-# Of each Markdown file among the arguments, every link and image whose target is
-# no URL must lead to a file or folder, and the part after "#" to a heading of that
+# Checks the links and images in those of the files that are Markdown, except URLs.
+# Each must lead to a file or folder, and the part after "#" to a heading of that
 # file.  Prints a line for each that does not,
 #
-#	file:line: the link, and what is missing
+#	file:line: the link: what is missing
 #
 # and ends with status 1 if there is any.
 
