@@ -1,6 +1,6 @@
--- What amcheck finds in the tables of pg_booking whose names are LIKE :tables, and
--- in their indexes, each of which must have an entry for every row: a row for
--- each thing that is wrong in a table, and an error for the first in an index.
+-- Checks the tables of pg_booking whose names are LIKE :tables, and their indexes, with
+-- amcheck.  Each index must have an entry for every row.  Returns a row for each problem
+-- in a table, and raises an error at the first problem in an index.
 WITH checked AS MATERIALIZED (
     SELECT oid, relname FROM pg_class
     WHERE relnamespace = 'booking'::regnamespace AND relkind = 'r' AND relname LIKE :tables

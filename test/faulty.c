@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * faulty.c
- *	  Faults, for the tools that look for them.
+ *	  Faults that the tools must find.
  *
- * A tool that reports nothing may have nothing to report, or not be looking.
- * Before it is believed that pg_booking has none of these, it has to find them
- * here: clang-tidy and scan-build the division, the sanitizers the overflows,
- * valgrind what is read before it was written or after it was freed, a server
- * with assertions the one that fails.  Built by the scripts that run these
- * tools; each function is called with 4 by them.
+ * A tool that reports nothing may have found nothing, or may not work.  So each
+ * tool must first find its fault here.  clang-tidy and scan-build must find the
+ * division, and the sanitizers the overflows.  valgrind must find the reads of
+ * memory that was never written or was freed, and a server with assertions the
+ * assertion that fails.  The scripts that run these tools build this file, and
+ * call its functions with the argument 4.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(faulty_branch);
 PG_FUNCTION_INFO_V1(faulty_free);
 PG_FUNCTION_INFO_V1(faulty_assertion);
 
-/* Divides by zero, for an argument that nobody gives. */
+/* Divides by zero if the argument is 0, which it never is. */
 Datum
 faulty_division(PG_FUNCTION_ARGS)
 {
@@ -38,19 +38,19 @@ faulty_division(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(n);
 }
 
-/* Writes behind the end of an array on the stack. */
+/* Writes beyond the end of an array on the stack. */
 Datum
 faulty_array(PG_FUNCTION_ARGS)
 {
 	volatile int32 array[4] = {1, 2, 3, 4};
-	volatile int32 *volatile element = array;	/* which hides the array */
+	volatile int32 *volatile element = array;	/* hides the array */
 
 	element += PG_GETARG_INT32(0);
 	*element = 5;
 	PG_RETURN_INT32(array[0]);
 }
 
-/* Adds more than an integer can hold. */
+/* Overflows an integer. */
 Datum
 faulty_sum(PG_FUNCTION_ARGS)
 {
@@ -59,7 +59,7 @@ faulty_sum(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(n + PG_INT32_MAX);
 }
 
-/* Decides by what was never written. */
+/* Branches on memory that was never written. */
 Datum
 faulty_branch(PG_FUNCTION_ARGS)
 {
@@ -68,7 +68,7 @@ faulty_branch(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(array[1] == 7 ? 1 : 2);
 }
 
-/* Reads what was freed. */
+/* Reads memory that was freed. */
 Datum
 faulty_free(PG_FUNCTION_ARGS)
 {
@@ -78,7 +78,7 @@ faulty_free(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(array[1]);
 }
 
-/* Asserts what is not so. */
+/* Fails an assertion. */
 Datum
 faulty_assertion(PG_FUNCTION_ARGS)
 {

@@ -1,20 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * preload.c
- *	  What the runtimes of the sanitizers need before the server starts.
+ *	  Prepares the runtimes of the sanitizers before the server starts.
  *
- * test/sanitize.sh loads this library between the two, linked with -z
- * initfirst.
+ * test/sanitize.sh preloads this library between the two runtimes, linked with
+ * -z initfirst, so that its constructor runs before all others.
  *
- * AddressSanitizer's sets itself up when malloc() is first called, and looks
- * for a symbol that is missing, which makes the C library translate a message.
- * Debian's server loads a library (libgpg-error) whose constructor calls
- * bindtextdomain(), and that calls malloc() with the lock of the translations
- * held: the server would hang.  So malloc() is called before.
+ * AddressSanitizer's runtime sets itself up at the first call of malloc().  It
+ * then looks for a missing symbol, and the C library translates the error
+ * message.  Debian's server loads a library (libgpg-error) whose constructor
+ * calls bindtextdomain().  That function calls malloc() while it holds the lock
+ * of the translations.  If this were the first call, the server would hang.  So
+ * the constructor here calls malloc() before.
  *
- * UndefinedBehaviorSanitizer's reads its options from the environment when it
- * has the first thing to report.  By then the server's title has overwritten
- * them.  So they are kept here.
+ * UndefinedBehaviorSanitizer's runtime reads its options from the environment
+ * at its first report.  By then the server has overwritten the environment with
+ * its process title.  So the options are copied here.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -31,7 +32,7 @@ static void start(int argc, char **argv, char **env)
 
 static char *options;
 
-/* (So early getenv() finds nothing, and strdup() does without malloc().) */
+/* (At this time getenv() finds nothing, and strdup() does not use malloc().) */
 static void
 start(int argc, char **argv, char **env)
 {
@@ -50,7 +51,7 @@ start(int argc, char **argv, char **env)
 	strcpy(options, found);
 }
 
-/* The runtime calls this. */
+/* UndefinedBehaviorSanitizer's runtime calls this to get its options. */
 const char *
 __ubsan_default_options(void)
 {

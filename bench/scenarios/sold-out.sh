@@ -143,7 +143,7 @@ sold_out_raised()
 
 	error=$(pgb_as psql -X -q -v VERBOSITY=sqlstate -d "$DATABASE" \
 		-c 'SELECT booking.book_ticket(1::bigint, 1::bigint)' 2>&1 || true)
-	[ "$error" = 'ERROR:  TK001' ] || broken "book_ticket on a sold-out event: $error"
+	[ "$error" = 'ERROR:  23T01' ] || broken "book_ticket on a sold-out event: $error"
 	for repeat in $(seq "$REPEATS"); do
 		for what in $(in_turn "$repeat" primary_key_select try_book_ticket book_ticket); do
 			answers=$(ask_in_vain "$what")

@@ -1,6 +1,6 @@
-# A backend is killed (SIGKILL), so that the server ends all the others and
-# recovers: at a random moment, and at each point of taking, giving back,
-# splitting and confirming that src/fault.h knows.
+# A backend is killed (SIGKILL), so that the server ends all other sessions and
+# recovers.  This happens at random moments, and at each fault point (src/fault.h):
+# points in the code that takes, gives back, splits and confirms.
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# What the load must be like, where it does not come to the point by itself.
+# Options of the load without which it would not reach the point, or not often.
 my %point = (
 	'stripe: before the write' => {},
 	'stripe: written' => {},
@@ -26,7 +26,7 @@ my %point = (
 	'gather: in part' => { split => 1 },
 	'subtransaction: before its end' => { split => 1 },
 	'expire: not given back' => { rows => { expiring => [ 10, 10, 10 ] } },
-	'commit: reserve given back' => { rows => { hot => [2000] }, most_calls => 60 },
+	'commit: prefetch given back' => { rows => { hot => [2000] }, most_calls => 60 },
 	'ticket: inserted' => {},
 	'cancel: given back' => {},
 	'confirm: no ticket yet' => {},
@@ -39,15 +39,15 @@ my $node = $run->node('kill', conf => <<~'CONF');
 my $file = PostgreSQL::Test::Utils::tempdir() . '/armed';
 my (@points, %seen);
 
-# The points that there are in the source.
+# Returns the names of all fault points in the source.
 sub points_of_source
 {
-	my $source = join '', map { slurp_file($_) } glob "$FindBin::RealBin/../../src/*.c";
+	my $source = join '', map { slurp_file($_) } glob "$FindBin::RealBin/../../src/{*,*/*}.c";
 
 	return sort $source =~ /\bfault_point\("([^"]+)"\)/g;
 }
 
-# Kills one that is at work, if there is one.
+# Kills one client's session, preferably an active one.
 sub kill_one
 {
 	my $pid = $node->safe_psql('postgres', <<~'SQL');
@@ -60,8 +60,8 @@ sub kill_one
 	return;
 }
 
-# Lets one of the sessions that come to a point kill itself there, and waits
-# until that has happened.
+# Lets one of the sessions that reach a point kill itself there, and waits for that.
+# Returns whether it happened.
 sub arm
 {
 	my ($point) = @_;
@@ -72,7 +72,7 @@ sub arm
 	return unlink($file) ? 0 : 1;
 }
 
-# A connection of a client in a round for that point.
+# A client's connection in a round for that point.
 sub connect_armed
 {
 	my ($point, $passages) = @_;
@@ -81,11 +81,11 @@ sub connect_armed
 	$dbh->do("SET booking.fault_point = '$point'");
 	$dbh->do("SET booking.fault_file = '$file'");
 	$dbh->do("SET booking.fault_passages = $passages");
-	$dbh->do('SET booking.split_always = on') if $point{$point}{split};
+	$dbh->do('SET booking.debug_split_always = on') if $point{$point}{split};
 	return $dbh;
 }
 
-# Every other round is for a point, and the others for none.
+# Every other round is for a fault point, the others are for random moments.
 sub next_point
 {
 	@points = map { ($_, undef) } sort keys %point if !@points;
@@ -99,7 +99,7 @@ for (;;)
 
 	if (defined $point)
 	{
-		# no update of an indexed column is HOT
+		# then no update of the column available is HOT
 		$node->safe_psql('postgres', 'CREATE INDEX cold ON booking.inventory (available)') if $point{$point}{cold};
 		$round->load(single => 0, connect => sub { connect_armed($point, int rand 3) });
 		$round->crash(sub { $seen{$point} += arm($point) });

@@ -1,6 +1,6 @@
-# The postmaster is killed (SIGKILL), so that each session ends as soon as it
-# notices; or it is told to stop immediately.  The server is started again while
-# the clients are still trying to connect.
+# The postmaster is killed (SIGKILL), and each session ends as soon as it notices.
+# Or the postmaster is told to stop immediately.  The server is started again while
+# the clients are trying to connect.
 
 use strict;
 use warnings;
@@ -34,7 +34,7 @@ while (my $round = $run->next_round($node))
 is(times_logged($node, 'received immediate shutdown request'), $done{stopped}, "stopped $done{stopped} times");
 cmp_ok(times_logged($node, 'terminating connection due to unexpected postmaster exit'),
 	'>=', $done{killed}, "killed $done{killed} times");
-is(times_logged($node, 'automatic recovery in progress'), $done{killed} + $done{stopped}, 'recovered after each');
+is(times_logged($node, 'automatic recovery in progress'), $done{killed} + $done{stopped}, 'the server recovered after each');
 $run->done;
 check_sound($node, 'postmaster');
 $node->stop;

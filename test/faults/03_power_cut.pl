@@ -1,14 +1,14 @@
-# A power cut: all processes are gone at one moment, and of the WAL all that was
-# written since the last sync.
+# A power cut: all processes end at the same moment, and all WAL that was written
+# since the last sync is lost.
 #
-# The server runs with powercut.c, whose records tell what that is.  Only the WAL
-# has to be treated so.  That a data file keeps what was not synced is what a disk
-# may do, too: a page is written only when the WAL up to its last change has been
-# synced, and what else a disk might have lost of it is in the WAL since the last
-# checkpoint, which synced the files.  So nothing in them is ahead of the WAL.
+# The server runs with powercut.c, whose records show which WAL was not synced.
+# Data files need no such treatment.  A page is written only after the WAL up to its
+# last change has been synced.  Other changes that a disk could lose are in the WAL
+# since the last checkpoint, which synced the files.  So no data file contains a
+# change that the WAL has lost.
 #
-# The control is the same with synchronous_commit = off: it must lose bookings
-# that were acknowledged, or there is no power cut to be seen here.
+# The control is the same with synchronous_commit = off.  It must lose acknowledged
+# bookings; otherwise this test could not see a power cut.
 
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ use constant { WRITE_BEGINS => 0, WRITE_DONE => 1, SYNC_BEGINS => 2, SYNC_DONE =
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $records = "$dir/records";
 
-# Runs code in whose time servers are started with powercut.c.
+# Runs code that starts servers; they run with powercut.c.
 sub with_records
 {
 	my ($code) = @_;
@@ -40,8 +40,8 @@ sub with_records
 	return $code->();
 }
 
-# Stops all processes of the server where they are, so that no record is cut off
-# in the middle, and then kills them.
+# Stops all processes of the server first, so that no record is incomplete, and then
+# kills them.
 sub end_processes
 {
 	my ($round) = @_;
@@ -51,7 +51,7 @@ sub end_processes
 
 	do
 	{
-		# (stop the postmaster and there will be no new ones)
+		# (a stopped postmaster starts no new processes)
 		@running = grep { (stat_of($_) // 'Z') !~ /[TZ]/ } $round->processes;
 		kill 'STOP', @running;
 		sleep 0.001;
@@ -71,7 +71,7 @@ sub stat_of
 	return (<$file> // '') =~ /\) (\S)/ ? $1 : undef;
 }
 
-# The writes to the WAL that no sync covers, in their order, by the records.
+# Reads the records.  Returns the writes to the WAL that no sync covers, in order.
 sub unsynced_writes
 {
 	my (@writes, %writing, %syncing);
@@ -104,7 +104,7 @@ sub unsynced_writes
 	return @writes;
 }
 
-# Undoes them, the last one first.  Returns how many bytes were changed by that.
+# Undoes writes, the last one first.  Returns how many bytes this has changed.
 sub undo
 {
 	my ($folder, @writes) = @_;
@@ -127,7 +127,7 @@ sub undo
 	return $changed;
 }
 
-# The power is cut.  Returns how many bytes of WAL are gone.
+# Cuts the power.  Returns how many bytes of WAL are lost.
 sub cut_power
 {
 	my ($round) = @_;
@@ -139,7 +139,7 @@ sub cut_power
 	return $gone;
 }
 
-# A server that notes what it does to its WAL.
+# Makes a server that records its writes and syncs of WAL.
 sub server
 {
 	my ($run, $name) = @_;
@@ -150,7 +150,7 @@ sub server
 		CONF
 }
 
-# A power cut under load.  Returns how many bytes of WAL were gone.
+# Cuts the power under load.  Returns how many bytes of WAL are lost.
 sub cut_under_load
 {
 	my ($run, $round, %options) = @_;
@@ -163,7 +163,7 @@ sub cut_under_load
 	return $gone;
 }
 
-# The promise.
+# The promise: no acknowledged booking is lost.
 sub power_cuts
 {
 	my $run = Faults->new('power cut', 20, 3);
@@ -185,8 +185,8 @@ sub power_cuts
 	return;
 }
 
-# The control: the sessions of the load don't wait for the sync.  What is lost
-# must be what the WAL had after its end, and nothing before.
+# The control: the sessions of the load don't wait for the sync.  Only transactions
+# after the end of the recovered WAL may be lost.
 sub power_cuts_without_sync
 {
 	my $run = Faults->new('power cut, control: synchronous_commit = off', 20, 3);
@@ -202,7 +202,7 @@ sub power_cuts_without_sync
 	while (my $round = $run->next_round($node))
 	{
 		cut_under_load($run, $round, positions => 1, connect => $connect);
-		$round->stop;    # for what is lost was somewhere else in the WAL than what comes then
+		$round->stop;    # later transactions would reuse the WAL positions of the lost ones
 		with_records(sub { $round->start_again });
 		my (undef, @lost) = $round->judge(connect_to($node));
 

@@ -1,6 +1,6 @@
 # Calls are interrupted at random moments: by a cancel, by statement_timeout, by
-# lock_timeout, and by the end of the session (pg_terminate_backend).  Those that
-# were are counted in the server's log, which tells the four apart.
+# lock_timeout, and by the end of the session (pg_terminate_backend).  The server's
+# log tells these four apart, so the interrupted calls are counted there.
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# What the log says of each.
+# What the log says for each kind of interrupt.
 my %interrupt = (
 	'cancel' => qr/ 57014 .*: +canceling statement due to user request/,
 	'statement_timeout' => qr/ 57014 .*: +canceling statement due to statement timeout/,
@@ -24,12 +24,12 @@ my %interrupt = (
 
 my $run = Faults->new('statement cancelled, timed out, session ended', 50, 3);
 my $node = $run->node('interrupt');
-my $wanted = $run->full_or_quick(25, 12);    # of each in a round
+my $wanted = $run->full_or_quick(25, 12);    # of each kind in each round
 my %seen = map { $_ => 0 } keys %interrupt;
-my $read = 0;                                # of the log
+my $read = 0;                                # how much of the log has been read
 my %rows = (hot => [500], small => [ (30) x 8 ], limited => [ (60) x 3 ], expiring => [60]);
 
-# A connection of a client: every other one has a timeout of some milliseconds.
+# A client's connection.  About every other one has a timeout of some milliseconds.
 sub connect_impatient
 {
 	my $dbh = connect_to($node) or return;
@@ -39,7 +39,7 @@ sub connect_impatient
 	return $dbh;
 }
 
-# Interrupts one of the clients, at work if there is one that is.
+# Interrupts one client's session, preferably an active one.
 sub interrupt
 {
 	my ($dbh, $how) = @_;
@@ -52,13 +52,13 @@ sub interrupt
 	return;
 }
 
-# How many were interrupted so far, by what.
+# Returns how many calls were interrupted so far, by kind.
 sub seen
 {
 	return join ', ', map { "$_ $seen{$_}" } sort keys %seen;
 }
 
-# Counts what the log has told since the last time.
+# Counts the interrupts in the part of the log that was not read yet.
 sub read_log
 {
 	my $news = slurp_file($node->logfile, $read);
@@ -74,8 +74,8 @@ sub read_log
 	return;
 }
 
-# Raises the capacity of an event, so that the sale goes on, and again in a
-# transaction that lasts, so that those who would book have to wait.
+# Raises the capacity of an event, so that its sale goes on.  Then raises it again in
+# a transaction that lasts a while, so that bookings have to wait.
 sub raise
 {
 	my ($dbh, $event) = @_;
@@ -87,8 +87,8 @@ sub raise
 	return;
 }
 
-# Interrupts until there were enough of each.  None of the kinds ends before: a
-# session that is ended makes room for one with another timeout.
+# Interrupts clients until there were enough interrupts of each kind.  All kinds go on
+# until then: a session that is ended is replaced by one with another timeout.
 sub interrupt_all
 {
 	my ($round, $enough) = @_;
@@ -123,11 +123,11 @@ foreach my $how (sort keys %seen)
 {
 	cmp_ok($seen{$how}, '>=', $wanted * $run->{rounds}, "interrupted by $how");
 }
-# (08000 is how a client learns that its session was ended.)
+# (08000 is what a client gets when its session was ended.)
 cmp_ok($run->count($_), '>', 0, "clients were told $_") foreach qw(57014 55P03 08000);
 note(seen());
 $run->done;
 check_sound($node, 'interrupted');
-check_log($node, 'interrupted', 'TK...', 'P0002', '40P01', '40001', '57014', '55P03', '57P01');
+check_log($node, 'interrupted', '23T..', 'P0002', '40P01', '40001', '57014', '55P03', '57P01');
 $node->stop;
 done_testing();

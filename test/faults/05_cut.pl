@@ -1,7 +1,7 @@
-# Connections are cut by a relay between clients and server: when the server has
-# committed and before the client has the answer, and also before and after the
-# request gets through.  What got no answer is asked again with its idempotency
-# key until there is one, and must have been done once.
+# A relay between clients and server cuts connections: before the server gets a
+# request, after that, or after the server has committed and before the client gets
+# the answer.  The client repeats a request that got no answer, with the same
+# idempotency key, until there is one.  The request must take effect exactly once.
 
 use strict;
 use warnings;
@@ -19,19 +19,19 @@ use Time::HiRes qw(sleep time);
 
 my $run = Faults->new('connection cut before the reply', 20, 2);
 my $node = $run->node('cut');
-my $wanted = $run->full_or_quick(100, 50);    # lost replies with a key, in a round
+my $wanted = $run->full_or_quick(100, 50);    # lost answers to requests with a key, in each round
 my $clients = 8;
 my %rows = (hot => [1500], small => [ 30, 60 ], limited => [60], expiring => [80]);
 my $file = PostgreSQL::Test::Utils::tempdir() . '/cuts';
 
-# A request that ends here, and one with a key (its head is the round's first user).
+# The end of a request, and a request with a key (see choose_new() in Faults::Load).
 my $whole = qr/^Q|S\x00\x00\x00\x04\z/s;
 my $with_key = qr/\d0000000-\d+-\d+/;
 
-# An answer with a value: what was asked is done, and committed.
+# An answer with a value: the request was executed and committed.
 my $value = qr/D\x00\x00..\x00\x01(?!\xff\xff\xff\xff).*Z\x00\x00\x00\x05I\z/s;
 
-# What becomes of a request.  Most of those that are cut have a key.
+# Decides about a request.  Most of the requests that are cut have a key.
 sub fate
 {
 	my (undef, $request) = @_;
@@ -40,7 +40,8 @@ sub fate
 	return ('before', 'through', 'answered', 'answered', 'answered')[ int rand 5 ];
 }
 
-# Notes a cut: where, and whether its client has to ask again for what it has.
+# Notes where a connection was cut.  The answer is "lost" if it had a value and the
+# client has to repeat the request to get it.
 sub note_cut
 {
 	my ($where, $request, $answer) = @_;
@@ -50,7 +51,7 @@ sub note_cut
 	return;
 }
 
-# How many cuts there were, by where.
+# Returns the number of cuts by their place.
 sub cuts
 {
 	my %count = map { $_ => 0 } qw(before through answered lost);
@@ -59,7 +60,7 @@ sub cuts
 	return %count;
 }
 
-# Waits until there were so many lost replies.
+# Waits until that many answers were lost.
 sub wait_for_cuts
 {
 	my ($enough) = @_;
@@ -67,7 +68,7 @@ sub wait_for_cuts
 
 	while ({ cuts() }->{lost} < $enough)
 	{
-		return $run->wrong('too few connections were cut') if time() > $until;
+		return $run->wrong('too few answers were lost') if time() > $until;
 		sleep 0.02;
 	}
 	return;
@@ -81,11 +82,14 @@ my $relay = BookingRelay->start(
 	workers => 2 * $clients, seed => $run->{seed});
 my $port = $listener->sockport;
 
+# A client must not wait for a relay that has died.
+my $timeout = ';connect_timeout=20';
+
 while (my $round = $run->next_round($node, rows => \%rows))
 {
 	$round->load(
 		keyed => 1, clients => $clients,
-		connect => sub { connect_to($node, host => '127.0.0.1', port => $port) });
+		connect => sub { connect_to($node, host => '127.0.0.1', port => $port, more => $timeout) });
 	wait_for_cuts($wanted * $run->{round});
 	$round->stop;
 	$round->wait_for_sessions;
@@ -95,10 +99,10 @@ my %cuts = cuts();
 
 $relay->stop;
 $run->injected($cuts{lost});
-cmp_ok($cuts{lost}, '>=', $wanted * $run->{rounds}, 'replies were lost, and asked for again');
+cmp_ok($cuts{lost}, '>=', $wanted * $run->{rounds}, 'answers were lost, and the requests repeated');
 cmp_ok($cuts{$_}, '>', 0, "cut at: $_") foreach sort keys %cuts;
 $run->done;
 check_sound($node, 'cut');
-check_log($node, 'cut', 'TK...', 'P0002', '40P01', '40001', '08...');
+check_log($node, 'cut', '23T..', 'P0002', '40P01', '40001', '08...');
 $node->stop;
 done_testing();

@@ -1,6 +1,6 @@
-# Disks that are full.  With the tables' disk full, what needs another page is
-# refused (53100), and all else goes on.  With the WAL's disk full the server
-# panics; when there is room again it is started and recovers.
+# Disks that are full.  If the tables' disk is full, a statement that needs a new page
+# fails (53100), and everything else goes on.  If the WAL's disk is full, the server
+# panics.  It is started again when there is room, and must recover.
 
 use strict;
 use warnings;
@@ -23,7 +23,7 @@ if (!$disks)
 	plan skip_all => 'there are no small file systems to fill up';
 }
 
-# Fills a disk up to its last byte, with a file that can be removed.
+# Fills a disk up to its last byte, with one file.
 sub fill
 {
 	my ($disk) = @_;
@@ -43,7 +43,7 @@ sub make_room
 	return;
 }
 
-# Waits until it has said so more often than before.
+# Waits until the log contains a message more often than before.
 sub wait_for_log
 {
 	my ($run, $node, $what, $before) = @_;
@@ -56,7 +56,7 @@ sub wait_for_log
 
 # ---- the disk of the tables ----
 
-# The load has to need new pages soon: hence the large quantities.
+# The load must soon need new pages, so its quantities are large.
 my %load = (
 	rows => { hot => [5000], small => [9], limited => [60], expiring => [25] },
 	largest => 300);
@@ -103,8 +103,8 @@ $node = booking_node('wal_full',
 create_booking($node);
 push @{ $run->{nodes} }, $node;
 
-# Uses up the segments that are there already, until the server has ended; the
-# clients write none when all is sold.
+# Uses up the WAL segments that exist, until the server has ended.  The clients alone
+# would not: they write no WAL when all events are sold out.
 sub use_up_wal
 {
 	my $dbh = connect_to($node) or return;
@@ -121,8 +121,8 @@ while (my $round = $run->next_round($node, %load))
 	sleep 0.05 + rand 0.2;
 	$round->crash(sub { fill("$disks/wal"); use_up_wal() });
 	make_room("$disks/wal");
-	cmp_ok(times_logged($node, "PANIC:  .*$panic"), '>', $before, 'no room for WAL');
-	$node->kill9;               # the postmaster has gone by itself
+	cmp_ok(times_logged($node, "PANIC:  .*$panic"), '>', $before, 'the server had no room for WAL');
+	$node->kill9;               # the postmaster has ended by itself
 	$round->start_again or last;
 	sleep rand 0.1;
 	$round->stop;

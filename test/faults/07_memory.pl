@@ -1,6 +1,6 @@
-# Backends that run out of memory: each session may have little more than it has
-# after it was started (prlimit), and is then asked for small and for very large
-# things.  What can't be had is refused (53200), and the session goes on.
+# Backends that run out of memory.  Each session may get little more memory than it
+# has after its start (prlimit).  Then it gets small requests and very large ones.
+# A request that needs too much fails (53200), and the session goes on.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use Test::More;
 
 my $run = Faults->new('out of memory', 200, 8);
 my $node = $run->node('memory');
-my $most = 6_000_000;            # bytes more than a session has
+my $most = 6_000_000;            # bytes by which a session may grow
 my $few = 300_000;               # the same for the first client
 
 # The size of a process, in bytes.
@@ -27,11 +27,11 @@ sub size_of
 	return 1024 * $kilobytes;
 }
 
-# A connection whose session may grow by few bytes (the first client, to whom some
-# must be refused), by a random number of them, or by the most (the last, who must
-# be able to book).  Its stack has its full size before: a stack that can't grow
-# ends the process, whatever the program.  So is the library there, which needs
-# memory to be loaded.
+# A connection whose session may grow by a limited number of bytes: a few for the
+# first client, so that some of its calls must fail; the most for the last client,
+# which must be able to book; and a random number in between.  Before that the stack
+# grows to its full size, because a stack that can't grow ends any process.  The
+# libraries are also loaded before.
 sub connect_limited
 {
 	my ($number) = @_;
@@ -54,9 +54,9 @@ while (my $round = $run->next_round($node, rows => { hot => [3000], small => [9]
 	$run->injected;
 	my $count = $round->check(allowed => '53200');
 
-	$run->wrong('memory was refused to nobody') if !$count->{53200};
+	$run->wrong('no call failed with 53200') if !$count->{53200};
 }
-note('memory was refused in ' . $run->count('53200') . ' calls');
+note('out of memory: ' . $run->count('53200') . ' calls');
 $run->done(unanswered => 0);
 check_sound($node, 'out of memory');
 $node->stop;

@@ -1,11 +1,10 @@
-# The primary is killed and its synchronous standby promoted, over and over: what
-# was the primary comes back as the standby of the new one.  No booking that was
-# acknowledged may be lost, though in every other round the standby had lost its
-# connection a moment before.
+# The primary is killed and its synchronous standby promoted, again and again.  The
+# old primary becomes the standby of the new one.  No acknowledged booking may be
+# lost.  In every other round, the standby lost its connection just before.
 #
-# In the control it is not synchronous.  Then the same must lose some, or this
-# test is blind; and nothing but what the WAL had after the place where the standby
-# had come to.
+# In the control, the standby is asynchronous.  Then acknowledged bookings must be
+# lost; otherwise this test could not see a loss.  Only those may be lost that come
+# after the position in the WAL which the standby had reached.
 
 use strict;
 use warnings;
@@ -36,15 +35,15 @@ my $ports = join ',', map { $_->port } $primary, $standby;
 
 push @{ $run->{nodes} }, $standby;
 
-# A connection to whichever is the primary.
+# Connects to whichever server is the primary.
 sub connect_to_primary
 {
 	return connect_to($primary,
 		host => $hosts, port => $ports, more => ';target_session_attrs=read-write');
 }
 
-# Makes a server a standby of the primary, whatever it was, and waits until it is
-# a synchronous one (or an asynchronous one, in the control).
+# Makes a new standby of the primary in the place of a server.  Waits until its state
+# is sync (or async, in the control).
 sub make_standby
 {
 	my ($node, $state) = @_;
@@ -65,7 +64,7 @@ sub make_standby
 	return;
 }
 
-# Ends the standby's connection for good.
+# Cuts the standby's connection.  It does not reconnect.
 sub cut_off
 {
 	$standby->safe_psql('postgres', q{ALTER SYSTEM SET primary_conninfo = ''});
@@ -76,7 +75,7 @@ sub cut_off
 	return;
 }
 
-# The standby takes over, and what was the primary becomes its standby.
+# Promotes the standby, and makes the old primary its standby.
 sub fail_over
 {
 	my ($state) = @_;
@@ -122,7 +121,7 @@ while (my $round = $control->next_round($primary))
 	sleep 0.2;
 	cut_off();
 	$round->kill_all;
-	$round->stop;    # what comes then is somewhere else in the WAL than what is lost
+	$round->stop;    # later transactions would reuse the WAL positions of the lost ones
 	fail_over('async');
 	$control->injected;
 	my $dbh = connect_to($primary);

@@ -1,8 +1,8 @@
-# Point-in-time restore to random moments.  While a sale is under way a base
-# backup is taken; then a moment after it, a position in the WAL, is chosen, and
-# the backup is brought there from the archive of WAL.  What was acknowledged
-# before is there, of what was begun later nothing is, what was under way is there
-# whole or not at all, and the sale goes on.
+# Point-in-time restore to random moments.  A base backup is taken during a sale.
+# Then a later moment, which is a position in the WAL, is chosen, and the backup is
+# restored to it from the WAL archive.  Everything acknowledged before the moment must
+# exist, and nothing that began later.  A transaction that was running must exist
+# completely or not at all.  The sale must go on.
 
 use strict;
 use warnings;
@@ -30,13 +30,13 @@ my $cut_off = 0;
 
 push @{ $run->{nodes} }, $restored;
 
-# A moment: a position in the WAL.
+# Returns the present moment, as a position in the WAL.
 sub now
 {
 	return $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 }
 
-# A moment between two, not too near to the second one.
+# Returns a random moment between two, not too near to the second one.
 sub some_moment
 {
 	my ($from, $to) = @_;
@@ -45,7 +45,7 @@ sub some_moment
 		$from, 0.9 * rand, $to);
 }
 
-# Waits until all that has been written is in the archive.
+# Waits until all WAL written so far is in the archive.
 sub archive_all
 {
 	my $file = $node->safe_psql('postgres', <<~'SQL');
@@ -53,11 +53,11 @@ sub archive_all
 		SQL
 
 	$node->poll_query_until('postgres', "SELECT last_archived_wal >= '$file' FROM pg_stat_archiver")
-	  or die 'the archive lags behind';
+	  or die 'the WAL was not archived';
 	return;
 }
 
-# Brings the backup to a moment, and opens it for the sale.
+# Restores the backup to a moment, and promotes the server for the sale.
 sub restore
 {
 	my ($moment) = @_;
@@ -75,11 +75,11 @@ sub restore
 	$restored->set_recovery_mode;
 	$restored->start;
 	$restored->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()')
-	  or die 'the restore does not come to an end';
+	  or die 'the restore does not end';
 	return;
 }
 
-# The newest ticket of the round.
+# Returns the id of the newest ticket of the round.
 sub newest_ticket
 {
 	my ($round, $server) = @_;

@@ -1,8 +1,7 @@
-# PgBouncer in transaction mode between the clients and the server: each
-# transaction may come from another client than the one before it in the same
-# session, and go to another session than the one before it of the same client.
-# What a session keeps of one must not be seen by the next.  Now and then
-# PgBouncer changes its server connections under the load.
+# PgBouncer in transaction mode between the clients and the server.  A session gets
+# transactions of different clients, and a client's transactions go to different
+# sessions.  What a session remembers from one client must not harm the next one.
+# Several times PgBouncer renews its server connections under load.
 
 use strict;
 use warnings;
@@ -11,7 +10,6 @@ use FindBin;
 use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
 
 use BookingTest;
-use DBI ();
 use Faults;
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
@@ -21,10 +19,10 @@ use Time::HiRes qw(sleep);
 my $clients = 16;
 my $sessions = 4;
 my $run = Faults->new('PgBouncer', 20, 1);
-my $calls = 5000;               # a round, at least
+my $calls = 5000;               # in each round, at least
 my $node = $run->node('bouncer');
 my $dir = PostgreSQL::Test::Utils::tempdir_short();
-my $port = 6432;                # of a unix socket in that folder
+my $port = 6432;                # the number in the name of the unix socket
 
 append_to_file("$dir/pgbouncer.ini", sprintf <<~'INI', $node->host, $node->port, $dir, $port, $sessions, $dir);
 	[databases]
@@ -45,18 +43,18 @@ my ($renewed, $most) = (0, 0);
 my $bouncer = IPC::Run::start([ 'pgbouncer', '-q', "$dir/pgbouncer.ini" ], '<', \'', '>&', "$dir/out");
 END
 {
-	local $?;                   # the test's own status
+	local $?;                   # keeps the test's own status
 	$bouncer->kill_kill if $bouncer;
 }
 
-# A connection through PgBouncer, whose sessions know no prepared statements of
-# a client's; or to its console.
+# Connects to a database through PgBouncer, or to PgBouncer's console.  Prepared
+# statements are off, because they would belong to one session.
 sub connect_through
 {
 	my ($name) = @_;
-	my $dbh = DBI->connect("dbi:Pg:dbname=$name;host=$dir;port=$port", 'postgres', undef,
-		{ AutoCommit => 1, RaiseError => 0, PrintError => 0, pg_server_prepare => 0 });
+	my $dbh = connect_to($node, host => $dir, port => $port, db => $name, more => ';user=postgres') or return;
 
+	$dbh->{pg_server_prepare} = 0;
 	return $dbh;
 }
 
@@ -85,8 +83,8 @@ while (my $round = $run->next_round($node, rows => { hot => [1500], small => [ 5
 
 is($renewed, 5 * $run->{rounds}, 'server connections were renewed under the load');
 cmp_ok($most, '<=', 2 * $sessions, "$clients clients share few sessions");
-cmp_ok($most, '>', 0, 'and do have some');
-cmp_ok($run->count('calls'), '>=', $calls * $run->{rounds}, 'so many calls were made');
+cmp_ok($most, '>', 0, 'the clients have sessions');
+cmp_ok($run->count('calls'), '>=', $calls * $run->{rounds}, 'the wanted number of calls was made');
 $run->done(unanswered => 0);
 check_sound($node, 'PgBouncer');
 $node->stop;

@@ -1,12 +1,11 @@
 # All tables are replicated logically to a subscriber, which then takes over the
-# sale: after the primary was stopped in good order, or after it was killed.  Then
-# the subscriber was a synchronous one, and no acknowledged booking may be lost,
-# though it had ceased to listen a moment before.  The next round goes the other
-# way.
+# sale.  In odd rounds the primary is shut down before.  In even rounds it is killed,
+# and the subscriber was synchronous: no acknowledged booking may be lost, although
+# the subscription was disabled just before.  Each round changes the roles.
 #
-# The subscriber has the extension and its tables like any server.  Its triggers
-# stay silent while it applies what the primary has written, for they are no
-# ALWAYS or REPLICA triggers, and the inventory is replicated as a table.
+# The subscriber has the extension and its tables like any server.  Its triggers do
+# not fire while it applies changes of the primary, because they are not ALWAYS or
+# REPLICA triggers.  The inventory is replicated as a table.
 
 use strict;
 use warnings;
@@ -26,27 +25,27 @@ my %server = map {
 		conf => "shared_buffers = 16MB\nwal_retrieve_retry_interval = 100ms\n")
 } qw(one two);
 my ($primary, $subscriber) = @server{qw(one two)};
-my $whose_turn = "$run->{dir}/primary";
+my $primary_link = "$run->{dir}/primary";
 my $replicated = 0;
 
-# Clients are told where to go by a symbolic link.
+# Tells the clients by a symbolic link which server to connect to.
 sub send_clients_to
 {
 	my ($node) = @_;
 
-	unlink $whose_turn;
-	symlink $node->name, $whose_turn or die "$whose_turn: $!";
+	unlink $primary_link;
+	symlink $node->name, $primary_link or die "$primary_link: $!";
 	return;
 }
 
 sub connect_where_told
 {
-	my $name = readlink $whose_turn or return;
+	my $name = readlink $primary_link or return;
 
 	return connect_to($server{$name});
 }
 
-# The subscriber gets all that is there, and all that comes.
+# Subscribes to all tables: first their contents are copied, then all changes.
 sub subscribe
 {
 	my ($synchronous) = @_;
@@ -65,7 +64,7 @@ sub subscribe
 	return;
 }
 
-# The primary is killed, when the subscriber listens no more.
+# Kills the primary, after disabling the subscription.
 sub kill_primary
 {
 	my ($round) = @_;
@@ -76,9 +75,9 @@ sub kill_primary
 	return;
 }
 
-# What a user does when the primary is gone.  Sequences are not replicated; the
-# newest id that is there may be less than the newest that was given, for that row
-# may have been deleted.
+# Does what a user does when the primary is gone.  Sequences are not replicated, so
+# they are set far beyond the newest ids in the tables.  The newest id that was ever
+# given may be larger, because its row may have been deleted.
 sub take_over
 {
 	my @tables = (qw(event ticket hold), has_history($subscriber) ? 'history' : ());
@@ -106,7 +105,7 @@ sub has_history
 	return $node->safe_psql('postgres', q{SELECT to_regclass('booking.history') IS NOT NULL}) eq 't';
 }
 
-# What the tables say, in a form that can be compared.
+# Returns the contents of the tables, in a form that can be compared.
 sub contents
 {
 	my ($node) = @_;
@@ -116,8 +115,8 @@ sub contents
 		  qw(event inventory ticket hold request user_limit), has_history($node) ? 'history' : ());
 }
 
-# What was the primary forgets all, to be the subscriber of the next round.
-sub start_anew
+# Removes everything from the old primary, which becomes the next round's subscriber.
+sub reset_server
 {
 	my ($node) = @_;
 
@@ -140,7 +139,7 @@ while (my $round = $run->next_round($primary))
 	my $killed = $run->{round} % 2 == 0;
 	my $before;
 
-	# a history is kept from the second round on
+	# from the second round on, a history is kept
 	if ($run->{round} > 1)
 	{
 		$_->safe_psql('postgres', 'SELECT booking.keep_history()') foreach $primary, $subscriber;
@@ -160,8 +159,8 @@ while (my $round = $run->next_round($primary))
 	check_sound($subscriber, 'taken over');
 	$primary->start;
 	check_sound($primary, 'left behind');
-	is($before, contents($primary), 'the subscriber had what the primary had') if !$killed;
-	start_anew($primary);
+	is($before, contents($primary), 'the subscriber had the same contents as the primary') if !$killed;
+	reset_server($primary);
 	($primary, $subscriber) = ($subscriber, $primary);
 }
 cmp_ok($replicated, '>', 0, 'tickets were replicated');

@@ -1,8 +1,8 @@
-# Prepared transactions stand across a crash.  They book, hold, confirm and
-# cancel, some of them many places, so that they have had a reserve; while they
-# stand others sell the same events, and wait for them where they must.  After
-# the crash each is committed or rolled back, and nothing of it may be missing,
-# or be there.
+# Prepared transactions survive a crash.  They book, hold, confirm and cancel, some of
+# them many places, so that they had prefetched places.  While they are prepared,
+# other sessions sell the same events, and must wait for them in some cases.  After
+# the crash each is committed or rolled back.  Then its changes must exist completely
+# or not at all.
 
 use strict;
 use warnings;
@@ -16,19 +16,19 @@ use List::Util qw(shuffle);
 use Test::More;
 use Time::HiRes qw(sleep);
 
-# The event that is sold by prepared transactions alone has so many places.
+# The capacity of the event that is sold by prepared transactions alone.
 use constant PLACES => 40;
 
 my $run = Faults->new('prepared transaction', 100, 4);
 my $node = $run->node('prepared', conf => <<~'CONF');
 	max_prepared_transactions = 500
 	CONF
-# Several events, so that what stands prepared does not bring the sale to a halt.
+# Several events, so that prepared transactions do not stop the whole sale.
 my %rows = (hot => [ (80) x 10 ], small => [ 5, 9, 12 ], limited => [ 60, 40 ], expiring => [ 25, 15 ]);
 my %ended = (ok => 0, undone => 0);
 my $made_wait = 0;
 
-# A connection that waits for no lock for long.
+# A connection that waits for locks only a short time.
 sub connect_impatient
 {
 	my $dbh = connect_to($node) or return;
@@ -37,8 +37,8 @@ sub connect_impatient
 	return $dbh;
 }
 
-# Prepares a transaction that books some places of an event of its own, one by
-# one or a few at once.  Returns what is to be known of it.
+# Prepares a transaction that books some places of a new event, one by one or three at
+# once.  Returns the event, the transaction's GID and the number of places.
 sub prepare_sale
 {
 	my ($round) = @_;
@@ -64,8 +64,8 @@ sub prepare_sale
 	return \%sale;
 }
 
-# While it stands, nobody else gets one of these places, nor the answer that
-# there is none: whoever asks waits.
+# While it is prepared, another session must get neither one of these places nor the
+# answer "sold out": it must wait.
 sub expect_to_wait
 {
 	my ($sale, $when) = @_;
@@ -81,7 +81,7 @@ sub expect_to_wait
 	return;
 }
 
-# Once it is ended, the places that it has not taken can be sold, and no more.
+# After it has ended, exactly the places that it has not taken can be sold.
 sub expect_the_rest
 {
 	my ($sale, $outcome) = @_;
@@ -97,7 +97,7 @@ sub expect_the_rest
 	return;
 }
 
-# Ends prepared transactions, as a coin decides.  Returns what was decided.
+# Commits or rolls back prepared transactions at random.  Returns what was decided.
 sub decide
 {
 	my (@gids) = @_;
@@ -117,7 +117,7 @@ sub decide
 	return %decided;
 }
 
-# The transactions that stand prepared, since before a moment.
+# Returns the GIDs of transactions that were prepared before a moment.
 sub standing
 {
 	my ($before) = @_;
@@ -139,7 +139,7 @@ while (my $round = $run->next_round($node, rows => \%rows))
 	$node->start;
 	expect_to_wait($sale, 'after the crash');
 
-	# Some are ended while others book, and prepare other ones.
+	# some are ended while clients book and prepare other transactions
 	my @gids = shuffle(grep { !/^sale/ } standing('pg_postmaster_start_time()'));
 	$run->injected;
 	sleep rand 0.2;
@@ -151,8 +151,8 @@ while (my $round = $run->next_round($node, rows => \%rows))
 	$round->check(allowed => '55P03|57P0[123]', decided => \%decided);
 }
 cmp_ok($ended{$_}, '>', $run->{rounds}, "$ended{$_} prepared transactions were ended: $_") foreach sort keys %ended;
-cmp_ok($run->count('55P03'), '>', $run->{rounds}, 'clients met prepared transactions, and gave up waiting');
-cmp_ok($made_wait, '>', 0, 'and always did where there was no other way');
+cmp_ok($run->count('55P03'), '>', $run->{rounds}, 'clients waited for prepared transactions, and gave up');
+cmp_ok($made_wait, '>', 0, 'calls that had to wait for a prepared sale did wait');
 $run->done;
 check_sound($node, 'prepared');
 $node->stop;

@@ -1,10 +1,10 @@
-# The tables are altered while clients are at work on them: each kind of
-# statement on each table, the extension dropped and made again among them.
+# The tables are altered while clients use them: by each kind of statement, on each
+# table.  In between, the extension is dropped and created again.
 #
-# What a client may get for it is a deadlock (40P01), also for a call by itself: the
-# statements lock the tables against everybody.  Nothing else, but while the
-# inventory has what pg_booking did not make: then it is 55000, and after it
-# has gone all is as before.
+# The statements lock the tables exclusively.  So any client's call, even one in its
+# own transaction, may fail with a deadlock (40P01), but with no other error.  In some
+# rounds the inventory gets something that pg_booking does not support.  Then calls
+# fail with 55000 until it is removed.
 
 use strict;
 use warnings;
@@ -18,7 +18,7 @@ use List::Util qw(shuffle sum);
 use Test::More;
 use Time::HiRes qw(sleep);
 
-# So many statements in each round, and some more to take back what still stands.
+# The number of statements in each round.  At its end, what still exists is undone.
 use constant STATEMENTS => 20;
 
 # The tables, and a column of each that is not its key.
@@ -26,12 +26,12 @@ my %column = (
 	event => 'created_at', inventory => 'available', ticket => 'booked_at', hold => 'expires_at',
 	request => 'created_at', user_limit => 'user_id', history => 'happened_at');
 
-# The kinds of statements.  "do": what is done to a table; "undo": what takes it
-# back some statements later (":t" stands for the table, ":c" for its column, ":n"
-# for a number); of a list the statements are sent one by one.  "on": the tables
-# that it is for (default: all).  "alien": pg_booking refuses to work with an
-# inventory that has this.  "missed": tickets booked since it was done ("?") on
-# which it had no effect.
+# The kinds of statements.  "do" changes a table, and "undo" undoes that some
+# statements later.  In these, ":t" stands for the table, ":c" for its column, and
+# ":n" for a number.  A list is sent statement by statement.  "on" lists the tables
+# for which the kind is (default: all).  "unsupported" is set if pg_booking refuses to
+# work with an inventory that has it.  "missed" is a query that counts the tickets
+# booked since "?" on which the change had no effect.
 my %kind = (
 	'REINDEX' => { do => 'REINDEX TABLE booking.:t' },
 	'REINDEX CONCURRENTLY' => { do => 'REINDEX TABLE CONCURRENTLY booking.:t' },
@@ -42,7 +42,7 @@ my %kind = (
 	'SET (fillfactor)' => { do => 'ALTER TABLE booking.:t SET (fillfactor = :n)' },
 	'COLUMN' => {
 		do => q{ALTER TABLE booking.:t ADD extra text DEFAULT 'x'},
-		undo => 'ALTER TABLE booking.:t DROP extra', alien => 1,
+		undo => 'ALTER TABLE booking.:t DROP extra', unsupported => 1,
 	},
 	'INDEX' => {
 		do => 'CREATE INDEX :t_extra ON booking.:t (:c)',
@@ -54,11 +54,11 @@ my %kind = (
 	},
 	'INDEX of an expression' => {
 		do => 'CREATE INDEX :t_odd ON booking.:t ((:c IS NULL)) WHERE :c IS NOT NULL',
-		undo => [ q{SELECT bt_index_check('booking.:t_odd', true)}, 'DROP INDEX booking.:t_odd' ], alien => 1,
+		undo => [ q{SELECT bt_index_check('booking.:t_odd', true)}, 'DROP INDEX booking.:t_odd' ], unsupported => 1,
 	},
 	'TRIGGER' => {
 		do => 'CREATE TRIGGER see BEFORE INSERT OR UPDATE ON booking.:t FOR EACH ROW EXECUTE FUNCTION see()',
-		undo => 'DROP TRIGGER see ON booking.:t', alien => 1,
+		undo => 'DROP TRIGGER see ON booking.:t', unsupported => 1,
 	},
 	'TRIGGER that writes' => {
 		on => ['ticket'],
@@ -71,10 +71,10 @@ my %kind = (
 			'ALTER TABLE booking.:t ADD CONSTRAINT odd CHECK (:c IS NOT NULL) NOT VALID',
 			'ALTER TABLE booking.:t VALIDATE CONSTRAINT odd'
 		],
-		undo => 'ALTER TABLE booking.:t DROP CONSTRAINT odd', alien => 1,
+		undo => 'ALTER TABLE booking.:t DROP CONSTRAINT odd', unsupported => 1,
 	},
 	'FOREIGN KEY' => {
-		on => [qw(inventory ticket hold request user_limit history)], alien => 1,
+		on => [qw(inventory ticket hold request user_limit history)], unsupported => 1,
 		do => [
 			'ALTER TABLE booking.:t ADD CONSTRAINT of_event FOREIGN KEY (event_id) REFERENCES booking.event NOT VALID',
 			'ALTER TABLE booking.:t VALIDATE CONSTRAINT of_event'
@@ -92,8 +92,8 @@ my %kind = (
 		missed => q{SELECT count(*) FROM booking.ticket t WHERE booked_at > ? AND NOT EXISTS
 		            (SELECT FROM booking.history h WHERE h.ticket_id = t.ticket_id AND action = 'booked')},
 	},
-	# (in one transaction, so that no writer passes while there are no triggers;
-	# that makes the history go on if it was stopped)
+	# (In one transaction, so that nothing is written while there are no triggers.
+	# create_tables() also continues a history that was stopped.)
 	'EXTENSION' => {
 		on => ['history'],
 		do => 'BEGIN; DROP EXTENSION pg_booking CASCADE; CREATE EXTENSION pg_booking; SELECT booking.create_tables(); COMMIT',
@@ -103,10 +103,10 @@ my %kind = (
 my $run = Faults->new('DDL', 25, 4);
 my $node = $run->node('ddl');
 my $dbh = connect_to($node);
-my (@deck, %since, %done);    # since when a change stands, by NAME/TABLE
+my (@deck, %since, %done);    # since: when each change, NAME/TABLE, was made
 
-# From now on it stands, if it did not before.
-sub stands
+# Notes when a change was made, if it was not noted before.
+sub note_made
 {
 	my ($change) = @_;
 
@@ -114,8 +114,8 @@ sub stands
 	return;
 }
 
-# It does not stand any more.  While it did, it must have had its effect.
-sub stands_no_more
+# Notes that a change is about to be undone.  Until now it must have had an effect.
+sub note_undone
 {
 	my ($change, $missed) = @_;
 	my $since = delete $since{$change};
@@ -123,11 +123,11 @@ sub stands_no_more
 	return if !$missed;
 	my ($count) = $dbh->selectrow_array($missed, undef, $since);
 
-	$run->wrong("$change: " . ($count // $dbh->errstr) . " tickets were booked without it") if !defined $count || $count > 0;
+	$run->wrong("$change: " . ($count // $dbh->errstr) . " tickets were booked without its effect") if !defined $count || $count > 0;
 	return;
 }
 
-# Sends a statement until it is no victim of a deadlock.
+# Sends a statement, again if it is the victim of a deadlock.
 sub send_statement
 {
 	my ($sql) = @_;
@@ -142,11 +142,11 @@ sub send_statement
 		$run->wrong("$sql: $state $message");
 		return 0;
 	}
-	$run->wrong("$sql: deadlocks only");
+	$run->wrong("$sql: nothing but deadlocks");
 	return 0;
 }
 
-# Does that to a table, or takes it back.
+# Makes a change of a table ($how is 'do'), or undoes it ('undo').
 sub change
 {
 	my ($name, $table, $how) = @_;
@@ -155,7 +155,7 @@ sub change
 	my $number = 20 + int rand 70;
 	my $sent = 0;
 
-	stands_no_more("$name/$table", $kind->{missed}) if $how eq 'undo';
+	note_undone("$name/$table", $kind->{missed}) if $how eq 'undo';
 	foreach my $sql (ref $statements ? @$statements : $statements)
 	{
 		(my $text = $sql) =~ s/:([tcn])(?![a-z])/{ t => $table, c => $column{$table}, n => $number }->{$1}/eg;
@@ -163,34 +163,35 @@ sub change
 	}
 	$run->injected if $sent;
 	$done{$name}++ if $sent;
-	stands("$name/$table") if $how eq 'do' && $kind->{undo};
-	stands('keep_history()/history') if $name eq 'EXTENSION';
+	note_made("$name/$table") if $how eq 'do' && $kind->{undo};
+	note_made('keep_history()/history') if $name eq 'EXTENSION';
 	return;
 }
 
-# One of those kinds, dealt like cards, to one of its tables.  In a round for
-# aliens the inventory has them, but not for long: nobody can book.
+# Makes or undoes one change, of the next kind in a shuffled list, on one of its
+# tables.  In a round with unsupported changes they are made on the inventory, but
+# only for a moment, because no client can book then.
 sub change_something
 {
-	my ($aliens) = @_;
+	my ($unsupported) = @_;
 
 	@deck = shuffle sort keys %kind if !@deck;
 	my $name = pop @deck;
 	my $kind = $kind{$name};
 	my @tables = @{ $kind->{on} // [ sort keys %column ] };
 
-	@tables = grep { ($_ eq 'inventory') == $aliens } @tables if $kind->{alien};
+	@tables = grep { ($_ eq 'inventory') == $unsupported } @tables if $kind->{unsupported};
 	my $table = $tables[ rand @tables ];
 
 	sleep rand 0.1;
 	change($name, $table, $since{"$name/$table"} ? 'undo' : 'do');
-	return if !$kind->{alien} || $table ne 'inventory';
+	return if !$kind->{unsupported} || $table ne 'inventory';
 	sleep 0.02;
 	change($name, $table, 'undo');
 	return;
 }
 
-# Takes back all that stands.
+# Undoes all changes.
 sub change_back
 {
 	change(split(m{/}, $_), 'undo') foreach shuffle sort keys %since;
@@ -203,23 +204,23 @@ $node->safe_psql('postgres', <<~'SQL');
 	CREATE TABLE payment (id bigint);
 	SELECT booking.keep_history();
 	SQL
-stands('keep_history()/history');
+note_made('keep_history()/history');
 
 while (my $round = $run->next_round($node, rows => { hot => [3000], small => [ 5, 9 ], limited => [60], expiring => [25] }))
 {
-	my $aliens = $round->{number} % 4 == 0;
+	my $unsupported = $round->{number} % 4 == 0;
 	my $made = $run->{injected};
 
-	$round->load(prepared => $round->{number} % 2);
-	change_something($aliens) while $run->{injected} < $made + STATEMENTS;
+	$round->load(prepared_statements => $round->{number} % 2);
+	change_something($unsupported) while $run->{injected} < $made + STATEMENTS;
 	change_back();
 	$round->stop;
-	$round->check(allowed => $aliens ? '40P01|55000' : '40P01');
+	$round->check(allowed => $unsupported ? '40P01|55000' : '40P01');
 	$run->wrong(amcheck($dbh));
 }
 cmp_ok($done{$_} // 0, '>', 0, "done: $_") foreach sort keys %kind;
-cmp_ok(sum(values %done), '>=', $run->full_or_quick(500, 80), 'so many statements were run');
-cmp_ok($run->count('55000'), '>', 0, 'an inventory that is not as it was made is not worked with');
+cmp_ok(sum(values %done), '>=', $run->full_or_quick(500, 80), 'the wanted number of statements was run');
+cmp_ok($run->count('55000'), '>', 0, 'pg_booking refused to work with an unsupported inventory');
 $run->done(unanswered => 0);
 check_sound($node, 'ddl');
 $node->stop;

@@ -1,12 +1,12 @@
-# What comes to its end: transaction ids and multixact ids, which wrap around, and
-# sequences, which do not.  On throw-away servers, each of which meets
+# Numbers that come to their end: transaction ids and multixact ids, which wrap
+# around, and sequences, which do not.  Each server in this test meets
 #
-# - the wraparound, of transaction ids and of multixact ids: it is passed while
-#   clients are at work and tables are frozen;
-# - the limit at which the core assigns no more transaction ids (54000), because a
-#   replication slot that was forgotten keeps vacuum from its work: refusals and
-#   everything else that only reads is answered still, and when the slot is dropped
-#   and vacuum has run the same sessions go on;
+# - the wraparound of transaction ids and of multixact ids, while clients work and
+#   tables are frozen;
+# - the limit at which PostgreSQL assigns no more transaction ids (54000), because a
+#   forgotten replication slot keeps VACUUM from removing old ids.  Refusals and
+#   other calls that only read must still be answered.  After the slot is dropped
+#   and VACUUM has run, the same sessions must go on;
 # - the last numbers of the sequences of tickets, holds and events (2200H).
 
 use strict;
@@ -21,11 +21,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# Transaction ids and multixact ids have 32 bits; half of them are in the future.
+# Transaction ids and multixact ids have 32 bits; half of them are in the future at any time.
 use constant { WRAP => 2**32, HALF => 2**31 - 1 };
 
-# So many before the half the core assigns no more.
-use constant RESERVED => 3_000_000;
+# PostgreSQL assigns no more transaction ids when only this many of the half are left.
+use constant STOP_BEFORE => 3_000_000;
 
 # The last number of a sequence of bigints.
 use constant LAST_NUMBER => '9223372036854775807';
@@ -34,8 +34,8 @@ my $run = Faults->new('wraparound, sequences at their end', 9, 3);
 
 # ---- transaction ids and multixact ids --------------------------------------
 
-# Makes the pages that a number needs in a folder of the server's, which keeps so
-# many of them in a file.
+# Makes the file that contains a number's page in one of the server's folders.  Each
+# file there has room for $per_file numbers.
 sub make_pages
 {
 	my ($node, $folder, $number, $per_file) = @_;
@@ -47,8 +47,8 @@ sub make_pages
 	return;
 }
 
-# Lets the server go on with other numbers.  All that there is must be in the past
-# of them.  Options: xid (counted on beyond 32 bits), multi and oldest_multi.
+# Stops the server, sets its next numbers, and starts it.  All present ids must then be
+# in the past.  Options: xid (may exceed 32 bits), multi and oldest_multi.
 sub jump
 {
 	my ($node, %to) = @_;
@@ -66,7 +66,7 @@ sub jump
 	return;
 }
 
-# The next transaction id, counted on beyond 32 bits.
+# Returns the next transaction id, which may exceed 32 bits.
 sub next_xid
 {
 	my ($node) = @_;
@@ -81,7 +81,7 @@ sub next_multi
 	return $node->safe_psql('postgres', 'CHECKPOINT; SELECT next_multixact_id FROM pg_control_checkpoint()');
 }
 
-# Freezes everything.  (To cut off what is empty would take a transaction id.)
+# Freezes all tables.  (Truncating empty pages would need a transaction id.)
 sub freeze
 {
 	my ($node) = @_;
@@ -90,9 +90,9 @@ sub freeze
 	return;
 }
 
-# A server that has come near to the wraparound, in three steps, for none may be
-# longer than the half of all numbers.  On the way a slot is made that will be
-# forgotten.
+# Makes a server that is near to the wraparound.  This takes several steps, because a
+# step may not skip more than half of all numbers.  Also makes a slot, which the test
+# "forgets".
 sub make_server
 {
 	my ($number) = @_;
@@ -116,7 +116,7 @@ sub make_server
 
 # ---- what is expected of single calls ---------------------------------------
 
-# The answer to a query, or the SQLSTATE instead of it.
+# Returns the answer to a query, or the SQLSTATE of its error.
 sub answer
 {
 	my ($dbh, $sql, @values) = @_;
@@ -134,7 +134,7 @@ sub expect
 	return;
 }
 
-# A new event.
+# Creates an event.  Returns its id.
 sub event
 {
 	my ($node, $capacity) = @_;
@@ -145,8 +145,8 @@ sub event
 
 # ---- the wraparound ---------------------------------------------------------
 
-# Two sessions lock a row of the inventory, as those of two foreign keys would,
-# while others write it.  So there is a multixact.
+# Makes a multixact: two sessions lock a row of the inventory, as the checks of two
+# foreign keys would, while others write it.
 sub make_multixact
 {
 	my ($event, @sessions) = @_;
@@ -158,44 +158,45 @@ sub make_multixact
 	return;
 }
 
-# What a session remembers of an event that is sold out stays right.
+# After the wraparound, what a session remembers of a sold-out event must still be
+# right.
 sub wraparound
 {
 	my ($node, $round) = @_;
-	my ($rememberer, $other, @lockers) = map { connect_to($node) } 1 .. 4;
+	my ($first, $other, @lockers) = map { connect_to($node) } 1 .. 4;
 	my $event = event($node, 2);
 	my $until = time() + 120;
 
-	expect($rememberer, 'booked', 'before', 'SELECT status FROM booking.try_book_ticket(?, 1)', $event);
+	expect($first, 'booked', 'before', 'SELECT status FROM booking.try_book_ticket(?, 1)', $event);
 	my $ticket = answer($other, 'SELECT booking.book_ticket(?, 2)', $event);
 
-	expect($rememberer, 'sold_out', 'before', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
+	expect($first, 'sold_out', 'before', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
 	$round->load;
 	for (my $turn = 0; ($turn < 4 || next_xid($node) < WRAP + 500) && time() < $until; $turn++)
 	{
 		make_multixact($round->{events}{hot}[0], @lockers) foreach 1 .. 20;
 		$node->safe_psql('postgres', "VACUUM (FREEZE) booking.$_") foreach qw(inventory ticket hold);
 	}
-	expect($rememberer, 'sold_out', 'after', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
+	expect($first, 'sold_out', 'after', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
 	answer($other, 'SELECT booking.cancel_ticket(?)', $ticket);
-	expect($rememberer, 'booked', 'after', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
+	expect($first, 'booked', 'after', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
 	$round->stop;
 	$round->check;
-	$_->disconnect foreach $rememberer, $other, @lockers;
+	$_->disconnect foreach $first, $other, @lockers;
 	cmp_ok(next_xid($node), '>', WRAP, 'transaction ids have wrapped around');
-	cmp_ok(next_multi($node), '<', HALF, 'and multixact ids');
+	cmp_ok(next_multi($node), '<', HALF, 'multixact ids have wrapped around');
 	$run->injected;
 	return;
 }
 
 # ---- the limit --------------------------------------------------------------
 
-# Nothing that needs a transaction id is possible, all else is.
+# At the limit, calls that need a transaction id fail, and all other calls succeed.
 sub limit_of_wraparound
 {
 	my ($node, $round) = @_;
 	my ($sold_out, $open) = (event($node, 1), event($node, 5));
-	my $limit = $node->safe_psql('postgres', 'SELECT datfrozenxid FROM pg_database') + HALF - RESERVED;
+	my $limit = $node->safe_psql('postgres', 'SELECT datfrozenxid FROM pg_database') + HALF - STOP_BEFORE;
 
 	$node->safe_psql('postgres', "SELECT booking.book_ticket($sold_out, 1)");
 	jump($node, xid => $limit - 600);
@@ -208,7 +209,7 @@ sub limit_of_wraparound
 	expect($dbh, '54000', 'limit', 'INSERT INTO booking.ticket (event_id, user_id) VALUES (?, 1)', $open);
 	expect($dbh, '54000', 'limit', 'SELECT booking.hold_tickets(?, 1)', $open);
 	expect($dbh, 'sold_out', 'limit', 'SELECT status FROM booking.try_book_ticket(?, 1)', $sold_out);
-	expect($dbh, 'TK001', 'limit', 'SELECT booking.book_ticket(?, 1)', $sold_out);
+	expect($dbh, '23T01', 'limit', 'SELECT booking.book_ticket(?, 1)', $sold_out);
 	expect($dbh, '5', 'limit', 'SELECT available FROM booking.availability(?)', $open);
 	expect($dbh, '', 'limit', 'SELECT problem FROM booking.verify(?)', $open);
 	sleep 0.2;
@@ -226,7 +227,7 @@ sub limit_of_wraparound
 
 # ---- the end of sequences ---------------------------------------------------
 
-# The sequence of a table's ids.
+# Returns SQL for the sequence of a table's ids.
 sub sequence_of
 {
 	my ($table) = @_;
@@ -242,7 +243,7 @@ sub set_sequence
 	return;
 }
 
-# Leaves so many numbers of it.
+# Sets a sequence so that only $count numbers are left.
 sub leave_numbers
 {
 	my ($node, $table, $count) = @_;
@@ -251,7 +252,7 @@ sub leave_numbers
 	return;
 }
 
-# A call that comes to the end of a sequence half-way has done nothing.
+# A call that comes to the end of a sequence half-way must leave nothing behind.
 sub end_of_tickets
 {
 	my ($node, $dbh, $event, $hold) = @_;
@@ -302,7 +303,7 @@ sub end_of_sequences
 	return;
 }
 
-# ---- all of it --------------------------------------------------------------
+# ---- the test ---------------------------------------------------------------
 
 foreach my $number (1 .. $run->{rounds} / 3)
 {
@@ -316,7 +317,7 @@ foreach my $number (1 .. $run->{rounds} / 3)
 	check_sound($node, "server $number");
 	$node->stop;
 }
-cmp_ok($run->count('54000'), '>', 0, 'clients met the limit');
-cmp_ok($run->count('2200H'), '>', 0, 'and the end of sequences');
+cmp_ok($run->count('54000'), '>', 0, 'clients met the limit of transaction ids');
+cmp_ok($run->count('2200H'), '>', 0, 'clients met the end of sequences');
 $run->done(unanswered => 0);
 done_testing();

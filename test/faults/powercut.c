@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * powercut.c
- *	  Notes what a server does to its WAL, so that a power cut can be played.
+ *	  Records what a server does to its WAL, for a simulated power cut.
  *
- * Preloaded into a server, this library stands before the functions by which it
- * writes and syncs, and appends to the file that POWERCUT_LOG names a record
- * for each write to a segment of the WAL, with the bytes that were there
- * before, and for each sync of one; both when it begins and when it is done.
- * Of a write that was not done when the last sync that is done began, a disk
- * may have nothing when the power is gone.  Who reads the records back can undo
- * such writes (03_power_cut.pl does).
+ * This library is preloaded into a server and replaces the functions that
+ * write and sync.  For each write to a WAL segment and each sync of one, it
+ * appends a record to the file that POWERCUT_LOG names: one when the call
+ * begins, and one when it is done.  The record of a write also contains the
+ * bytes that were there before.  A write may be lost in a power cut if it was
+ * not done when the last completed sync began.  03_power_cut.pl reads the
+ * records and undoes such writes.
  *
- * Each record is appended by one write, and is whole unless the process was
- * killed in the middle: so processes are to be stopped before.
+ * Each record is appended by one write.  It could be incomplete if the process
+ * were killed during it, so processes must be stopped before they are killed.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -32,7 +32,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* What the begin and the end of a write and of a sync are called. */
+/* What a record tells: the begin or the end of a write or of a sync. */
 enum
 {
 	WRITE_BEGINS,
@@ -44,19 +44,19 @@ enum
 typedef ssize_t (*PwriteFunction)(int, const void *, size_t, off_t);
 typedef int (*FdatasyncFunction)(int);
 
-/* A record; in a WRITE_BEGINS, so many bytes follow it. */
+/* A record.  After a WRITE_BEGINS, length bytes follow it. */
 typedef struct Record
 {
 	uint64_t	what;
 	uint64_t	pid;
-	uint64_t	inode;			/* a segment may be renamed, to be used again */
+	uint64_t	inode;			/* a segment is renamed when it is reused */
 	uint64_t	offset;
 	uint64_t	length;
 } Record;
 
 /*
- * A disk takes its time for a sync, in microseconds.  Where the file system is
- * quicker the power would hardly ever go out between a write and its sync.
+ * How long a sync takes at least, in microseconds.  If the file system were
+ * quicker, the power would hardly ever fail between a write and its sync.
  */
 static const useconds_t sync_time = 1000;
 
@@ -72,7 +72,7 @@ open_log(void)
 		log_file = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
-/* Is this a segment of the WAL (and not one that is still being made)? */
+/* True if this is a segment of the WAL, and not one that is being made. */
 static int
 is_segment(int fd, uint64_t *inode)
 {
@@ -96,7 +96,7 @@ is_segment(int fd, uint64_t *inode)
 	return 1;
 }
 
-/* Appends a record; a server whose doings are not noted must not go on. */
+/* Appends a record.  If that fails, the server must not go on: it aborts. */
 static void
 note(Record record, void *bytes)
 {
@@ -113,7 +113,7 @@ note(Record record, void *bytes)
 	errno = saved;
 }
 
-/* pwrite(), noted. */
+/* Replaces pwrite(). */
 ssize_t
 pwrite(int fd, const void *buffer, size_t length, off_t offset)
 {
@@ -140,7 +140,7 @@ pwrite(int fd, const void *buffer, size_t length, off_t offset)
 	return written;
 }
 
-/* fdatasync(), noted; and no quicker than a disk's. */
+/* Replaces fdatasync(), and makes it as slow as that of a disk. */
 int
 fdatasync(int fd)
 {

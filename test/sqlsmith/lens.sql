@@ -1,16 +1,15 @@
--- What SQLsmith sees of the shop, in a copy of its database.
+-- A copy of the shop's database, which SQLsmith reads instead of the shop itself.
 --
--- It reads from the catalogs which functions and operators there are, and picks
--- them with equal chances.  PostgreSQL has thousands, most of them of types of
--- which nobody here has a value, so that hardly a statement of theirs could run.
--- In this copy there are our functions, and operators and aggregates of their
--- types.
+-- SQLsmith reads the functions and operators from the catalogs, and chooses each of
+-- them equally often.  PostgreSQL has thousands, most of them for types that occur
+-- nowhere in this shop, so that hardly a statement would run.  The copy shows only our
+-- functions, and the operators and aggregates of their types.
 
--- (What is in this schema it takes for none of the user's tables.)
+-- (SQLsmith does not take tables in this schema for tables of the user.)
 CREATE TABLE information_schema.ours (type) AS
 SELECT unnest(ARRAY['integer', 'bigint', 'text', 'interval', 'timestamptz', 'boolean', 'bigint[]']::regtype[]);
 
--- It looks for pg_proc by the search_path.
+-- SQLsmith finds pg_proc by the search_path.
 CREATE VIEW information_schema.pg_proc AS
 SELECT *
 FROM pg_catalog.pg_proc
@@ -22,8 +21,8 @@ WHERE prorettype IN (SELECT type FROM information_schema.ours)
 GRANT SELECT ON information_schema.pg_proc TO smith;
 ALTER DATABASE lens SET search_path = information_schema, pg_catalog;
 
--- Operators it looks for in pg_catalog itself.  Those of these types are needed
--- to read catalogs.
+-- SQLsmith reads operators from pg_catalog itself.  It needs operators of the types in
+-- the second list to read the catalogs.
 DELETE FROM pg_catalog.pg_operator
 WHERE oprleft NOT IN (SELECT type FROM information_schema.ours)
       AND oprleft <> ALL ('{name,oid,"char",smallint}'::regtype[])

@@ -2,25 +2,25 @@
 #
 # run.sh - random statements, by SQLsmith (make sqlsmith).
 #
-# For DURATION seconds (default: 600) four SQLsmiths make statements that read
-# and write the tables and call the functions of pg_booking, at random, as roles
-# that may do what an application and its users may (shop.sql); psql runs them, with
-# the direct path and without it, each by itself and in transactions of many that
-# are committed or rolled back.  Then
+# For DURATION seconds (default: 600), four SQLsmiths make random statements.  These
+# read and write the tables, and call the functions of pg_booking.  psql executes them
+# as roles with the privileges of an application and its users (shop.sql): with and
+# without the direct path, each by itself and in longer transactions, which are
+# committed or rolled back.  Then this script checks that
 #
-# - the server has not crashed, and its log tells of no internal error (XX000),
-#   of whatever source;
-# - no statement has run for more than a minute: each has a timeout of a second;
-# - each function of the extension has been called: run so often as is printed;
-# - verify() finds nothing, and the indexes are sound.
+# - the server has not crashed, and its log shows no internal error (XX000), whatever
+#   its cause;
+# - no statement has run for more than a minute (statement_timeout is a second);
+# - each function of the extension was called (the number of calls is printed);
+# - verify() finds nothing unexpected, and the tables and indexes are sound.
 #
-# The last line is
+# The last line counts these checks:
 #
 #   N passed, N failed
 #
-# of these checks.  Environment: DURATION, SEED (default: by chance; it is
-# printed), and what server.sh reads.  Statements that run at once and timeouts
-# make no two runs the same, whatever the seed.
+# Environment: DURATION, SEED (default: a random one; it is printed), and what
+# server.sh reads.  Two runs with the same seed still differ, because several
+# statements run at the same time and some hit a timeout.
 
 set -euo pipefail
 
@@ -32,15 +32,15 @@ set -euo pipefail
 DURATION=${DURATION:-600}
 SEED=${SEED:-$RANDOM}
 
-# Those that can't have been counted: what raises an error each time it is called.
+# Functions whose calls are not counted, because each call raises an error.
 readonly NEVER_COUNTED="'booking.refuse_history_change()'"
 
-# Two things that verify() reports are not refused when a plain statement does
-# them: to lower a limit per user below what somebody has, and to insert a ticket
-# with the hold_id of a live hold.
+# Two problems of verify() that plain statements can cause without being refused:
+# lowering a limit per user below what a user has, and inserting a ticket with the
+# hold_id of a live hold.
 readonly KNOWN_LIMITS="'a user has more places than max_per_user', 'a live hold has tickets'"
 
-# A check of the run.
+# Makes one check: the command must succeed.
 # check WHAT COMMAND ...
 check()
 {
@@ -55,7 +55,7 @@ check()
 	fi
 }
 
-# Does a query return nothing?  Else what it returns is shown.
+# Succeeds if a query returns nothing.  Otherwise shows what it returns.
 # returns_nothing ARGUMENT ... (psql's)
 returns_nothing()
 {
@@ -65,13 +65,13 @@ returns_nothing()
 	[ -z "$rows" ] || { head -n 40 <<<"$rows" | sed 's/^/    /'; return 1; }
 }
 
-# The script that runs the SQLsmiths, and looks for statements that hang.
+# Writes the script that runs the SQLsmiths and looks for statements that hang.
 write_script()
 {
 	pgb_as tee "$PGB_DIR/smiths.sh" >/dev/null <<-'END'
 		end=$((SECONDS + DURATION))
 
-		# Statements without an end, then all at once the end of time.
+		# Prints random statements until the time is up.
 		# smith ROLE SEED
 		smith()
 		{
@@ -79,8 +79,8 @@ write_script()
 				--exclude-catalog --dry-run "--seed=$2" 2>"$1.err"
 		}
 
-		# What psql gets to make transactions of twenty, every second one of which
-		# is committed: an error undoes the one statement only.
+		# Puts the statements into transactions of twenty.  Every second transaction
+		# is committed.  An error undoes only its own statement.
 		in_transactions()
 		{
 			printf '%s\n' '\set AUTOCOMMIT off' '\set ON_ERROR_ROLLBACK on'
@@ -110,7 +110,7 @@ write_script()
 	END
 }
 
-# The calls of each function of the extension; nothing but that when all were.
+# A query for the number of calls of each function of the extension.
 readonly CALLS="
 	SELECT f.oid::regprocedure::text AS function, coalesce(s.calls, 0) AS calls
 	FROM pg_depend d
@@ -121,13 +121,13 @@ readonly CALLS="
 	  AND d.classid = 'pg_proc'::regclass
 	  AND f.oid::regprocedure::text NOT IN ($NEVER_COUNTED)"
 
-# What was done, and how it ended.
+# Shows what was done, and with which results.
 show_run()
 {
-	echo "    statements that ended well, or with an error:"
+	echo "    transactions that were committed, or rolled back:"
 	pgb_psql -F ', ' -c "SELECT xact_commit, xact_rollback FROM pg_stat_database
 		WHERE datname = 'postgres'" | sed 's/^/    /'
-	echo "    calls that came to their end, of each function:"
+	echo "    calls of each function that succeeded:"
 	pgb_psql -F '  ' -c "SELECT lpad(calls::text, 10), function FROM ($CALLS) c
 		ORDER BY calls DESC" | sed 's/^/    /'
 	echo "    errors, by SQLSTATE:"
@@ -150,12 +150,12 @@ main()
 	pgb_say "SQLsmith for $DURATION seconds, seed $SEED"
 	PGB_TIMEOUT=$((DURATION + 300))
 	pgb_run env "DURATION=$DURATION" "SEED=$SEED" bash "$PGB_DIR/smiths.sh" ||
-		broke sqlsmith "it has not ended in time"
+		broke sqlsmith "the SQLsmiths have not ended in time"
 	show_run
 	check "no statement hangs" test ! -s "$PGB_DIR/hanging"
 	check "each function was called" returns_nothing -c \
 		"SELECT function FROM ($CALLS) c WHERE calls = 0"
-	check "the books are right" returns_nothing -c "SELECT * FROM booking.verify()
+	check "verify() finds nothing unexpected" returns_nothing -c "SELECT * FROM booking.verify()
 		WHERE problem NOT IN ($KNOWN_LIMITS)"
 	check "the tables and indexes are sound" returns_nothing \
 		-v "tables='%'" -f "$PGB_SRC/test/amcheck.sql"

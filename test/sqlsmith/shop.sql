@@ -1,5 +1,5 @@
--- A shop for SQLsmith: tables with all kinds of events, tickets and holds in
--- them, and values that it would not think of.
+-- A shop for SQLsmith: tables with all kinds of events, tickets and holds, and values
+-- that SQLsmith would not invent.
 
 CREATE ROLE shop;
 CREATE ROLE smith;
@@ -17,14 +17,14 @@ SET ROLE shop;
 SELECT booking.create_tables();
 RESET ROLE;
 
--- The inventory may not be written to, nor what is written down in the history.
+-- The roles must not write the inventory and the history.
 GRANT SELECT ON ALL TABLES IN SCHEMA booking TO smith;
 GRANT INSERT, UPDATE, DELETE ON booking.event, booking.ticket, booking.hold TO smith;
 GRANT INSERT, UPDATE, DELETE ON booking.request, booking.user_limit TO smith;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA booking TO smith;
 
 ALTER ROLE smith_sql SET booking.direct_path = off;
-ALTER ROLE smith_split SET booking.split_always = on;
+ALTER ROLE smith_split SET booking.debug_split_always = on;
 ALTER ROLE smith_repeatable SET default_transaction_isolation = 'repeatable read';
 
 /* ---- the events ---- */
@@ -70,11 +70,11 @@ INSERT INTO smith.value VALUES
     (256, 10, '9223372036854775808', '1 mon -1 day', now(), '{10,20,30}', '{}', true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON smith.value TO smith;
 
-/* ---- functions with arguments of ours ---- */
+/* ---- functions that choose their own arguments ---- */
 
--- Its own arguments are mostly null, or of nothing that is there, so it has to
--- be lucky for a call to come to its end.  Two in three of the functions that it
--- calls have no argument: these.
+-- SQLsmith's arguments are mostly null, or ids of rows that do not exist, so few of its
+-- calls succeed.  Two in three of the functions that it calls are the following ones,
+-- which have no arguments.
 CREATE FUNCTION smith.some_event() RETURNS bigint LANGUAGE sql VOLATILE AS
 'SELECT 1 + floor(random() * 60)::bigint';
 CREATE FUNCTION smith.some_user() RETURNS bigint LANGUAGE sql VOLATILE AS
@@ -132,12 +132,12 @@ CREATE FUNCTION smith.transfer() RETURNS integer LANGUAGE sql VOLATILE AS
 CREATE FUNCTION smith.transfer_text() RETURNS integer LANGUAGE sql VOLATILE AS
 'SELECT booking.transfer_ticket(smith.some_ticket(), smith.some_user()::text); SELECT 1';
 
-/* ---- functions that it would not call ---- */
+/* ---- functions that SQLsmith would not call ---- */
 
--- It calls none that returns a set, hardly one that returns a row, and can do
--- nothing with void; and what an administrator calls runs with the rights of its
--- caller, who has to own the tables.  (One without an argument would be called
--- much too often.)
+-- SQLsmith calls no function that returns a set or void, and hardly one that returns a
+-- row.  Functions for administrators run with the rights of the caller, who must own
+-- the tables.  (The wrappers have arguments, because SQLsmith would call functions
+-- without arguments much too often.)
 CREATE FUNCTION smith.try_book_ticket(event_id bigint, user_id bigint, key text) RETURNS bigint
 LANGUAGE sql VOLATILE AS
 'SELECT ticket_id FROM booking.try_book_ticket(event_id, user_id, key)';

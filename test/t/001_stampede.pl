@@ -1,7 +1,8 @@
-# A stampede: 64 clients over two events of 300 places, by every way in at once.
+# A stampede: 64 clients book from two events of 300 places at once, in every
+# possible way.
 #
-# Whatever they do to one another, at no moment do the books fail to balance,
-# and when the dust has settled each place that is left can be sold.
+# verify() must find no problem at any moment.  After the stampede, every place
+# that is left must be sellable.
 
 use strict;
 use warnings;
@@ -20,13 +21,13 @@ create_booking($node);
 create_helpers($node);
 $node->safe_psql('postgres', <<~'SQL');
 	INSERT INTO booking.event (event_id, capacity) VALUES (1, 300), (2, 300);
-	CREATE FUNCTION must_balance() RETURNS void LANGUAGE plpgsql AS $$
+	CREATE FUNCTION must_be_consistent() RETURNS void LANGUAGE plpgsql AS $$
 	DECLARE
 	    problem text;
 	BEGIN
 	    SELECT string_agg(v::text, '; ') INTO problem FROM booking.verify() v;
 	    IF problem IS NOT NULL THEN
-	        RAISE EXCEPTION 'the books do not balance: %', problem;
+	        RAISE EXCEPTION 'verify() found a problem: %', problem;
 	    END IF;
 	END $$;
 	SQL
@@ -34,7 +35,7 @@ $node->safe_psql('postgres', <<~'SQL');
 my $copied = PostgreSQL::Test::Utils::tempdir() . '/tickets';
 append_to_file($copied, "1\t77\n2\t77\n1\t78\n");
 
-my %ways_in = (
+my %ways_to_write = (
 	'book@10' => q{SELECT attempt('SELECT booking.book_ticket(:event, :client_id)');},
 	'try@10' => q{SELECT status FROM booking.try_book_ticket(:event, :client_id);},
 	'many@5' => q{SELECT attempt('SELECT booking.book_tickets(:event, :client_id, :few)');},
@@ -49,7 +50,7 @@ my %ways_in = (
 	'cancel@10' => q{SELECT attempt('SELECT booking.cancel_ticket(some_ticket())');},
 	'update@5' =>
 	  q{SELECT attempt('UPDATE booking.ticket SET cancelled_at = now() WHERE ticket_id = some_ticket() AND redeemed_at IS NULL');},
-	'revive@2' =>
+	'uncancel@2' =>
 	  q{SELECT attempt('UPDATE booking.ticket SET cancelled_at = NULL, seat = NULL WHERE ticket_id = some_ticket()');},
 	'move@2' =>
 	  q{SELECT attempt('UPDATE booking.ticket SET event_id = 3 - event_id, seat = NULL WHERE ticket_id = some_ticket()');},
@@ -79,10 +80,10 @@ my %ways_in = (
 		SELECT attempt('SELECT booking.cancel_ticket(some_ticket())');
 		SELECT attempt('SELECT booking.book_ticket(:event, :client_id)');
 		COMMIT;},
-	'balance@3' => 'SELECT must_balance();',
+	'verify@3' => 'SELECT must_be_consistent();',
 );
 
-foreach my $settings ('', 'booking.direct_path=off', 'booking.split_always=on')
+foreach my $settings ('', 'booking.direct_path=off', 'booking.debug_split_always=on')
 {
 	my $what = $settings || 'default settings';
 	local $ENV{PGOPTIONS} = $settings ? "-c $settings" : '';
@@ -91,7 +92,7 @@ foreach my $settings ('', 'booking.direct_path=off', 'booking.split_always=on')
 	run_pgbench(
 		$node, $what,
 		[ '-c64', "-T$seconds" ],
-		map { $_ => $variables . $ways_in{$_} . "\n" } keys %ways_in);
+		map { $_ => $variables . $ways_to_write{$_} . "\n" } keys %ways_to_write);
 	check_sound($node, $what);
 	foreach my $event_id (1, 2)
 	{

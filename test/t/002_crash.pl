@@ -1,9 +1,9 @@
-# The server is killed in the middle of a stampede, again and again.
+# The server is killed in the middle of a stampede, several times.
 #
-# The clients keep a journal outside the database of what they were told.  After
-# each restart every booking that was acknowledged is there, once, every
-# cancellation too, the books balance, and at the end each place that is left
-# can be sold.
+# Each client writes the answers it received to a journal outside the database.
+# After each restart, every acknowledged booking must exist exactly once, every
+# acknowledged cancellation must exist, and verify() must find no problem.  At
+# the end, every place that is left must be sellable.
 
 use strict;
 use warnings;
@@ -26,8 +26,8 @@ create_booking($node);
 $node->safe_psql('postgres',
 	'INSERT INTO booking.event (event_id, capacity) VALUES (1, 10000000)');
 
-# What a client does, over and over.  A line is written to the journal when the
-# server's answer is there; before a cancellation also when it is asked for.
+# What a client does in a loop.  A client writes a line to its journal when the
+# server has answered.  Before a cancellation it also writes a line.
 my $script = <<'SQL' x 20000;
 SELECT 'booked ' || booking.book_ticket(1, 1);
 SELECT booking.book_ticket(1, 1) AS id \gset
@@ -47,7 +47,7 @@ sub start_client
 {
 	my ($number) = @_;
 
-	# stopping at an error, lest a variable is journalled that was set before it
+	# stop at an error: otherwise a variable of an earlier call would be written
 	return IPC::Run::start(
 		[
 			'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
@@ -56,19 +56,19 @@ sub start_client
 		'>', '/dev/null', '2>', '/dev/null');
 }
 
-# The old server's backends take a moment to notice; a new one can't start before.
+# A new server can't start before the old server's backends have noticed and ended.
 sub restart
 {
 	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		return 1 if $node->start(fail_ok => 1);
 		usleep(100_000);
-		$node->stop('fast', fail_ok => 1);    # forgets the attempt
+		$node->stop('fast', fail_ok => 1);    # makes the test library forget the attempt
 	}
 	return 0;
 }
 
-# Returns the ids in all journals by the word before them.
+# Returns the ids in all journals, grouped by the word before them.
 sub read_journals
 {
 	my %ids;
@@ -82,7 +82,7 @@ sub read_journals
 	return %ids;
 }
 
-# How many of the ids are tickets for which the condition holds?
+# Returns how many of the ids are tickets that fulfil the condition.
 sub count_tickets
 {
 	my ($condition, @ids) = @_;
@@ -106,19 +106,19 @@ foreach my $round (1 .. $rounds)
 	ok(restart(), "round $round: the server starts again") or last;
 
 	my %ids = read_journals();
-	my %doubtful = map { $_ => 1 } @{ $ids{cancelling} };
-	my @live = grep { !$doubtful{$_} } @{ $ids{booked} };
+	my %maybe_cancelled = map { $_ => 1 } @{ $ids{cancelling} };
+	my @live = grep { !$maybe_cancelled{$_} } @{ $ids{booked} };
 
 	note(scalar(@{ $ids{booked} }), ' bookings and ', scalar(@{ $ids{cancelled} }),
 		' cancellations were acknowledged');
 	cmp_ok(scalar @live, '>', 0, "round $round: the clients were at work");
 	is(count_tickets('cancelled_at IS NULL', @live),
-		scalar @live, "round $round: every acknowledged booking is there");
+		scalar @live, "round $round: every acknowledged booking exists");
 	is( count_tickets('cancelled_at IS NOT NULL', @{ $ids{cancelled} }),
 		scalar @{ $ids{cancelled} },
-		"round $round: and every cancellation");
+		"round $round: every acknowledged cancellation exists");
 	is(count_tickets('true', @{ $ids{void} }),
-		0, "round $round: and nothing that was rolled back");
+		0, "round $round: nothing that was rolled back exists");
 	check_sound($node, "round $round");
 }
 

@@ -1,6 +1,6 @@
-# pg_dump and restore.  Tickets and holds are the user's own data: his index,
-# column and trigger on our tables come back with them, and sales go on: a key
-# that was used keeps its answer, a hold can be confirmed, a limit holds.
+# pg_dump and restore.  The tables belong to the user: the user's own index, column
+# and trigger must come back with them.  Sales must go on after the restore: an
+# idempotency key keeps its answer, a hold can be confirmed, a limit still applies.
 
 use strict;
 use warnings;
@@ -18,7 +18,7 @@ my $node = booking_node('dump');
 
 fill_shop($node, 'postgres');
 
-# All rows of all tables, and what the user added, as text.
+# Returns all rows of all tables, and the objects that the user added, as text.
 sub contents
 {
 	my ($db) = @_;
@@ -54,29 +54,29 @@ my $before = contents('postgres');
 
 $node->safe_psql('postgres', "CREATE DATABASE $_") foreach qw(plain custom parallel data_only);
 $node->command_ok([ 'pg_dump', '-f', "$dir/plain.sql", $node->connstr('postgres') ],
-	'plain dump');
+	'pg_dump, plain format');
 $node->command_ok([ 'pg_dump', '-Fc', '-f', "$dir/custom.dump", $node->connstr('postgres') ],
-	'custom dump');
+	'pg_dump, custom format');
 
 $node->command_ok(
 	[ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/plain.sql", $node->connstr('plain') ],
 	'plain restore');
-is(contents('plain'), $before, 'plain restore: all is as it was');
+is(contents('plain'), $before, 'plain restore: the contents are unchanged');
 sells_on($node, 'plain', 'plain restore');
 
 $node->command_ok(
 	[ 'pg_restore', '--exit-on-error', '-d', $node->connstr('custom'), "$dir/custom.dump" ],
 	'custom restore');
-is(contents('custom'), $before, 'custom restore: all is as it was');
+is(contents('custom'), $before, 'custom restore: the contents are unchanged');
 sells_on($node, 'custom', 'custom restore');
 
 $node->command_ok(
 	[ 'pg_restore', '--exit-on-error', '-j2', '-d', $node->connstr('parallel'), "$dir/custom.dump" ],
-	'restore by two jobs');
-is(contents('parallel'), $before, 'restore by two jobs: all is as it was');
+	'restore with two jobs');
+is(contents('parallel'), $before, 'restore with two jobs: the contents are unchanged');
 
-# Only the tables' data, triggers disabled, into a database that was set up
-# before: the inventory is left behind and then computed.
+# Restores only the tables' data, with triggers disabled, into a database that has
+# the tables already.  The inventory is not restored but rebuilt afterwards.
 $node->safe_psql('data_only', <<~'SQL');
 	CREATE EXTENSION amcheck;
 	CREATE EXTENSION pg_booking;
@@ -96,19 +96,18 @@ isnt($node->safe_psql('data_only', 'SELECT * FROM booking.verify()'),
 	'', 'data-only restore: verify() finds the inventory missing');
 my ($status, $out, $err) = $node->psql('data_only', 'SELECT booking.book_ticket(1, 1)');
 like($err, qr/event 1 has no inventory.*rebuild_inventory\(1\)/s,
-	'data-only restore: a booking says what to do');
+	'data-only restore: the error of a booking says what to do');
 $node->safe_psql('data_only', 'SELECT booking.rebuild_inventory(event_id) FROM booking.event');
 check_sound($node, 'data-only restore, rebuilt', 'data_only');
 sell_the_rest($node, $_, "data-only restore, event $_", 'data_only') foreach 1, 2, 3;
 is($node->safe_psql('data_only', 'SELECT * FROM booking.availability(4)'),
-	'12|6|2|4', 'data-only restore: holds have their places');
+	'12|6|2|4', 'data-only restore: holds keep their places');
 is($node->safe_psql('data_only', 'SELECT booking.confirm_hold(1), booking.book_ticket(4, 5, $$one$$)'),
 	'{' . $node->safe_psql('data_only', 'SELECT string_agg(ticket_id::text, $$,$$ ORDER BY ticket_id) FROM booking.ticket WHERE hold_id = 1')
-	  . '}|15', 'data-only restore: they are confirmed, and keys are known');
+	  . '}|15', 'data-only restore: a hold can be confirmed, and an idempotency key is known');
 check_sound($node, 'data-only restore, sold', 'data_only');
 
-# The same with the triggers enabled: tickets and holds take their places
-# themselves.
+# The same with triggers enabled: the triggers take the places of tickets and holds.
 $node->safe_psql('data_only', 'TRUNCATE booking.event, booking.ticket, booking.hold');
 foreach my $table (qw(event ticket hold))
 {
@@ -120,7 +119,7 @@ foreach my $table (qw(event ticket hold))
 		"data-only restore of table $table");
 }
 is($node->safe_psql('data_only', 'SELECT * FROM booking.availability(4)'),
-	'12|6|2|4', 'data-only restore with triggers: holds have their places');
+	'12|6|2|4', 'data-only restore with triggers: holds keep their places');
 check_sound($node, 'data-only restore with triggers', 'data_only');
 
 $node->stop;

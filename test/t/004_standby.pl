@@ -1,5 +1,5 @@
-# A physical standby refuses whatever writes (25006), answers what only reads,
-# and, once promoted, sells on from where the primary was.
+# A physical standby refuses every call that writes (25006), and answers every call
+# that only reads.  After its promotion, it continues the sale of the primary.
 
 use strict;
 use warnings;
@@ -27,9 +27,9 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
 $standby->start;
 
-# Splits, drains and cancellations reach the standby as any other change.
+# The standby replays splits, drains and cancellations like any other change.
 $primary->safe_psql('postgres', <<~'SQL');
-	SET booking.split_always = on;
+	SET booking.debug_split_always = on;
 	SELECT booking.book_ticket(1, u) FROM generate_series(1, 12) u;
 	SELECT booking.cancel_ticket(3);
 	SQL
@@ -46,12 +46,12 @@ my %writes = (
 	'hold_tickets' => 'SELECT booking.hold_tickets(3, 1)',
 	'hold_tickets of expired places' => 'SELECT booking.hold_tickets(3, 1, 6)',
 	'confirm_hold' => 'SELECT booking.confirm_hold(1)',
-	'confirm_hold of an expired one' => "SELECT booking.confirm_hold(2, 'rebook')",
+	'confirm_hold of an expired hold' => "SELECT booking.confirm_hold(2, 'rebook')",
 	'extend_hold' => "SELECT booking.extend_hold(1, '1 minute')",
 	'release_hold' => 'SELECT booking.release_hold(1)',
 	'expire_holds' => 'SELECT booking.expire_holds()',
 	'book_batch' => "SELECT booking.book_batch(1, '{1,2}'::bigint[])",
-	'book_ticket with a key' => "SELECT booking.book_ticket(1, 1, 'a key')",
+	'book_ticket with an idempotency key' => "SELECT booking.book_ticket(1, 1, 'a key')",
 	'purge' => "SELECT booking.purge('0')",
 	'rebuild_inventory' => 'SELECT booking.rebuild_inventory(1)',
 	'INSERT' => 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)',
@@ -60,8 +60,8 @@ my %writes = (
 	'TRUNCATE' => 'TRUNCATE booking.ticket',
 );
 
-# Each of them fails with 25006, and the session goes on.
-sub refuses_to_write
+# Each of the calls fails with 25006, and the session can continue.
+sub check_writes_are_refused
 {
 	my ($node, $what, $before) = @_;
 
@@ -76,32 +76,32 @@ sub refuses_to_write
 	return;
 }
 
-refuses_to_write($standby, 'standby', '');
-refuses_to_write($primary, 'read-only session', "SET default_transaction_read_only = on;\n");
+check_writes_are_refused($standby, 'standby', '');
+check_writes_are_refused($primary, 'read-only session', "SET default_transaction_read_only = on;\n");
 
 is($standby->safe_psql('postgres', 'SELECT * FROM booking.availability(1)'),
-	'40|29|0|11', 'standby: availability answers');
+	'40|29|0|11', 'standby: availability() answers');
 is($standby->safe_psql('postgres', 'SELECT * FROM booking.availability(3)'),
-	'10|6|4|0', 'standby: also about holds');
+	'10|6|4|0', 'standby: availability() counts holds');
 is( $standby->safe_psql('postgres', 'SELECT event_id, available, held, booked, cancelled FROM booking.sales ORDER BY 1'),
-	"1|29|0|11|1\n2|0|0|1|0\n3|6|4|0|0", 'standby: and so does the view');
+	"1|29|0|11|1\n2|0|0|1|0\n3|6|4|0|0", 'standby: the view sales answers');
 is($standby->safe_psql('postgres', 'SELECT * FROM booking.verify()'),
-	'', 'standby: so does verify()');
+	'', 'standby: verify() finds nothing');
 
-# A session that was there before the promotion and one that was not.
+# The first session connects before the promotion, the others after it.
 my $session = $standby->background_psql('postgres');
 is($session->query_safe('SELECT available FROM booking.availability(1)'),
-	'29', 'a session on the standby looks');
+	'29', 'a session on the standby reads the availability');
 $primary->stop('immediate');
 $standby->promote;
 is($session->query_safe('SELECT booking.book_ticket(1, 1) > 12'),
-	't', 'promoted: the same session books');
+	't', 'promoted: the same session can book');
 is($session->query_safe('SELECT cardinality(booking.confirm_hold(1))'),
-	'4', 'and confirms a hold');
+	'4', 'promoted: the same session can confirm a hold');
 $session->quit;
 is( $standby->safe_psql('postgres', "SELECT hold_id FROM booking.hold_tickets(3, 1, 4, '1 hour', 'a hold')"),
-	'1', 'promoted: a key is known');
-is($standby->safe_psql('postgres', 'SELECT booking.expire_holds()'), '1', 'promoted: a hold expires');
+	'1', 'promoted: an idempotency key is known');
+is($standby->safe_psql('postgres', 'SELECT booking.expire_holds()'), '1', 'promoted: an expired hold can be ended');
 
 check_sound($standby, 'promoted');
 sell_the_rest($standby, $_, "promoted, event $_") foreach 1, 2, 3;

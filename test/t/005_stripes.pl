@@ -1,9 +1,9 @@
-# Stress for the stripes of an event: splitting, draining and gathering, with
-# roll-backs, savepoints and prepared transactions among them.
+# Stress for the stripes of an event: splits, drains and gathers, mixed with
+# rollbacks, savepoints and prepared transactions.
 #
-# "Sold out" is exact: a client that is refused had no place to get.  So when
-# clients go on until they are refused, rolling back at random, not one place
-# may be left; and an event that is sold out is one row of inventory.
+# "Sold out" is exact: a client is refused only if no place is left for it.  So if
+# clients book until they are refused and sometimes roll back, no place may be left.
+# The inventory of a sold-out event must be one row.
 
 use strict;
 use warnings;
@@ -20,17 +20,16 @@ my $node = booking_node('stripes');
 create_booking($node);
 create_helpers($node);
 $node->safe_psql('postgres', <<~'SQL');
-	-- goes on until it is refused; where it rolls back it tries again
+	-- Books until it is refused.  After a rollback it tries again.
 	CREATE PROCEDURE buy_until_refused(event bigint, user_id bigint, rollbacks float) LANGUAGE plpgsql AS $$
 	DECLARE
 	    answer text;
-	    back boolean;
 	BEGIN
 	    LOOP
 	        SELECT status INTO answer FROM booking.try_book_ticket(event, user_id);
 	        EXIT WHEN answer = 'sold_out';
 	        IF random() < 0.2 THEN
-	            -- a few more in the same transaction
+	            -- some more tickets in the same transaction
 	            PERFORM attempt(format('SELECT booking.book_tickets(%s, %s, %s)',
 	                                   event, user_id, 1 + floor(random() * 12)));
 	        END IF;
@@ -43,7 +42,7 @@ $node->safe_psql('postgres', <<~'SQL');
 	END $$;
 	SQL
 
-# A new event, with the places in stripes as given, or in one.
+# Creates an event.  Its places are in the stripes given, or in one stripe.
 my $last_event = 0;
 
 sub new_event
@@ -75,7 +74,7 @@ sub is_sold_to_the_last
 	return;
 }
 
-# ---- a whole sale, until all are refused ----
+# ---- a whole sale, until every client is refused ----
 
 {
 	my $event = new_event(1000);
@@ -88,14 +87,14 @@ sub is_sold_to_the_last
 	check_sound($node, 'a sale');
 }
 
-foreach my $split_always ('off', 'on')
+foreach my $debug_split_always ('off', 'on')
 {
 	foreach my $rollbacks (0.3, 0.9)
 	{
-		my $what = "split_always = $split_always, roll-backs $rollbacks";
+		my $what = "debug_split_always = $debug_split_always, rollbacks $rollbacks";
 		my $places = long_run(10000, 600);
 		my $event = new_event($places);
-		local $ENV{PGOPTIONS} = "-c booking.split_always=$split_always";
+		local $ENV{PGOPTIONS} = "-c booking.debug_split_always=$debug_split_always";
 
 		run_pgbench($node, $what, [ '-c64', '-t1' ],
 			buy => "CALL buy_until_refused($event, :client_id, $rollbacks);\n");
@@ -134,7 +133,7 @@ my %mix = (
 		SELECT status FROM booking.try_book_ticket(:event, 1);
 		COMMIT;
 		SQL
-	# long enough for places to be taken ahead, at several levels
+	# long enough to prefetch places, at several levels of savepoints
 	'long@2' => <<~'SQL',
 		BEGIN;
 		SELECT count((booking.try_book_ticket(:event, u)).ticket_id) FROM generate_series(1, 15) u;
@@ -150,12 +149,12 @@ my %mix = (
 		SQL
 );
 
-foreach my $split_always ('off', 'on')
+foreach my $debug_split_always ('off', 'on')
 {
-	my $what = "a mix, split_always = $split_always";
+	my $what = "a mix, debug_split_always = $debug_split_always";
 	my @events = (new_event(200), new_event(200));
 	my $variables = "\\set event random($events[0], $events[1])\n\\set many random(2, 60)\n";
-	local $ENV{PGOPTIONS} = "-c booking.split_always=$split_always";
+	local $ENV{PGOPTIONS} = "-c booking.debug_split_always=$debug_split_always";
 
 	run_pgbench($node, $what, [ '-c32', '-T' . long_run(60, 5) ],
 		map { $_ => $variables . $mix{$_} } keys %mix);
@@ -163,7 +162,7 @@ foreach my $split_always ('off', 'on')
 	sell_the_rest($node, $_, "$what, event $_") foreach @events;
 }
 
-# ---- 30 wait for the last place, whose holder rolls back ----
+# ---- 30 clients wait for the last place, whose holder rolls back or commits ----
 
 foreach my $end ('ROLLBACK', 'COMMIT')
 {
@@ -178,16 +177,16 @@ foreach my $end ('ROLLBACK', 'COMMIT')
 	$holder->quit;
 
 	is(scalar(grep { /^booked$/ } @answers),
-		$end eq 'ROLLBACK' ? 1 : 0, "30 wait, $end: as many as can be are served");
+		$end eq 'ROLLBACK' ? 1 : 0, "30 clients wait, $end: the last place is sold if it came back");
 	is(scalar(grep { /^sold_out$/ } @answers),
-		$end eq 'ROLLBACK' ? 29 : 30, "30 wait, $end: all others are refused");
-	is_sold_to_the_last($event, "30 wait, $end");
+		$end eq 'ROLLBACK' ? 29 : 30, "30 clients wait, $end: all others are refused");
+	is_sold_to_the_last($event, "30 clients wait, $end");
 }
-check_sound($node, '30 wait');
+check_sound($node, '30 clients wait');
 
 # ---- prepared transactions ----
 
-# What a session is told that may wait for 100 ms.
+# Returns the answer that a session gets, or 'waits' after a wait of 100 ms.
 my $ask = sub {
 	my ($session, $event) = @_;
 	my $answer = $session->query("SELECT status FROM booking.try_book_ticket($event, 1)");
@@ -205,21 +204,21 @@ foreach my $end ('ROLLBACK', 'COMMIT')
 	$_->query_safe("SET lock_timeout = '100ms'") foreach @sessions;
 	$sessions[0]->query_safe('BEGIN');
 	is($ask->($sessions[0], $event), 'booked', "prepared, $end: the last place is booked");
-	is($ask->($sessions[0], $event), 'sold_out', "prepared, $end: so it is sold out for this one");
+	is($ask->($sessions[0], $event), 'sold_out', "prepared, $end: then the event is sold out for the same transaction");
 	$sessions[0]->query_safe("PREPARE TRANSACTION 'sale'");
 	is($ask->($sessions[0], $event), 'waits',
-		"prepared, $end: the session that prepared it has to wait");
-	is($ask->($sessions[1], $event), 'waits', "prepared, $end: and so has another");
+		"prepared, $end: the session that prepared it waits");
+	is($ask->($sessions[1], $event), 'waits', "prepared, $end: another session waits, too");
 	$sessions[1]->query_safe("$end PREPARED 'sale'");
 	is( $ask->($sessions[0], $event),
 		$end eq 'ROLLBACK' ? 'booked' : 'sold_out',
-		"prepared, $end: the session that prepared it gets the right answer");
-	is($ask->($sessions[1], $event), 'sold_out', "prepared, $end: it is sold out now");
+		"prepared, $end: then the session that prepared it gets the right answer");
+	is($ask->($sessions[1], $event), 'sold_out', "prepared, $end: then the event is sold out");
 	is_sold_to_the_last($event, "prepared, $end");
 	$_->quit foreach @sessions;
 }
 
-# with places taken ahead, which must be given back when it is prepared
+# With prefetched places: PREPARE TRANSACTION must give them back.
 {
 	my $event = new_event(100);
 
@@ -229,16 +228,16 @@ foreach my $end ('ROLLBACK', 'COMMIT')
 		PREPARE TRANSACTION 'long';
 		COMMIT PREPARED 'long';
 		SQL
-	check_sound($node, 'prepared, places taken ahead');
-	sell_the_rest($node, $event, 'prepared, places taken ahead');
+	check_sound($node, 'prepared, prefetched places');
+	sell_the_rest($node, $event, 'prepared, prefetched places');
 }
 
-# ---- what a session remembers of a row must not be taken for another's ----
+# ---- a remembered version must not be mistaken for a later version there ----
 
-# A session remembers where it wrote a row, and rolls back.  Others' writes come
-# to put a stripe with fewer places on the same spot, once nobody's snapshot
-# keeps it from being used again: both stripes are on one page, which nothing else
-# is on, and whose spots are used in turn.
+# A session writes a row version, remembers its position, and rolls back.  Later,
+# bookings of other sessions put a version of another stripe, with fewer places, at
+# the same position.  This happens as soon as no snapshot needs the old version:
+# both stripes are alone on one page, and its positions are used in turn.
 {
 	my $found = '';
 
@@ -246,36 +245,37 @@ foreach my $end ('ROLLBACK', 'COMMIT')
 	  foreach 'TRUNCATE booking.event, booking.ticket', 'VACUUM FULL booking.inventory';
 	my $event = new_event(1000);
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
-	my $place = $session->query_safe(<<~SQL);
+	my $ctid = $session->query_safe(<<~SQL);
 		BEGIN;
 		SELECT FROM booking.book_ticket($event, 1);
 		SELECT ctid FROM booking.inventory WHERE event_id = $event;
 		ROLLBACK;
 		SQL
-	$place =~ s/\s//g;
+	$ctid =~ s/\s//g;
 	$node->safe_psql('postgres',
-		"SET booking.split_always = on; SELECT booking.book_ticket($event, 1)");
+		"SET booking.debug_split_always = on; SELECT booking.book_ticket($event, 1)");
 	for (my $i = 0; $i < 300 && $found eq ''; $i++)
 	{
 		$found = $node->safe_psql('postgres', <<~SQL);
 			SELECT booking.book_ticket($event, 1) \\gset
-			SELECT stripe FROM booking.inventory WHERE event_id = $event AND ctid = '$place'
+			SELECT stripe FROM booking.inventory WHERE event_id = $event AND ctid = '$ctid'
 			SQL
 	}
-	isnt($found, '', 'another row version came to the place that a session remembers');
-	is( $session->query(<<~SQL), 't', 'a quantity that all stripes have together is booked');
+	isnt($found, '', 'another row version was put at the position that a session remembers');
+	is( $session->query(<<~SQL), 't', 'a quantity that only all stripes together have is booked');
 		SELECT cardinality(booking.book_tickets($event, 1, available::integer)) = available
 		FROM booking.availability($event)
 		SQL
-	is($session->{stderr}, '', 'and not refused by what the session remembers');
+	is($session->{stderr}, '', 'the remembered version causes no refusal');
 	$session->quit;
-	is_sold_to_the_last($event, 'a place of a row reused');
+	is_sold_to_the_last($event, 'a reused row position');
 }
 
-# ---- a hot row whose old versions can't be pruned leaves its page ----
+# ---- a hot row leaves its page if its old versions can't be pruned ----
 
-# An old snapshot keeps them; so new versions go to other pages, with new index
-# entries, without which nobody finds the row but by his memory.
+# An old snapshot keeps the old versions.  So new versions go to other pages and get
+# new index entries.  Without these entries, only a session that remembers the
+# version could find the row.
 {
 	my $event = new_event(2000);
 	my $old = $node->background_psql('postgres');

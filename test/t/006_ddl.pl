@@ -1,10 +1,10 @@
-# The tables are the user's: he alters them while sessions that have booked are
-# open, and while others are booking.
+# The tables belong to the user.  The user alters them while sessions that have
+# booked are still open, and while other sessions are booking.
 #
-# The direct path (rows written without an INSERT statement) is left as soon as
-# it would not do all that an INSERT does, and taken again when it would: also
-# by sessions which have taken it before.  Our trigger tells which path it was:
-# it is called for an INSERT only.
+# The direct path writes rows without an INSERT statement.  A session must not use it
+# while an INSERT would do more than the direct path does.  Afterwards the session
+# must use it again.  The trigger on tickets shows which path was taken, because only
+# an INSERT statement calls it.
 
 use strict;
 use warnings;
@@ -32,11 +32,11 @@ $node->safe_psql('postgres', <<~'SQL');
 	END $$;
 	SQL
 
-# This session has booked before each change, and books after it.
+# This session books before and after each change.
 my $session = $node->background_psql('postgres', on_error_stop => 0);
 $session->query_safe('\set VERBOSITY sqlstate');
 
-# Books for a user; returns 'direct', 'sql', or the SQLSTATE of the refusal.
+# Books for a user.  Returns 'direct', 'sql', or the SQLSTATE of the refusal.
 sub book
 {
 	my ($user_id) = @_;
@@ -54,7 +54,7 @@ sub book
 	return $calls =~ /t/ ? 'sql' : 'direct';
 }
 
-# Changes the tables, books for two users, changes them back, books again.
+# Changes the tables, books for two users, undoes the change, and books again.
 sub changes
 {
 	my ($what, $do, $undo, $known_user, $unknown_user) = @_;
@@ -78,7 +78,7 @@ changes('a foreign key', "$ticket ADD CONSTRAINT c FOREIGN KEY (user_id) REFEREN
 changes('a trigger',
 	'CREATE TRIGGER see BEFORE INSERT ON booking.ticket FOR EACH ROW EXECUTE FUNCTION see()',
 	'DROP TRIGGER see ON booking.ticket', 'sql');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM seen'), '2', 'a trigger: has fired for each');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM seen'), '2', 'a trigger: it has fired for each ticket');
 changes('a statement trigger',
 	'CREATE TRIGGER see AFTER INSERT ON booking.ticket FOR EACH STATEMENT EXECUTE FUNCTION suppress_redundant_updates_trigger()',
 	'DROP TRIGGER see ON booking.ticket', '39P01');
@@ -91,7 +91,7 @@ changes('a rule', 'CREATE RULE r AS ON INSERT TO booking.ticket DO ALSO INSERT I
 	'DROP RULE r ON booking.ticket', 'sql');
 changes('a child table', 'CREATE TABLE child () INHERITS (booking.ticket)', 'DROP TABLE child', 'sql');
 changes('a default', "$ticket ALTER seat SET DEFAULT gen_random_uuid()", "$ticket ALTER seat DROP DEFAULT", 'sql');
-changes('a default less', "$ticket ALTER booked_at DROP DEFAULT",
+changes('a default dropped', "$ticket ALTER booked_at DROP DEFAULT",
 	"$ticket ALTER booked_at SET DEFAULT clock_timestamp()", '23502');
 changes('a column renamed', "$ticket RENAME user_id TO owner_id", "$ticket RENAME owner_id TO user_id", '55000');
 changes('a column retyped', "DROP VIEW booking.sales; $ticket ALTER cancelled_at TYPE timestamp",
@@ -106,9 +106,10 @@ changes('the table of holds renamed', 'ALTER TABLE booking.hold RENAME TO basket
 	'42P01');
 changes('history is kept', 'SELECT booking.keep_history()',
 	'DROP TRIGGER booking_history ON booking.ticket; DROP TRIGGER booking_history ON booking.hold', 'sql');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM booking.history'), '2', 'history is kept: of each');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM booking.history'), '2', 'history is kept: of each ticket');
 
-# A history that is there would be taken up again when the extension has gone and come.
+# Drop the history: otherwise create_tables() would continue it when the extension
+# is created again.
 $node->safe_psql('postgres', <<~'SQL');
 	DROP TRIGGER booking_history_truncated ON booking.ticket;
 	DROP TRIGGER booking_history_truncated ON booking.hold;
@@ -120,18 +121,18 @@ changes('a unique index', 'CREATE UNIQUE INDEX i ON booking.ticket (user_id, boo
 	"SELECT bt_index_check('booking.i', true); DROP INDEX booking.i", 'direct');
 check_sound($node, 'after the changes');
 
-# ---- the extension is dropped and made again ----
+# ---- the extension is dropped and created again ----
 
 like(($node->psql('postgres', 'DROP EXTENSION pg_booking'))[2],
 	qr/cannot drop extension pg_booking because other objects depend on it/,
-	'the extension is not dropped while the triggers stand');
+	'the extension is not dropped while the triggers exist');
 my $tickets = $node->safe_psql('postgres', 'SELECT count(*) FROM booking.ticket');
 changes('the extension dropped', 'DROP EXTENSION pg_booking CASCADE',
 	'CREATE EXTENSION pg_booking; SELECT booking.create_tables()', '42883');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM booking.ticket'),
-	$tickets + 2, 'no ticket was lost with it');
-check_sound($node, 'the extension made again');
-is( $node->safe_psql('postgres', <<~'SQL'), "1000000\n0", 'the tables dropped and made again');
+	$tickets + 2, 'no ticket was lost with the extension');
+check_sound($node, 'the extension created again');
+is( $node->safe_psql('postgres', <<~'SQL'), "1000000\n0", 'the tables dropped and created again');
 	DROP VIEW booking.sales;
 	DROP TABLE booking.event, booking.inventory, booking.ticket, booking.hold, booking.request, booking.user_limit;
 	SELECT FROM booking.create_tables();
@@ -142,7 +143,7 @@ is( $node->safe_psql('postgres', <<~'SQL'), "1000000\n0", 'the tables dropped an
 is(book(1), 'direct', 'the session sees the new tables');
 $session->quit;
 
-# ---- in one transaction with bookings ----
+# ---- DDL in one transaction with bookings ----
 
 foreach my $ddl (
 	"$ticket ADD note text", "$ticket DROP note",
@@ -166,7 +167,7 @@ foreach my $ddl (
 	check_sound($node, "$ddl between bookings");
 }
 
-# Places that were taken ahead need no writing back where their table is gone.
+# Prefetched places need not be written back if their table is gone.
 foreach my $ddl ('DROP EXTENSION pg_booking CASCADE', 'DROP VIEW booking.sales; DROP TABLE booking.event, booking.inventory, booking.ticket')
 {
 	my ($status, $out, $err) = $node->psql('postgres', <<~SQL);
@@ -184,7 +185,7 @@ foreach my $ddl ('DROP EXTENSION pg_booking CASCADE', 'DROP VIEW booking.sales; 
 }
 $node->safe_psql('postgres', 'SELECT booking.rebuild_inventory(1)');
 
-# Where the inventory can't be written any more, the commit says so, and fails.
+# If the inventory can no longer be written, COMMIT fails with 55000.
 foreach my $ddl ('DROP CONSTRAINT inventory_pkey', "ALTER available TYPE text USING 'x' || available")
 {
 	my ($status, $out, $err) = $node->psql('postgres', <<~SQL);

@@ -1,6 +1,6 @@
-# A refusal on a sold-out event costs as much as reading a row by its key: it
-# assigns no transaction id, takes no row lock, and writes not a byte of WAL.
-# And calls, refused or not, leave no memory behind.
+# A refusal for a sold-out event costs as much as reading a row by its key.  It
+# assigns no transaction id, locks no row and writes no WAL.  Calls do not leak
+# memory, whether they are refused or not.
 
 use strict;
 use warnings;
@@ -11,7 +11,7 @@ use lib $FindBin::RealBin;
 use BookingTest;
 use Test::More;
 
-# Nobody else writes WAL here.
+# No other process writes WAL here.
 my $node = booking_node('refusal', conf => <<~'CONF');
 	autovacuum = off
 	bgwriter_lru_maxpages = 0
@@ -37,14 +37,14 @@ $node->safe_psql('postgres', <<~'SQL');
 	    END LOOP;
 	    RETURN refused;
 	END $$;
-	-- the same as an error, each in a transaction that it ends
+	-- The same with errors, each in a transaction of its own.
 	CREATE PROCEDURE errors(event bigint, times integer) LANGUAGE plpgsql AS $$
 	BEGIN
 	    FOR i IN 1 .. times LOOP
 	        BEGIN
 	            PERFORM booking.book_ticket(event, i);
 	            RAISE 'booked';
-	        EXCEPTION WHEN SQLSTATE 'TK001' THEN
+	        EXCEPTION WHEN SQLSTATE '23T01' THEN
 	            NULL;
 	        END;
 	        COMMIT;
@@ -52,9 +52,9 @@ $node->safe_psql('postgres', <<~'SQL');
 	END $$;
 	SQL
 
-# Event 2 is sold to the last by many at once, in many stripes.
+# Event 2 is sold out by many clients at once, in many stripes.
 {
-	local $ENV{PGOPTIONS} = '-c booking.split_always=on';
+	local $ENV{PGOPTIONS} = '-c booking.debug_split_always=on';
 
 	run_pgbench($node, 'a sale', [ '-c32', '-t70' ],
 		book => "SELECT status FROM booking.try_book_ticket(2, :client_id);\n");
@@ -62,8 +62,8 @@ $node->safe_psql('postgres', <<~'SQL');
 is($node->safe_psql('postgres', 'SELECT status FROM booking.try_book_ticket(2, 1)'),
 	'sold_out', 'a sale: sold out');
 
-# Who has written, for whoever has to find out: the records since :before.
-sub tell_wal
+# Helps to investigate a failure: shows the WAL records since :before.
+sub show_wal
 {
 	my ($session) = @_;
 
@@ -81,20 +81,20 @@ foreach my $event (1, 2, 3)
 {
 	my $session = $node->background_psql('postgres');
 
-	# a first refusal may clear the page of row versions that the sale left
+	# the first refusal may prune row versions that the sale left on the page
 	is($session->query_safe("SELECT refusals($event, 1)"), '1', "event $event: a first refusal");
 	is( $session->query_safe(<<~SQL), "1000\n0", "event $event: 1000 refusals write no WAL")
 		SELECT pg_current_wal_insert_lsn() AS before \\gset
 		SELECT refusals($event, 1000);
 		SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), :'before');
 		SQL
-	  or tell_wal($session);
-	is( $session->query_safe(<<~SQL), '0', "event $event: nor do refusals that are errors");
+	  or show_wal($session);
+	is( $session->query_safe(<<~SQL), '0', "event $event: 100 refusals that raise errors write no WAL");
 		SELECT pg_current_wal_insert_lsn() AS before \\gset
 		CALL errors($event, 100);
 		SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), :'before');
 		SQL
-	is( $session->query_safe(<<~SQL), "sold_out\nt|t", "event $event: no transaction id and no lock on a row");
+	is( $session->query_safe(<<~SQL), "sold_out\nt|t", "event $event: a refusal assigns no transaction id and locks no row");
 		SELECT max(xmax::text) AS before FROM booking.inventory WHERE event_id = $event \\gset
 		BEGIN;
 		SELECT status FROM booking.try_book_ticket($event, 1);
@@ -104,21 +104,21 @@ foreach my $event (1, 2, 3)
 		SQL
 	$session->quit;
 
-	# each session for itself, with nothing remembered
-	is( $node->safe_psql('postgres', <<~SQL), "1\n0", "event $event: nor does a new session's first refusal");
+	# each session is new, and remembers no row version
+	is( $node->safe_psql('postgres', <<~SQL), "1\n0", "event $event: a new session's first refusal writes no WAL");
 		SELECT pg_current_wal_insert_lsn() AS before \\gset
 		SELECT refusals($event, 1);
 		SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), :'before');
 		SQL
 }
 
-# A refusal of more than is left, though some are.
+# A refusal because fewer places are left than were asked for.
 $node->safe_psql('postgres', <<~'SQL');
 	INSERT INTO booking.event (event_id, capacity) VALUES (4, 50);
-	SET booking.split_always = on;
+	SET booking.debug_split_always = on;
 	SELECT count(booking.book_ticket(4, u)) FROM generate_series(1, 10) u;
 	SQL
-is( $node->safe_psql('postgres', <<~'SQL'), "TK001\nt", 'a quantity that is not there: no transaction id');
+is( $node->safe_psql('postgres', <<~'SQL'), "23T01\nt", 'more places than are left: the refusal assigns no transaction id');
 	CREATE PROCEDURE too_many(INOUT state text) LANGUAGE plpgsql AS $$
 	BEGIN
 	    PERFORM booking.book_tickets(4, 1, 41);
@@ -133,8 +133,9 @@ is( $node->safe_psql('postgres', <<~'SQL'), "TK001\nt", 'a quantity that is not 
 
 # ---- memory ----
 
-# How much the memory contexts grow by many calls in one transaction, in kB.
-sub growth
+# Runs a call many times in one transaction, and checks by how many kB the memory
+# contexts grow.
+sub check_growth
 {
 	my ($what, $call) = @_;
 	my $grown = $node->safe_psql('postgres', <<~SQL);
@@ -146,18 +147,18 @@ sub growth
 		ROLLBACK;
 		SQL
 
-	note("100,000 times $what: memory contexts grow by $grown kB");
-	cmp_ok($grown, '<', 1024, "100,000 times $what: memory does not grow by a megabyte");
+	note("100,000 calls, $what: memory contexts grow by $grown kB");
+	cmp_ok($grown, '<', 1024, "100,000 calls, $what: memory does not grow by a megabyte");
 	return;
 }
 
 $node->safe_psql('postgres', <<~'SQL');
 	INSERT INTO booking.event (event_id, capacity) SELECT 1000 + i, 1000000 FROM generate_series(0, 99) i;
 	SQL
-growth('refused', 'booking.try_book_ticket(2, i)');
-growth('booked, one event', 'booking.book_ticket(1000, i)');
-growth('booked, 100 events', 'booking.book_ticket(1000 + i % 100, i)');
-growth('availability', 'booking.availability(1000)');
+check_growth('refused', 'booking.try_book_ticket(2, i)');
+check_growth('booked, one event', 'booking.book_ticket(1000, i)');
+check_growth('booked, 100 events', 'booking.book_ticket(1000 + i % 100, i)');
+check_growth('availability', 'booking.availability(1000)');
 
 check_sound($node, 'refusals');
 $node->stop;

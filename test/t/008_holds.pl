@@ -1,16 +1,19 @@
-# A stampede with holds: 16 clients over four small events, by every way in at
-# once: functions, keys, and plain INSERT, UPDATE and DELETE.
+# A stampede with holds: 16 clients work on four small events in every possible way
+# at once: functions, idempotency keys, and plain INSERT, UPDATE and DELETE.
 #
-# Each client writes down outside the database what it called, when, and what it
-# was told.  Then all promises are checked by these journals: what was given is
-# there, once; nothing is there that nobody was given; at no moment did an event
-# have more places taken than it has, or a user more than the limit; a hold
-# became tickets once, and not after it had expired; and who was told "sold
-# out", "limit" or "expired" was told the truth.
+# Each client writes a journal outside the database: what it called, when, and what
+# the answer was.  Afterwards all promises are checked by these journals:
 #
-# Of a moment between call and answer a journal says nothing.  So each place has
-# two times: the one in which it was certainly taken, for what must not be more,
-# and the one in which it may have been, for what must not be less.
+# - what a client was given exists exactly once, and nothing else exists;
+# - at no moment were more places of an event taken than it has;
+# - at no moment had a user more places than the limit;
+# - a hold became tickets at most once, and not after it had expired;
+# - each answer "sold out", "limit" or "expired" was true.
+#
+# A call took effect at some moment between call and answer, but the journals
+# don't say when.  So each place has two spans of time.  In the first the place
+# was surely taken: this span shows whether too many places were taken.  In the
+# second it may have been taken: this span shows whether a refusal was justified.
 
 use strict;
 use warnings;
@@ -29,8 +32,8 @@ my $clients = 16;
 my %capacity = (1 => 40, 2 => 30, 3 => 25, 4 => 8);
 my $limited = 2;                # the event with a limit
 my $limit = 3;
-my $users = 12;                 # so few that they meet it
-my $keys = 300;                 # of each kind; they are all used again and again
+my $users = 12;                 # so few that they reach the limit
+my $keys = 300;                 # of each kind; each is used many times
 my $never = 9e9;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
@@ -60,7 +63,7 @@ sub some_event { return one_of(sort keys %capacity) }
 sub some_user { return 1 + int rand $users }
 sub some_ttl { return one_of(20, 80, 300, 800) . ' ms' }
 
-# A ticket or hold: one that is live, or one of the latest ids, whatever it is.
+# A ticket or hold: a live one, or one of the latest ids in whatever state it is.
 my %newest = (ticket => 1, hold => 1);
 my %live = (ticket => 'cancelled_at IS NULL', hold => 'ended_at IS NULL');
 my %chance = (ticket => 0.7, hold => 0.15);    # most holds are left to expire
@@ -75,7 +78,7 @@ sub some_row
 	return $id // max(1, $newest{$of} - int rand 30);
 }
 
-# What was asked for with a key never changes.
+# All requests with one idempotency key ask for the same.
 sub keyed
 {
 	my ($kind) = @_;
@@ -88,14 +91,14 @@ sub keyed
 		places => 1 + $n % 3);
 }
 
-# What a client may do: how often, and what it asks for.  The SQL returns the
-# ids, if any, then when the hold expires.  Each is one call or the change of one
-# row, and so never meets a deadlock.
+# The actions of a client: weight, SQL, and arguments of its own.  The SQL returns
+# the ids, if any, and then the time when the hold expires.  Each action is one call
+# or changes one row, so that it never causes a deadlock.
 my $expiry = 'extract(epoch FROM expires_at)';
 my $for_ticket = 'WHERE ticket_id = :ticket';
 my $for_hold = 'WHERE hold_id = :hold AND ended_at IS NULL';
 
-# Where there is a limit, these lock the hold before the user, and could deadlock.
+# If the event has a limit, these lock the hold before the user, and could deadlock.
 my $for_free_hold = "$for_hold AND event_id <> $limited";
 my %actions = (
 	book => [ 12, 'SELECT booking.book_ticket(:event, :user)', sub { (places => 1) } ],
@@ -115,24 +118,24 @@ my %actions = (
 	end_hold => [ 2, "UPDATE booking.hold SET ended_at = clock_timestamp() $for_hold RETURNING hold_id" ],
 	retime_hold => [ 3, "UPDATE booking.hold SET expires_at = clock_timestamp() + ':ttl' $for_free_hold RETURNING hold_id, $expiry" ],
 	resize_hold => [ 3, "UPDATE booking.hold SET quantity = :places $for_free_hold RETURNING hold_id" ],
-	give_hold => [ 2, "UPDATE booking.hold SET user_id = :user $for_free_hold RETURNING hold_id" ],
+	reassign_hold => [ 2, "UPDATE booking.hold SET user_id = :user $for_free_hold RETURNING hold_id" ],
 	delete_hold => [ 2, "DELETE FROM booking.hold $for_hold RETURNING hold_id" ],
 	expire => [ 3, 'SELECT booking.expire_holds(5)' ],
 	cancel => [ 16, 'SELECT :ticket WHERE booking.cancel_ticket(:ticket)' ],
 	cancel_row => [ 6, "UPDATE booking.ticket SET cancelled_at = clock_timestamp() $for_ticket AND cancelled_at IS NULL RETURNING ticket_id" ],
-	revive => [ 3, "UPDATE booking.ticket SET cancelled_at = NULL $for_ticket AND cancelled_at IS NOT NULL RETURNING ticket_id" ],
+	uncancel => [ 3, "UPDATE booking.ticket SET cancelled_at = NULL $for_ticket AND cancelled_at IS NOT NULL RETURNING ticket_id" ],
 	delete => [ 4, "DELETE FROM booking.ticket $for_ticket AND hold_id IS NULL RETURNING ticket_id" ],
 	transfer => [ 6, 'SELECT :ticket FROM booking.transfer_ticket(:ticket, :user)' ],
-	give => [ 3, "UPDATE booking.ticket SET user_id = :user $for_ticket AND cancelled_at IS NULL RETURNING ticket_id" ],
+	reassign => [ 3, "UPDATE booking.ticket SET user_id = :user $for_ticket AND cancelled_at IS NULL RETURNING ticket_id" ],
 	rolled_back => [ 3, 'SELECT unnest(booking.book_tickets(:event, :user, :places))' ],
 	verify => [ 2, 'SELECT 1 FROM booking.verify()' ],
 	availability => [ 3, 'SELECT 1 FROM booking.availability(:event) WHERE available < 0 OR held < 0 OR available + held + booked <> capacity' ],
 );
 my @lots = map { ($_) x $actions{$_}[0] } sort keys %actions;
-my %refusal = (sold_out => 'TK001', user_limit => 'TK002');
+my %refusal = (sold_out => '23T01', user_limit => '23T02');
 
-# One call; returns what there is to write down of it.
-sub act
+# Makes one call.  Returns what the journal says about it.
+sub make_call
 {
 	my ($dbh, $name) = @_;
 	my ($weight, $sql, $more) = @{ $actions{$name} };
@@ -144,7 +147,7 @@ sub act
 	{
 		$asked{$of} = some_row($dbh, $of) if $sql =~ /:$of\b/;
 	}
-	my %line = (%asked, act => $name, state => '00000');
+	my %line = (%asked, action => $name, state => '00000');
 
 	$sql =~ s/:(event|user|places|ttl|ticket|hold|key)\b/$asked{$1}/g;
 	$dbh->begin_work if $name eq 'rolled_back';
@@ -174,16 +177,16 @@ sub client
 	open my $journal, '>', "$dir/journal$number" or die "journal$number: $!";
 
 	srand($number);
-	$dbh->do('SET booking.split_always = on') if $number % 4 == 1;
+	$dbh->do('SET booking.debug_split_always = on') if $number % 4 == 1;
 	$dbh->do('SET booking.direct_path = off') if $number % 4 == 2;
 	for (my $end = time + $seconds; time < $end;)
 	{
-		my $line = act($dbh, one_of(@lots));
-		my $of = $line->{act} =~ /hold/ ? 'hold' : 'ticket';
+		my $line = make_call($dbh, one_of(@lots));
+		my $of = $line->{action} =~ /hold/ ? 'hold' : 'ticket';
 
 		print $journal join("\t", map { "$_=$line->{$_}" } sort keys %$line), "\n";
 		$newest{$of} = max($newest{$of}, split /,/, $line->{ids})
-		  if $line->{act} =~ /^(?:book|try|insert|hold|confirm|rebook)/ && $line->{ids};
+		  if $line->{action} =~ /^(?:book|try|insert|hold|confirm|rebook)/ && $line->{ids};
 		die "the connection is lost: $line->{message}\n" unless $dbh->ping;
 	}
 	close $journal or die "journal$number: $!";
@@ -212,39 +215,39 @@ finish_workers('stampede', map { my $number = $_; start_worker(sub { client($num
 my @lines = read_journals();
 my %told;
 
-$told{"$_->{act} $_->{state}"}++ foreach @lines;
+$told{"$_->{action} $_->{state}"}++ foreach @lines;
 note("$_: $told{$_}") foreach sort keys %told;
 
-# ---- the answers as such ----
+# ---- the answers alone ----
 
 my %books = map { $_ => 1 } qw(book try book_many book_keyed insert batch confirm rebook);
 my %holds = map { $_ => 1 } qw(hold hold_default hold_keyed insert_hold);
 my %may_be_told = (
-	TK001 => qr/^(?:book|try|book_many|book_keyed|insert|hold|hold_default|hold_keyed|insert_hold|rebook|resize_hold|revive|rolled_back)$/,
-	TK002 => qr/^(?:book|try|book_many|book_keyed|insert|hold|hold_default|hold_keyed|insert_hold|rebook|resize_hold|revive|rolled_back|retime_hold|give_hold|transfer|give)$/,
-	TK004 => qr/^(?:confirm|extend)$/,
-	TK005 => qr/^(?:confirm|rebook|extend|transfer)$/,
+	'23T01' => qr/^(?:book|try|book_many|book_keyed|insert|hold|hold_default|hold_keyed|insert_hold|rebook|resize_hold|uncancel|rolled_back)$/,
+	'23T02' => qr/^(?:book|try|book_many|book_keyed|insert|hold|hold_default|hold_keyed|insert_hold|rebook|resize_hold|uncancel|rolled_back|retime_hold|reassign_hold|transfer|reassign)$/,
+	'23T04' => qr/^(?:confirm|extend)$/,
+	'23T05' => qr/^(?:confirm|rebook|extend|transfer)$/,
 	P0002 => qr/^(?:confirm|rebook|extend|cancel|transfer)$/,
 	'22023' => qr/^extend$/);
-my @undocumented = map { "$_->{act}: $_->{state} " . ($_->{message} // '') }
-  grep { $_->{state} ne '00000' && $_->{act} !~ ($may_be_told{ $_->{state} } // qr/^$/) } @lines;
+my @undocumented = map { "$_->{action}: $_->{state} " . ($_->{message} // '') }
+  grep { $_->{state} ne '00000' && $_->{action} !~ ($may_be_told{ $_->{state} } // qr/^$/) } @lines;
 
-is(join("\n", @undocumented[ 0 .. min(20, $#undocumented) ]), '', 'only what is documented was raised');
+is(join("\n", @undocumented[ 0 .. min(20, $#undocumented) ]), '', 'only documented SQLSTATEs were raised');
 foreach my $name (sort keys %actions)
 {
-	ok(exists $told{"$name 00000"}, "$name was done");
+	ok(exists $told{"$name 00000"}, "$name has succeeded");
 }
 foreach my $state (sort keys %may_be_told)
 {
-	ok((grep { / $state$/ } keys %told), "$state was met");
+	ok((grep { / $state$/ } keys %told), "$state was raised");
 }
-is(scalar(grep { $_->{act} eq 'verify' && @{ $_->{ids} } } @lines), 0, 'the books balanced all the time');
-is(scalar(grep { $_->{act} eq 'availability' && @{ $_->{ids} } } @lines), 0, 'and so did what is available');
+is(scalar(grep { $_->{action} eq 'verify' && @{ $_->{ids} } } @lines), 0, 'verify() never found a problem');
+is(scalar(grep { $_->{action} eq 'availability' && @{ $_->{ids} } } @lines), 0, 'the answers of availability() always added up to the capacity');
 
-# ---- what became of each ticket and hold ----
+# ---- the history of each ticket and hold ----
 
-# first: the answer that gave it; pos_from, pos_to: when it may have been there;
-# def_from, def_to: when it certainly was
+# For each id a row: "first" is the answer that gave it.  The ticket or hold existed
+# surely from surely_from to surely_to, and perhaps from maybe_from to maybe_to.
 my (%ticket, %hold, %key);
 my @problems;
 
@@ -254,46 +257,46 @@ sub problem
 	return;
 }
 
-sub given
+sub note_given
 {
 	my ($rows, $id, $line) = @_;
 	my $row = $rows->{$id} //= {
 		id => $id, event => $line->{event}, places => 1, most => 1, first => $line,
-		pos_from => $line->{from}, def_from => $line->{to}, pos_to => $never, def_to => $never,
+		maybe_from => $line->{from}, surely_from => $line->{to}, maybe_to => $never, surely_to => $never,
 		users => { $line->{user} => $line->{from} }, user_to => $never };
 
-	$row->{pos_from} = min($row->{pos_from}, $line->{from});
-	$row->{def_from} = min($row->{def_from}, $line->{to});
+	$row->{maybe_from} = min($row->{maybe_from}, $line->{from});
+	$row->{surely_from} = min($row->{surely_from}, $line->{to});
 	return $row;
 }
 
-# The holds first: a confirmation says nothing of event and user.
-foreach my $line (grep { $holds{ $_->{act} } && $_->{state} eq '00000' } @lines)
+# The holds first, because a confirmation does not name the event and the user.
+foreach my $line (grep { $holds{ $_->{action} } && $_->{state} eq '00000' } @lines)
 {
 	my ($id) = @{ $line->{ids} };
 	my $known = $hold{$id};
-	my $row = given(\%hold, $id, $line);
+	my $row = note_given(\%hold, $id, $line);
 
 	problem("hold $id was given twice") if $known && ($line->{key} // '') ne ($known->{first}{key} // "no key");
 	$row->{places} = $row->{most} = $line->{places};
 	$row->{expires} = $row->{soonest} = $row->{latest} = $line->{expires};
 }
-foreach my $line (grep { $_->{state} eq '00000' && $_->{act} =~ /^(?:extend|.*_hold)$/ && !$holds{ $_->{act} } } @lines)
+foreach my $line (grep { $_->{state} eq '00000' && $_->{action} =~ /^(?:extend|.*_hold)$/ && !$holds{ $_->{action} } } @lines)
 {
 	foreach my $row (map { $hold{$_} // () } @{ $line->{ids} })
 	{
-		if ($line->{act} eq 'extend' || $line->{act} eq 'retime_hold')
+		if ($line->{action} eq 'extend' || $line->{action} eq 'retime_hold')
 		{
 			$row->{soonest} = min($row->{soonest}, $line->{expires});
 			$row->{latest} = max($row->{latest}, $line->{expires});
-			$row->{retimed} = 1 if $line->{act} eq 'retime_hold';
+			$row->{retimed} = 1 if $line->{action} eq 'retime_hold';
 		}
-		elsif ($line->{act} eq 'resize_hold')
+		elsif ($line->{action} eq 'resize_hold')
 		{
 			$row->{places} = min($row->{places}, $line->{places});
 			$row->{most} = max($row->{most}, $line->{places});
 		}
-		elsif ($line->{act} eq 'give_hold')
+		elsif ($line->{action} eq 'reassign_hold')
 		{
 			$row->{users}{ $line->{user} } //= $line->{from};
 			$row->{user_to} = min($row->{user_to}, $line->{from});
@@ -301,19 +304,19 @@ foreach my $line (grep { $_->{state} eq '00000' && $_->{act} =~ /^(?:extend|.*_h
 	}
 }
 
-foreach my $line (grep { $books{ $_->{act} } && $_->{state} eq '00000' } @lines)
+foreach my $line (grep { $books{ $_->{action} } && $_->{state} eq '00000' } @lines)
 {
-	my $confirmed = $line->{act} =~ /^(?:confirm|rebook)$/ ? $hold{ $line->{hold} } : undef;
+	my $confirmed = $line->{action} =~ /^(?:confirm|rebook)$/ ? $hold{ $line->{hold} } : undef;
 
-	if ($line->{act} =~ /^(?:confirm|rebook)$/ && !$confirmed)
+	if ($line->{action} =~ /^(?:confirm|rebook)$/ && !$confirmed)
 	{
-		problem("hold $line->{hold} was confirmed, and nobody was given it");
+		problem("hold $line->{hold} was confirmed, but no client was given it");
 		next;
 	}
 	foreach my $id (@{ $line->{ids} })
 	{
 		my $known = $ticket{$id};
-		my $row = given(\%ticket, $id, $line);
+		my $row = note_given(\%ticket, $id, $line);
 
 		if ($confirmed)
 		{
@@ -322,8 +325,8 @@ foreach my $line (grep { $books{ $_->{act} } && $_->{state} eq '00000' } @lines)
 			  unless $known;
 			$row->{user_to} = 0 if keys %{ $confirmed->{users} } > 1;
 			$row->{hold} //= $line->{hold};
-			problem("ticket $id is of two holds") if $row->{hold} != $line->{hold};
-			problem("ticket $id was booked, and given for a hold") if $known && !$known->{first}{confirmed};
+			problem("ticket $id belongs to two holds") if $row->{hold} != $line->{hold};
+			problem("ticket $id was booked, and given for a hold too") if $known && !$known->{first}{confirmed};
 		}
 		else
 		{
@@ -337,78 +340,78 @@ foreach my $line (grep { $books{ $_->{act} } && $_->{state} eq '00000' } @lines)
 		my $ids = join ',', sort { $a <=> $b } @{ $line->{ids} };
 
 		$confirmed->{ids} //= $ids;
-		$confirmed->{$_} = min($confirmed->{$_} // $never, $line->{from}) foreach $line->{act}, 'confirmed_from';
+		$confirmed->{$_} = min($confirmed->{$_} // $never, $line->{from}) foreach $line->{action}, 'confirmed_from';
 		$confirmed->{confirmed_to} = min($confirmed->{confirmed_to} // $never, $line->{to});
 		problem("hold $line->{hold} was confirmed into $confirmed->{ids} and into $ids")
 		  if $confirmed->{ids} ne $ids;
 		problem("hold $line->{hold} was confirmed into ", scalar @{ $line->{ids} }, 'tickets')
 		  if @{ $line->{ids} } < $confirmed->{places} || @{ $line->{ids} } > $confirmed->{most};
 	}
-	elsif ($line->{act} ne 'batch' && @{ $line->{ids} } != $line->{places})
+	elsif ($line->{action} ne 'batch' && @{ $line->{ids} } != $line->{places})
 	{
-		problem("$line->{act} of $line->{places} has given @{ $line->{ids} }");
+		problem("$line->{action} of $line->{places} places has given the tickets @{ $line->{ids} }");
 	}
 }
-is(join("\n", @problems), '', 'each ticket and hold was given once');
+is(join("\n", @problems), '', 'each ticket and hold was given only once');
 @problems = ();
 
-# One key, one answer.
+# One idempotency key, one answer.
 foreach my $line (grep { $_->{key} && $_->{state} eq '00000' } @lines)
 {
 	my $ids = join ',', @{ $line->{ids} };
 
 	problem("'$line->{key}': $key{ $line->{key} }, then $ids") if ($key{ $line->{key} } //= $ids) ne $ids;
 }
-is(join("\n", @problems), '', 'one key, one answer');
-cmp_ok(scalar(grep { $_->{key} && $_->{state} eq '00000' } @lines), '>', keys %key, 'keys were sent again');
+is(join("\n", @problems), '', 'one idempotency key, one answer');
+cmp_ok(scalar(grep { $_->{key} && $_->{state} eq '00000' } @lines), '>', keys %key, 'idempotency keys were used again');
 @problems = ();
 
-# The ends.
+# How tickets and holds ended.
 foreach my $line (grep { $_->{state} eq '00000' } @lines)
 {
-	my $act = $line->{act};
+	my $action = $line->{action};
 
-	foreach my $id ($act =~ /^(?:cancel|cancel_row|revive|delete|transfer|give)$/ ? @{ $line->{ids} } : ())
+	foreach my $id ($action =~ /^(?:cancel|cancel_row|uncancel|delete|transfer|reassign)$/ ? @{ $line->{ids} } : ())
 	{
 		my $row = $ticket{$id};
 
 		if (!$row)
 		{
-			problem("$act of ticket $id, which nobody was given");
+			problem("$action of ticket $id, which no client was given");
 			next;
 		}
-		$row->{cancelled} += $act eq 'revive' ? -1 : $act =~ /^cancel/ ? 1 : 0;
-		$row->{revived} = 1 if $act eq 'revive';
-		$row->{deleted}++ if $act eq 'delete';
-		if ($act =~ /^cancel|^delete/)
+		$row->{cancelled} += $action eq 'uncancel' ? -1 : $action =~ /^cancel/ ? 1 : 0;
+		$row->{uncancelled} = 1 if $action eq 'uncancel';
+		$row->{deleted}++ if $action eq 'delete';
+		if ($action =~ /^cancel|^delete/)
 		{
-			$row->{def_to} = min($row->{def_to}, $line->{from});
+			$row->{surely_to} = min($row->{surely_to}, $line->{from});
 			$row->{last_end} = max($row->{last_end} // 0, $line->{to});
 		}
-		if ($act =~ /^transfer$|^give$/)
+		if ($action =~ /^transfer$|^reassign$/)
 		{
 			$row->{users}{ $line->{user} } //= $line->{from};
 			$row->{user_to} = min($row->{user_to}, $line->{from});
 		}
 	}
-	foreach my $id ($act =~ /^(?:release|end_hold|delete_hold)$/ ? @{ $line->{ids} } : ())
+	foreach my $id ($action =~ /^(?:release|end_hold|delete_hold)$/ ? @{ $line->{ids} } : ())
 	{
 		my $row = $hold{$id};
 
 		if (!$row)
 		{
-			problem("$act of hold $id, which nobody was given");
+			problem("$action of hold $id, which no client was given");
 			next;
 		}
 		$row->{ends}++;
-		$row->{deleted}++ if $act eq 'delete_hold';
-		$row->{def_to} = min($row->{def_to}, $line->{from});
-		$row->{pos_to} = min($row->{pos_to}, $line->{to});
+		$row->{deleted}++ if $action eq 'delete_hold';
+		$row->{surely_to} = min($row->{surely_to}, $line->{from});
+		$row->{maybe_to} = min($row->{maybe_to}, $line->{to});
 	}
 }
 foreach my $row (values %ticket)
 {
-	$row->{pos_to} = $row->{last_end} if $row->{last_end} && (!$row->{revived} || $row->{deleted});
+	$row->{maybe_to} = $row->{last_end} if $row->{last_end} && (!$row->{uncancelled} || $row->{deleted});
 }
 foreach my $row (values %hold)
 {
@@ -416,14 +419,14 @@ foreach my $row (values %hold)
 	problem("hold $row->{id} was ended and confirmed") if $row->{ends} && $row->{confirm} && !$row->{rebook};
 	problem("hold $row->{id} was confirmed after it had expired")
 	  if $row->{confirm} && !$row->{rebook} && $row->{confirm} > $row->{latest};
-	$row->{certain_end} = min($row->{pos_to}, $row->{confirmed_to} // $never);
-	$row->{def_to} = min($row->{def_to}, $row->{soonest}, $row->{confirmed_from} // $never);
-	$row->{pos_to} = min($row->{certain_end}, $row->{latest});
+	$row->{ended_by} = min($row->{maybe_to}, $row->{confirmed_to} // $never);
+	$row->{surely_to} = min($row->{surely_to}, $row->{soonest}, $row->{confirmed_from} // $never);
+	$row->{maybe_to} = min($row->{ended_by}, $row->{latest});
 }
-is(join("\n", @problems), '', 'each hold had one end');
+is(join("\n", @problems), '', 'each hold ended in one way');
 @problems = ();
 
-# ---- what is there ----
+# ---- comparison of the journals with the tables ----
 
 my $dbh = connect_to($node);
 
@@ -435,37 +438,38 @@ foreach my $found (@{ $dbh->selectall_arrayref(
 
 	if (!$row)
 	{
-		problem("ticket $found->{ticket_id}: nobody was given it");
+		problem("ticket $found->{ticket_id}: no client was given it");
 		next;
 	}
 	$row->{found} = 1;
-	problem("ticket $row->{id}: of event $found->{event_id}") if $found->{event_id} != $row->{event};
-	problem("ticket $row->{id}: of user $found->{user_id}") if !$row->{users}{ $found->{user_id} };
-	problem("ticket $row->{id}: of another hold") if ($found->{hold_id} // 0) != ($row->{hold} // 0);
-	problem("ticket $row->{id}: cancelled or not") if ($row->{cancelled} // 0) != $found->{cancelled};
+	problem("ticket $row->{id} has the event $found->{event_id}") if $found->{event_id} != $row->{event};
+	problem("ticket $row->{id} has the user $found->{user_id}") if !$row->{users}{ $found->{user_id} };
+	problem("ticket $row->{id} has another hold") if ($found->{hold_id} // 0) != ($row->{hold} // 0);
+	problem("ticket $row->{id}: table and journals disagree whether it is cancelled") if ($row->{cancelled} // 0) != $found->{cancelled};
 }
 foreach my $row (values %ticket)
 {
 	problem("ticket $row->{id} is lost") if !$row->{found} && !$row->{deleted};
-	problem("ticket $row->{id} was deleted, and is there") if $row->{found} && $row->{deleted};
+	problem("ticket $row->{id} was deleted, but still exists") if $row->{found} && $row->{deleted};
 }
 my %held = map { $_->[0] => 1 } @{ $dbh->selectall_arrayref('SELECT hold_id FROM booking.hold') };
 
 foreach my $id (keys %held)
 {
-	problem("hold $id: nobody was given it") if !$hold{$id};
+	problem("hold $id: no client was given it") if !$hold{$id};
 }
 foreach my $row (values %hold)
 {
 	problem("hold $row->{id} is lost") if !$held{ $row->{id} } && !$row->{deleted};
 }
-is(join("\n", @problems), '', 'all that was given is there, and nothing else');
+is(join("\n", @problems), '', 'exactly what clients were given exists');
 @problems = ();
 
 # ---- at each moment ----
 
-# The places taken as time goes by: times ascending, and how many from then on.
-sub course
+# Returns how many places were taken over time: the ascending times of each change,
+# and the number of places from that time on.
+sub places_over_time
 {
 	my (@spans) = @_;
 	my %change;
@@ -484,7 +488,7 @@ sub course
 	return { times => \@times, places => [ map { $now += $change{$_} } @times ] };
 }
 
-# The most that were taken at any moment between the two.
+# The largest number of places taken at any moment between the two times.
 sub most_between
 {
 	my ($course, $from, $to) = @_;
@@ -511,13 +515,13 @@ my %possible;
 foreach my $event (sort keys %capacity)
 {
 	my @rows = grep { $_->{event} == $event } values %ticket, values %hold;
-	my $certain = course(map { [ $_->{def_from}, $_->{def_to}, $_->{places} ] } @rows);
+	my $certain = places_over_time(map { [ $_->{surely_from}, $_->{surely_to}, $_->{places} ] } @rows);
 	my $most = max(0, @{ $certain->{places} });
 
-	note("event $event: $most of $capacity{$event} were certainly taken at once");
-	cmp_ok($most, '<=', $capacity{$event}, "event $event: at no moment more taken than there are");
-	cmp_ok($most, '>', $capacity{$event} / 3, "event $event: which the journals would tell");
-	$possible{$event} = course(map { [ $_->{pos_from}, $_->{pos_to}, $_->{most} ] } @rows);
+	note("event $event: $most of $capacity{$event} places were surely taken at once");
+	cmp_ok($most, '<=', $capacity{$event}, "event $event: at no moment were more places taken than exist");
+	cmp_ok($most, '>', $capacity{$event} / 3, "event $event: enough places were taken at once for the check to mean something");
+	$possible{$event} = places_over_time(map { [ $_->{maybe_from}, $_->{maybe_to}, $_->{most} ] } @rows);
 }
 
 my @of_limited = grep { $_->{event} == $limited } values %ticket, values %hold;
@@ -525,68 +529,68 @@ my (%possible_of, $most_certain);
 
 foreach my $user (1 .. $users)
 {
-	my $certain = course(
-		map { [ $_->{def_from}, min($_->{def_to}, $_->{user_to}), $_->{places} ] }
+	my $certain = places_over_time(
+		map { [ $_->{surely_from}, min($_->{surely_to}, $_->{user_to}), $_->{places} ] }
 		grep { keys %{ $_->{users} } >= 1 && $_->{first}{user} == $user && !$_->{hold} } @of_limited);
 	my $most = max(0, @{ $certain->{places} });
 
 	$most_certain = max($most_certain // 0, $most);
 	problem("user $user had $most places") if $most > $limit;
 
-	# a hold that has expired may count while somebody has it locked
-	$possible_of{$user} = course(
-		map { [ min($_->{users}{$user}, $_->{pos_from}), $_->{certain_end} // $_->{pos_to}, $_->{most} ] }
+	# an expired hold may still count while another session has it locked
+	$possible_of{$user} = places_over_time(
+		map { [ min($_->{users}{$user}, $_->{maybe_from}), $_->{ended_by} // $_->{maybe_to}, $_->{most} ] }
 		grep { $_->{users}{$user} } @of_limited);
 }
 is(join("\n", @problems), '', 'at no moment had a user more places than the limit');
-is($most_certain, $limit, 'and some had as many');
+is($most_certain, $limit, 'some user reached the limit');
 @problems = ();
 
 # ---- refusals ----
 
-my $slack = 0.001;              # of the clocks
+my $slack = 0.001;              # the clocks may differ by this much
 
-foreach my $line (grep { $_->{state} =~ /^TK00[12]$/ } @lines)
+foreach my $line (grep { $_->{state} =~ /^23T0[12]$/ } @lines)
 {
-	my $row = $line->{act} =~ /^(?:rebook|.*_hold)$/ && $line->{act} ne 'insert_hold' ? $hold{ $line->{hold} }
-	  : $line->{act} =~ /^(?:revive|transfer|give)$/ ? $ticket{ $line->{ticket} } : undef;
+	my $row = $line->{action} =~ /^(?:rebook|.*_hold)$/ && $line->{action} ne 'insert_hold' ? $hold{ $line->{hold} }
+	  : $line->{action} =~ /^(?:uncancel|transfer|reassign)$/ ? $ticket{ $line->{ticket} } : undef;
 	my $event = $row ? $row->{event} : $line->{event};
 	my @when = ($line->{from} - $slack, $line->{to} + $slack);
 
-	# of these the journals can't tell how many places more they would have been
-	next if $row && $line->{act} !~ /^(?:transfer|give|give_hold|revive)$/;
-	if ($line->{state} eq 'TK001')
+	# the journals can't tell how many more places these actions asked for
+	next if $row && $line->{action} !~ /^(?:transfer|reassign|reassign_hold|uncancel)$/;
+	if ($line->{state} eq '23T01')
 	{
-		my $asked = $line->{act} eq 'revive' ? 1 : $line->{places};
+		my $asked = $line->{action} eq 'uncancel' ? 1 : $line->{places};
 		my $taken = most_between($possible{$event}, @when);
 
-		problem("$line->{act}: $asked places of event $event, $taken taken") if $taken + $asked <= $capacity{$event};
+		problem("$line->{action}: $asked places of event $event, $taken taken") if $taken + $asked <= $capacity{$event};
 	}
-	elsif ($line->{act} ne 'revive')
+	elsif ($line->{action} ne 'uncancel')
 	{
-		my $asked = $line->{act} eq 'give_hold' ? $row->{most} : $row ? 1 : $line->{places};
+		my $asked = $line->{action} eq 'reassign_hold' ? $row->{most} : $row ? 1 : $line->{places};
 		my $has = most_between($possible_of{ $line->{user} }, @when);
 
-		problem("$line->{act}: $asked places of event $event for user $line->{user}, who has $has")
+		problem("$line->{action}: $asked places of event $event for user $line->{user}, who has $has")
 		  if $event != $limited || $has + $asked <= $limit;
 	}
 }
-is(join("\n", @problems[ 0 .. min(20, $#problems) ]), '', 'who was refused had nothing to get');
+is(join("\n", @problems[ 0 .. min(20, $#problems) ]), '', 'each refused call had asked for too many places');
 @problems = ();
 
-foreach my $line (grep { $_->{state} eq 'TK004' } @lines)
+foreach my $line (grep { $_->{state} eq '23T04' } @lines)
 {
 	my $row = $hold{ $line->{hold} };
 
-	problem("hold $line->{hold}: by $line->{act} at $line->{to}, and expires at $row->{expires}")
+	problem("hold $line->{hold} was said to have expired by $line->{action} at $line->{to}, but expires at $row->{expires}")
 	  if !$row->{retimed} && $line->{to} + $slack < $row->{expires};
 }
-is(join("\n", @problems), '', 'what was said to have expired had expired');
+is(join("\n", @problems), '', 'each hold that was said to have expired had expired');
 
-# ---- and then ----
+# ---- after the stampede ----
 
 check_sound($node, 'stampede');
-is( $node->safe_psql('postgres', <<~'SQL'), '', 'the view tells what there is');
+is( $node->safe_psql('postgres', <<~'SQL'), '', 'the view sales agrees with the tables');
 	SELECT * FROM booking.sales s
 	WHERE booked <> (SELECT count(*) FROM booking.ticket t
 	                 WHERE t.event_id = s.event_id AND cancelled_at IS NULL)
@@ -595,7 +599,7 @@ is( $node->safe_psql('postgres', <<~'SQL'), '', 'the view tells what there is');
 	   OR available + held + booked <> capacity
 	SQL
 
-# When all holds have expired their places are sold, though nobody sweeps.
+# Places of expired holds can be sold even if expire_holds() is never called.
 $node->safe_psql('postgres', <<~'SQL');
 	UPDATE booking.event SET max_per_user = NULL;
 	UPDATE booking.event SET capacity = capacity + 5;
@@ -605,9 +609,9 @@ $node->safe_psql('postgres', <<~'SQL');
 $node->poll_query_until('postgres',
 	'SELECT NOT EXISTS (SELECT FROM booking.hold WHERE ended_at IS NULL AND expires_at > clock_timestamp())');
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM booking.hold WHERE ended_at IS NULL'),
-	'>=', 3, 'holds have expired and nobody has ended them');
+	'>=', 3, 'some holds have expired and were not ended');
 sell_the_rest($node, $_, "stampede, event $_") foreach sort keys %capacity;
 check_sound($node, 'stampede, sold out');
-check_log($node, 'stampede', 'TK001', 'TK002', 'TK004', 'TK005', 'P0002', '22023');
+check_log($node, 'stampede', '23T01', '23T02', '23T04', '23T05', 'P0002', '22023');
 $node->stop;
 done_testing();

@@ -1,9 +1,10 @@
-# Replies that get lost.  Between client and server is a relay that cuts the
-# connection: before the request gets through, after it, or when the server has
-# committed and answered.  The client knows only that there is no answer, and
-# asks again with its key until there is one.
+# Lost answers.  A relay between client and server cuts connections: before the
+# server gets a request, after it has got it, or after it has answered.  The client
+# only knows that there was no answer.  It repeats the request with the same
+# idempotency key until it gets one.
 #
-# Each key must have one ticket (or one hold), and each answer must name it.
+# Each key must then have exactly one ticket (or one hold), and each answer must
+# name it.
 
 use strict;
 use warnings;
@@ -18,7 +19,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $keys = 1000;
-my $fewer = 300;                # where the way through is the same
+my $fewer = 300;                # for functions that use the same code
 my $dir = PostgreSQL::Test::Utils::tempdir_short();
 my $node = booking_node('requests');
 
@@ -26,13 +27,13 @@ create_booking($node);
 
 # ---- the relay ----
 
-# What happens to a connection, by the port on which it comes in.
+# What the relay does with a connection, by the port to which the client connected.
 my %fate = (
-	1 => 'passed on',
+	1 => 'not cut',
 	2 => 'the answer of the call is lost',
-	3 => 'the answer of the COMMIT is lost',
-	4 => 'cut when the call has got through',
-	5 => 'cut before the call gets through',
+	3 => 'the answer of COMMIT is lost',
+	4 => 'cut when the server has got the call',
+	5 => 'cut before the server gets the call',
 );
 my %cut_at = (2 => qr/booking\./, 3 => qr/commit\x00/i, 4 => qr/booking\./, 5 => qr/booking\./);
 my %cut = (2 => 'answered', 3 => 'answered', 4 => 'through', 5 => 'before');
@@ -51,7 +52,7 @@ my $relay = BookingRelay->start(
 
 # ---- the client ----
 
-# One attempt: the answer as text, or nothing.
+# Makes one attempt.  Returns the answer as text, or undef if there was none.
 sub attempt
 {
 	my ($port, $sql) = @_;
@@ -69,7 +70,7 @@ sub attempt
 
 my %attempts;
 
-# Until there is an answer, whatever becomes of the connections.
+# Repeats a request until there is an answer.
 sub ask
 {
 	my ($sql, @ports) = @_;
@@ -81,7 +82,7 @@ sub ask
 
 		$answer = attempt($port, $sql);
 		$attempts{$port}++;
-		die "an answer got through: $fate{$port}" if defined $answer && $port != 1;
+		die "there was an answer, but: $fate{$port}" if defined $answer && $port != 1;
 	}
 	return $answer;
 }
@@ -102,7 +103,7 @@ sub ask_for_each_key
 		push @changed, "$n: $answer{$n}, then $again" if $again ne $answer{$n};
 	}
 	note("$what: $fate{$_}: " . ($attempts{$_} // 0)) foreach sort keys %fate;
-	is(join("\n", @changed), '', "$what: the same answer when asked again");
+	is(join("\n", @changed), '', "$what: a repeated request gets the same answer");
 	foreach my $port (sort keys %fate)
 	{
 		cmp_ok($attempts{$port} // 0, '>', 20, "$what: $fate{$port}");
@@ -120,38 +121,38 @@ $node->safe_psql('postgres', <<~SQL);
 my @told = ask_for_each_key('book_ticket', $keys, q{SELECT booking.book_ticket(1, :n, 'key :n')});
 
 is($node->safe_psql('postgres', 'SELECT user_id, ticket_id FROM booking.ticket WHERE event_id = 1 ORDER BY 1'),
-	join("\n", @told), 'book_ticket: each key has one ticket, and the answer named it');
+	join("\n", @told), 'book_ticket: each idempotency key has one ticket, and the answer named it');
 is($node->safe_psql('postgres', 'SELECT * FROM booking.availability(1)'),
-	"$keys|0|0|$keys", 'book_ticket: so all are sold');
+	"$keys|0|0|$keys", 'book_ticket: so the event is sold out');
 
 @told = ask_for_each_key('book_tickets', $fewer, q{SELECT array_to_string(booking.book_tickets(3, :n, 2, 'key :n'), ',')});
-is( $node->safe_psql('postgres', <<~'SQL'), join("\n", @told), 'book_tickets: each key has its tickets, and the answer named them');
+is( $node->safe_psql('postgres', <<~'SQL'), join("\n", @told), 'book_tickets: each idempotency key has its tickets, and the answer named them');
 	SELECT user_id, string_agg(ticket_id::text, ',' ORDER BY ticket_id)
 	FROM booking.ticket WHERE event_id = 3 GROUP BY 1 ORDER BY 1
 	SQL
 
 # ---- holds ----
 
-# With a limit of one, so that a second hold for a key would be refused.
+# The limit per user is 1, so that a second hold for the same key would be refused.
 @told = ask_for_each_key('hold_tickets', $keys,
 	q{SELECT hold_id || '|' || expires_at FROM booking.hold_tickets(2, :n, 1, '1 hour', 'key :n')});
 is( $node->safe_psql('postgres', 'SELECT user_id, hold_id, expires_at FROM booking.hold WHERE event_id = 2 ORDER BY 1'),
-	join("\n", @told), 'hold_tickets: each key has one hold, and the answer named it');
+	join("\n", @told), 'hold_tickets: each idempotency key has one hold, and the answer named it');
 
-# A confirmation needs no key.
+# confirm_hold() needs no idempotency key to be repeated.
 my $first = $node->safe_psql('postgres', 'SELECT min(hold_id) - 1 FROM booking.hold WHERE event_id = 2');
 my %hold_of = map { (split /\|/)[ 0, 1 ] } @told;
 
-is($hold_of{1}, $first + 1, 'holds have the ids that come next');
+is($hold_of{1}, $first + 1, 'the holds have consecutive ids');
 @told = ask_for_each_key('confirm_hold', $fewer,
 	qq{SELECT array_to_string(booking.confirm_hold($first + :n), ',')});
 is( $node->safe_psql('postgres', "SELECT hold_id - $first, ticket_id FROM booking.ticket WHERE event_id = 2 ORDER BY 1"),
 	join("\n", @told), 'confirm_hold: each hold has one ticket, and the answer named it');
 is($node->safe_psql('postgres', 'SELECT * FROM booking.availability(2)'),
-	join('|', $keys, 0, $keys - $fewer, $fewer), 'confirm_hold: no place more or less is taken');
+	join('|', $keys, 0, $keys - $fewer, $fewer), 'confirm_hold: the number of places taken is right');
 
 is($node->safe_psql('postgres', 'SELECT count(*), count(ids) FROM booking.request'),
-	join('|', (2 * $keys + $fewer) x 2), 'each key was noted once, with its answer');
+	join('|', (2 * $keys + $fewer) x 2), 'each idempotency key is stored once, with its answer');
 check_sound($node, 'requests');
 check_log($node, 'requests', '08006');
 

@@ -1,5 +1,5 @@
-# pg_cron ends expired holds, as the README shows, under a role that may do that
-# and nothing else.
+# pg_cron ends expired holds as the README shows.  Its role has the privilege to do
+# that, and no other.
 
 use strict;
 use warnings;
@@ -34,7 +34,7 @@ $node->safe_psql('postgres', <<~'SQL');
 is($node->safe_psql('postgres', 'SELECT sum(available) FROM booking.inventory'),
 	5 * 60 - 250 - 3, 'expired holds keep their places');
 
-# Before 1.5 pg_cron knows no seconds; but it runs what is to be run at the start.
+# Before version 1.5 pg_cron can't run a job every second, only when it starts.
 my $version = $node->safe_psql('postgres', q{SELECT extversion FROM pg_extension WHERE extname = 'pg_cron'});
 my $every_second = $version !~ /^1\.[0-4]\b/;
 
@@ -48,7 +48,7 @@ foreach my $run (1 .. 3)
 {
 	if (!$every_second)
 	{
-		# (restart() would not put a tool before the server that was put there)
+		# (restart() would lose a tool such as valgrind that runs the server)
 		$node->stop;
 		$node->start;
 	}
@@ -59,17 +59,17 @@ foreach my $run (1 .. 3)
 		(151, 51, 1)[ $run - 1 ], "run $run has ended a hundred holds, or the rest")
 	  unless $every_second;
 }
-is( $node->safe_psql('postgres', <<~'SQL'), 'succeeded|sweeper', 'and all of them well');
+is( $node->safe_psql('postgres', <<~'SQL'), 'succeeded|sweeper', 'all runs have succeeded');
 	SELECT DISTINCT status, username FROM cron.job_run_details WHERE status IN ('succeeded', 'failed')
 	SQL
 is($node->safe_psql('postgres', 'SELECT quantity FROM booking.hold WHERE ended_at IS NULL'),
-	'3', 'what has not expired is there');
+	'3', 'a hold that has not expired is kept');
 is($node->safe_psql('postgres', 'SELECT sum(available) FROM booking.inventory'),
-	5 * 60 - 3, 'all places of the others have come back');
+	5 * 60 - 3, 'the places of all other holds have come back');
 is( $node->safe_psql('postgres', 'SELECT bool_and(ended_at >= expires_at) FROM booking.hold WHERE ended_at IS NOT NULL'),
-	't', 'none was ended before its time');
+	't', 'no hold was ended before it expired');
 is(($node->psql('postgres', "SET ROLE sweeper; SELECT booking.purge('0')"))[0],
-	3, 'the role may do nothing else');
+	3, 'the role has no other privilege');
 
 $node->safe_psql('postgres', q{SET ROLE sweeper; SELECT cron.unschedule('expired holds')});
 check_sound($node, 'swept');

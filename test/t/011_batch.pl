@@ -1,5 +1,5 @@
-# book_batch() with a million users: it is served in the order of the array,
-# within bounded memory, and a cancel in the middle leaves nothing behind.
+# book_batch() with a million users: users are served in the order of the array, and
+# memory is bounded.  A batch that is cancelled leaves nothing behind.
 
 use strict;
 use warnings;
@@ -22,7 +22,7 @@ my $million = 1_000_000;
 my $places = 900_000;
 my $everybody = "ARRAY(SELECT generate_series(1::bigint, $million))";
 
-# The most memory that the session's process has had, in MB; or undef.
+# Returns the peak memory of the session's process in MB, or undef if unknown.
 sub peak_memory
 {
 	my ($dbh) = @_;
@@ -50,8 +50,8 @@ foreach my $path ('direct_path = on', 'direct_path = off')
 	my $memory = peak_memory($dbh);
 
 	is($dbh->err, undef, "$path: a million users") or diag($dbh->errstr);
-	is($served, $places, "$path: the first are served");
-	is($refused, $million - $places, "$path: the others are refused");
+	is($served, $places, "$path: the first users are served");
+	is($refused, $million - $places, "$path: the other users are refused");
 	note(sprintf '%s: %.1f s, %s MB at most', $path, $took, $memory // '?');
 	cmp_ok($took, '<', 120, "$path: within two minutes");
 	SKIP:
@@ -59,7 +59,7 @@ foreach my $path ('direct_path = on', 'direct_path = off')
 		skip 'there is no /proc here', 1 unless defined $memory;
 		cmp_ok($memory, '<', $path =~ /on/ ? 300 : 700, "$path: within bounded memory");
 	}
-	is( $node->safe_psql('postgres', <<~SQL), "$places|1|$places|t", "$path: one ticket for each, in their order");
+	is( $node->safe_psql('postgres', <<~SQL), "$places|1|$places|t", "$path: each served user has one ticket, in the order of the array");
 		SELECT count(*), min(user_id), max(user_id), bool_and(in_order) FROM (
 		    SELECT user_id, ticket_id > coalesce(lag(ticket_id) OVER (ORDER BY user_id), 0) AS in_order
 		    FROM booking.ticket WHERE event_id = $event) AS t
@@ -74,25 +74,25 @@ foreach my $path ('direct_path = on', 'direct_path = off')
 
 # ---- cancelled ----
 
-# With half of the places in expired holds, which such a batch ends first.
+# Half of the places of event 4 are in expired holds, which the batch ends first.
 $node->safe_psql('postgres', <<~SQL);
 	INSERT INTO booking.event (event_id, capacity) VALUES (3, $million), (4, $million);
 	INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (5, $million, 1);
 	SELECT booking.hold_tickets(4, u, 50000, '1 ms') FROM generate_series(1, 10) u;
 	SQL
 
-# The pid of the session that runs the batch, when it has come so far.
+# Waits until the batch has got so far.  Returns the pid of its session.
 sub batch_at
 {
 	my ($how_far) = @_;
 	my $query = 'SELECT pid FROM pg_stat_activity WHERE query LIKE $$%FROM booking.book_batch%$$'
 	  . " AND pid <> pg_backend_pid() AND state = 'active' AND $how_far";
 
-	$node->poll_query_until('postgres', "SELECT EXISTS ($query)") or die "the batch is never at: $how_far";
+	$node->poll_query_until('postgres', "SELECT EXISTS ($query)") or die "the batch never reached: $how_far";
 	return $node->safe_psql('postgres', $query);
 }
 
-sub is_cancelled
+sub check_cancelled
 {
 	my ($what, $event, $path, $how_far) = @_;
 	my $before = $node->safe_psql('postgres', "SELECT * FROM booking.availability($event)");
@@ -103,32 +103,32 @@ sub is_cancelled
 	my $psql = start_psql($node, "SET booking.direct_path = $path; SELECT count(*) FROM booking.book_batch($event, $everybody)");
 	my $pid = batch_at($how_far);
 
-	is($node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)"), 't', "$what: it is cancelled");
-	like(finish_psql($psql), qr/^ERROR:  57014$/m, "$what: it ends with 57014");
+	is($node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)"), 't', "$what: the batch is cancelled");
+	like(finish_psql($psql), qr/^ERROR:  57014$/m, "$what: the batch ends with 57014");
 	is($node->safe_psql('postgres', "SELECT count(*) FROM booking.ticket WHERE event_id = $event"),
 		'0', "$what: no ticket is left");
 	is($node->safe_psql('postgres', "SELECT * FROM booking.availability($event)"),
-		$before, "$what: all places are there");
+		$before, "$what: no place is lost");
 	is( $node->safe_psql('postgres', "SELECT count(*) FROM booking.hold WHERE event_id = $event AND ended_at IS NULL"),
-		$held, "$what: and all holds");
+		$held, "$what: no hold is lost");
 	check_sound($node, $what);
 	return;
 }
 
 my $written = "pg_relation_size('booking.ticket') >";
 
-is_cancelled('cancelled early', 3, 'on', "$written 100000");
-is_cancelled('cancelled in the middle', 3, 'on', "$written 20000000");
-is_cancelled('cancelled, SQL path', 3, 'off', "$written 20000000");
-is_cancelled('cancelled, expired holds', 4, 'on', "$written 1000000");
-is_cancelled('cancelled while users are locked', 5, 'on', "pg_relation_size('booking.user_limit') > 1000000");
+check_cancelled('cancelled early', 3, 'on', "$written 100000");
+check_cancelled('cancelled in the middle', 3, 'on', "$written 20000000");
+check_cancelled('cancelled, SQL path', 3, 'off', "$written 20000000");
+check_cancelled('cancelled, expired holds', 4, 'on', "$written 1000000");
+check_cancelled('cancelled while users are locked', 5, 'on', "pg_relation_size('booking.user_limit') > 1000000");
 
-# What was cancelled can be done.
+# A batch that was cancelled can be repeated.
 is( $node->safe_psql('postgres', "SELECT status, count(*) FROM booking.book_batch(4, $everybody) GROUP BY 1"),
-	"booked|$million", 'and then all are served, by expired holds too');
+	"booked|$million", 'repeated: all users are served, some from expired holds');
 is($node->safe_psql('postgres', 'SELECT * FROM booking.availability(4)'),
-	"$million|0|0|$million", 'and then it is sold out');
-check_sound($node, 'and then');
+	"$million|0|0|$million", 'repeated: the event is sold out');
+check_sound($node, 'repeated');
 
 # ---- users of each type ----
 
@@ -154,7 +154,7 @@ foreach my $type (sort keys %user)
 		my $what = "users of type $type, direct_path = $path";
 		local $ENV{PGOPTIONS} = "-c booking.direct_path=$path";
 
-		is( $node->safe_psql($type, <<~SQL), "booked|5000|1|5000\nsold_out|1000|5001|6000", "$what: first come, first served");
+		is( $node->safe_psql($type, <<~SQL), "booked|5000|1|5000\nsold_out|1000|5001|6000", "$what: served in the order of the array");
 			SELECT status, count(*), min(ord), max(ord)
 			FROM booking.book_batch(1, $users || $users) GROUP BY 1 ORDER BY 1
 			SQL
@@ -162,7 +162,7 @@ foreach my $type (sort keys %user)
 			SELECT status, count(*), min(ord), max(ord)
 			FROM booking.book_batch(2, $users || $users || $users) GROUP BY 1 ORDER BY 1
 			SQL
-		is( $node->safe_psql($type, <<~SQL), "5000\n5000", "$what: each ticket is its user's");
+		is( $node->safe_psql($type, <<~SQL), "5000\n5000", "$what: each ticket belongs to its user");
 			SELECT count(*) FROM booking.ticket t JOIN generate_series(1, 3000) u ON t.user_id::text = $user{$type}
 			WHERE t.event_id = 1;
 			SELECT count(*) FROM booking.ticket t JOIN generate_series(1, 3000) u ON t.user_id::text = $user{$type}
@@ -172,8 +172,8 @@ foreach my $type (sort keys %user)
 		$node->safe_psql($type, 'TRUNCATE booking.ticket');
 	}
 }
-like(($node->psql('uuid', q{SELECT * FROM booking.book_batch(1, ARRAY['nobody'])}))[2],
-	qr/invalid input syntax for type uuid/, 'what is no uuid is refused');
+like(($node->psql('uuid', q{SELECT * FROM booking.book_batch(1, ARRAY['x'])}))[2],
+	qr/invalid input syntax for type uuid/, 'a user that is no uuid is refused');
 
 check_log($node, 'batch', '57014', '22P02');
 $node->stop;

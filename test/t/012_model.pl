@@ -1,14 +1,15 @@
-# What a session does in one transaction, and in the next, against a model.
+# Compares what sessions do with a model (BookingModel), at random.
 #
-# Each run has a few events of its own, and does at random what can be done:
-# every function, with and without keys, and plain SQL on all tables; in
-# transactions with savepoints, some of them prepared, at two isolation levels,
-# in two sessions in turn.  Two, for a session remembers things, which what the
-# other does must not make wrong.  After each statement its outcome, and all
-# that is there then, must be what the model (BookingModel) says.
+# Each run has a few events of its own.  Two sessions take turns.  They call every
+# function, with and without idempotency keys, and write all tables by plain SQL.
+# They do this in transactions with savepoints, some of them prepared, at two
+# isolation levels.  There are two sessions because a session remembers row
+# versions: changes of the other session must not lead it to a wrong answer.  After
+# each statement, its outcome and the contents of the tables must be what the model
+# says.
 #
-# A run that fails is told with its seed and all its statements.
-# BOOKING_MODEL_SEED=seed repeats it alone, BOOKING_MODEL_SECONDS sets the time.
+# A run that fails is shown with its seed and all its statements.
+# BOOKING_MODEL_SEED=seed repeats it alone.  BOOKING_MODEL_SECONDS sets the time.
 
 use strict;
 use warnings;
@@ -16,7 +17,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
-use BookingDeeds qw(deed_kinds make_deeds some_of);
+use BookingActions qw(action_kinds make_actions some_of);
 use BookingModel;
 use BookingTest;
 use DBD::Pg ();
@@ -35,7 +36,7 @@ my $node = booking_node('model', conf => "fsync = off\nlock_timeout = 10s\n");
 
 create_booking($node);
 
-# All that there is, as the model tells it; and when holds expire and have ended.
+# All contents, in the form of the model's lines; also when holds expire and ended.
 my $lines_query = <<~'SQL';
 	SELECT line, expires, ended FROM (
 		SELECT 1 AS nth, event_id AS id,
@@ -60,7 +61,7 @@ my $lines_query = <<~'SQL';
 
 my @sessions = map { open_session($_) } 1 .. 2;
 my (%count, %seen);
-my $run;                        # the run: model, log and what else is in new_run()
+my $run;                        # the current run, see new_run()
 
 # ---- the server ----
 
@@ -73,7 +74,7 @@ sub open_session
 	return { name => $name, dbh => $dbh, lines => $dbh->prepare($lines_query, { pg_server_prepare => 1 }) };
 }
 
-# The text of a result, to be compared.
+# Returns the rows of a result as text, to be compared.
 sub text_of
 {
 	my ($rows) = @_;
@@ -83,38 +84,38 @@ sub text_of
 	} @$rows;
 }
 
-# Copies lines into a table, and finds the ids that they were given.
+# Copies lines into a table.  Returns the ids that the tickets got.
 sub copy_lines
 {
-	my ($dbh, $deed) = @_;
+	my ($dbh, $action) = @_;
 	my $before = $dbh->selectrow_array('SELECT coalesce(max(ticket_id), 0) FROM booking.ticket');
 
-	return [] if !$dbh->do($deed->{sql});
-	$dbh->pg_putcopydata($_) foreach @{ $deed->{copy} };
+	return [] if !$dbh->do($action->{sql});
+	$dbh->pg_putcopydata($_) foreach @{ $action->{copy} };
 	return [] if !$dbh->pg_putcopyend;
 	return $dbh->selectall_arrayref("SELECT ticket_id FROM booking.ticket WHERE ticket_id > $before ORDER BY 1");
 }
 
-# Runs a statement: its SQLSTATE, or 'ok', and its rows.
+# Runs a statement.  Returns its SQLSTATE, or 'ok', and its rows.
 sub execute
 {
-	my ($session, $deed) = @_;
+	my ($session, $action) = @_;
 	my $dbh = $session->{dbh};
 	my $rows = [];
 
-	if ($deed->{copy})
+	if ($action->{copy})
 	{
-		$rows = copy_lines($dbh, $deed);
+		$rows = copy_lines($dbh, $action);
 	}
 	else
 	{
-		my $statement = $dbh->prepare($deed->{sql});
+		my $statement = $dbh->prepare($action->{sql});
 
 		$rows = $statement->fetchall_arrayref if $statement->execute && $statement->{NUM_OF_FIELDS};
 	}
 	my $state = $dbh->state || 'ok';
 
-	push @{ $run->{log} }, "[$session->{name}] $deed->{sql}; -- $state" . (@$rows ? ' ' . text_of($rows) : '');
+	push @{ $run->{log} }, "[$session->{name}] $action->{sql}; -- $state" . (@$rows ? ' ' . text_of($rows) : '');
 	return ($state, $rows);
 }
 
@@ -130,7 +131,7 @@ sub command
 
 # ---- comparing ----
 
-# Ends the run: what was found is not what was to be.
+# Ends the run with a failure: the server differs from the model.
 sub differs
 {
 	my ($what, $expected, $found) = @_;
@@ -138,13 +139,13 @@ sub differs
 	die { difference => "$what\n  expected: $expected\n  found:    $found" };
 }
 
-# Ends the run, of which nothing can be said: a hold expired meanwhile.
+# Ends the run without a result, because a hold expired during a statement.
 sub give_up
 {
 	die { unclear => 1 };
 }
 
-# Does any live hold expire in that time?
+# True if a live hold expires in that span of time.
 sub any_expiry
 {
 	my ($model, $from, $to) = @_;
@@ -152,8 +153,8 @@ sub any_expiry
 	return any { !defined $_->{ended} && $_->{expires} > $from && $_->{expires} <= $to } values %{ $model->{hold} };
 }
 
-# Is all that the session sees what the model says?  The model learns when holds
-# expire and have ended.
+# Fails unless the session sees what the model says.  The model learns from the
+# server when holds expire and when they ended.
 sub compare_all
 {
 	my ($session, $model, $what) = @_;
@@ -178,13 +179,13 @@ sub compare_all
 	return;
 }
 
-# What the model says of a deed: the outcome, the rows or undef, and what there
-# is then.
-sub foretell
+# Applies an action to a copy of the model.  Returns the outcome, the rows expected
+# (or undef), and the model afterwards.
+sub predict
 {
-	my ($model, $deed, $rows) = @_;
+	my ($model, $action, $rows) = @_;
 	my $after = $model->copy($model->{now});
-	my $expected = eval { $deed->{does}->($after, $rows) };
+	my $expected = eval { $action->{apply}->($after, $rows) };
 	my $refusal = $@;
 
 	return ('ok', $expected, $after) if !$refusal;
@@ -192,44 +193,44 @@ sub foretell
 	return ($refusal->{state}, undef, $model);
 }
 
-# The outcome alone, of what is to be done now.
-sub foretell_state
+# Returns only the outcome that the model predicts for an action now.
+sub predict_state
 {
-	my ($deed) = @_;
+	my ($action) = @_;
 
 	$run->{model}{now} = time;
-	return (foretell($run->{model}, $deed, []))[0];
+	return (predict($run->{model}, $action, []))[0];
 }
 
-# Does the deed, which must turn out as the model says; whether it was done.
-sub do_deed
+# Performs an action, whose outcome must be the model's.  Returns whether it succeeded.
+sub do_action
 {
-	my ($session, $deed) = @_;
+	my ($session, $action) = @_;
 	my $model = $run->{model};
 
 	$model->{now} = time;
-	my ($state, $rows) = execute($session, $deed);
+	my ($state, $rows) = execute($session, $action);
 
 	give_up() if any_expiry($model, $model->{now}, time);
-	my ($foretold, $expected, $after) = foretell($model, $deed, $rows);
+	my ($predicted, $expected, $after) = predict($model, $action, $rows);
 
-	for (my $attempts = 30; $deed->{any_order} && $foretold ne $state && $attempts > 0; $attempts--)
+	for (my $attempts = 30; $action->{any_order} && $predicted ne $state && $attempts > 0; $attempts--)
 	{
-		($foretold, $expected, $after) = foretell($model, $deed, $rows);
+		($predicted, $expected, $after) = predict($model, $action, $rows);
 	}
-	differs($deed->{sql}, $foretold, $state) if $foretold ne $state;
-	differs($deed->{sql}, text_of($expected), text_of($rows))
+	differs($action->{sql}, $predicted, $state) if $predicted ne $state;
+	differs($action->{sql}, text_of($expected), text_of($rows))
 	  if defined $expected && text_of($expected) ne text_of($rows);
 	$run->{model} = $after;
 	$count{statements}++;
-	$seen{"$deed->{kind} $state"}++;
+	$seen{"$action->{kind} $state"}++;
 	$seen{$state}++;
 	return $state eq 'ok';
 }
 
 # ---- a transaction ----
 
-# Waits while a hold is about to expire.
+# If a hold is about to expire, waits until it has expired.
 sub wait_for_expiry
 {
 	my $now = time;
@@ -240,8 +241,8 @@ sub wait_for_expiry
 	return;
 }
 
-# The next thing to be done.
-sub next_deed
+# Returns the next action.
+sub next_action
 {
 	my $queue = $run->{queue};
 
@@ -249,12 +250,12 @@ sub next_deed
 	{
 		my $kind = shift @$queue // some_of(@{ $run->{kinds} });
 
-		unshift @$queue, make_deeds($kind, $run->{model}, $run->{ids});
+		unshift @$queue, make_actions($kind, $run->{model}, $run->{ids});
 	}
 	return shift @$queue;
 }
 
-# Goes back to the savepoint, which stays.
+# Rolls back to the last savepoint, which stays.
 sub go_back
 {
 	my ($session, $stack) = @_;
@@ -265,7 +266,7 @@ sub go_back
 	return;
 }
 
-# Makes a savepoint, or goes back to one, or releases one, or does nothing.
+# Makes a savepoint, or rolls back to one, or releases one, or does nothing.
 sub change_savepoints
 {
 	my ($session, $stack) = @_;
@@ -291,31 +292,31 @@ sub change_savepoints
 	return;
 }
 
-# One deed in a transaction; whether the transaction goes on.
+# Performs one action in a transaction.  Returns whether the transaction goes on.
 sub step
 {
 	my ($session, $stack) = @_;
-	my $deed = next_deed();
+	my $action = next_action();
 
 	change_savepoints($session, $stack);
-	if ($deed->{wait})
+	if ($action->{wait})
 	{
-		sleep $deed->{wait};
+		sleep $action->{wait};
 		return 1;
 	}
 	wait_for_expiry();
-	my $foretold = foretell_state($deed);
+	my $predicted = predict_state($action);
 
-	return 1 if $foretold eq 'either';
-	if ($foretold ne 'ok' && rand() < 0.9)
+	return 1 if $predicted eq 'either';
+	if ($predicted ne 'ok' && rand() < 0.9)
 	{
 		return 1 if rand() < 0.3;
 		push @$stack, $run->{model}->copy(time);
 		command($session, 'SAVEPOINT s' . scalar @$stack);
 	}
-	if (do_deed($session, $deed))
+	if (do_action($session, $action))
 	{
-		compare_all($session, $run->{model}, $deed->{sql});
+		compare_all($session, $run->{model}, $action->{sql});
 		note_inventory($session) if rand() < 0.1;
 		return 1;
 	}
@@ -324,11 +325,11 @@ sub step
 	return 1;
 }
 
-# Notes that what the test is for was there: several stripes, a reserve.
+# Notes whether the cases that matter occurred: several stripes, prefetched places.
 sub note_inventory
 {
 	my ($session) = @_;
-	my ($stripes, $reserve) = $session->{dbh}->selectrow_array(<<~'SQL');
+	my ($stripes, $prefetched) = $session->{dbh}->selectrow_array(<<~'SQL');
 		SELECT max((SELECT count(*) FROM booking.inventory i WHERE i.event_id = e.event_id)),
 		       max((SELECT available FROM booking.availability(event_id))
 		           - (SELECT sum(available) FROM booking.inventory i WHERE i.event_id = e.event_id)
@@ -338,11 +339,11 @@ sub note_inventory
 		SQL
 
 	$seen{stripes}++ if ($stripes // 0) > 1;
-	$seen{reserve}++ if ($reserve // 0) > 0;
+	$seen{prefetch}++ if ($prefetched // 0) > 0;
 	return;
 }
 
-# Ends a transaction, perhaps in two phases; whether it was committed.
+# Ends a transaction, perhaps in two phases.  Returns whether it was committed.
 sub end_transaction
 {
 	my ($session) = @_;
@@ -363,7 +364,7 @@ sub end_transaction
 	return $end eq 'COMMIT';
 }
 
-# A transaction of some deeds; those that belong together are done in one.
+# Runs a transaction of some actions.  Actions that belong together stay in one.
 sub transaction
 {
 	my ($session) = @_;
@@ -373,7 +374,7 @@ sub transaction
 	my @stack;
 
 	command($session, "BEGIN ISOLATION LEVEL $level");
-	for (my $deeds = 1 + int rand some_of(3, 10, 25); ($deeds > 0 || @{ $run->{queue} }) && $goes_on; $deeds--)
+	for (my $left = 1 + int rand some_of(3, 10, 25); ($left > 0 || @{ $run->{queue} }) && $goes_on; $left--)
 	{
 		$goes_on = step($session, \@stack);
 	}
@@ -382,36 +383,36 @@ sub transaction
 	return;
 }
 
-# A deed by itself.
-sub single_deed
+# Performs one action outside of a transaction block.
+sub single_action
 {
 	my ($session) = @_;
-	my $deed = next_deed();
+	my $action = next_action();
 
-	sleep $deed->{wait} if $deed->{wait};
+	sleep $action->{wait} if $action->{wait};
 	wait_for_expiry();
-	do_deed($session, $deed) if !$deed->{wait} && foretell_state($deed) ne 'either';
+	do_action($session, $action) if !$action->{wait} && predict_state($action) ne 'either';
 	return;
 }
 
 # ---- a run ----
 
-# Some events, and some kinds of deeds.
+# Returns a new run: some events and some kinds of actions.
 sub new_run
 {
 	my ($seed, $number) = @_;
 	my $base = 1 + $number * 10;
-	my @kinds = grep { rand() < 0.5 } deed_kinds();
+	my @kinds = grep { rand() < 0.5 } action_kinds();
 
 	return {
-		seed => $seed, log => [], queue => [ map { make_deeds('insert_event', undef, [ $base + $_ ]) } 0 .. 1 ],
-		ids => [ $base .. $base + 2, $base + 1024 ],    # two of them are remembered in one place
-		kinds => [ qw(book books try_burst insert_event rules_anew hold_life hold_life), map { ($_) x some_of(1 .. 4) } @kinds ],
+		seed => $seed, log => [], queue => [ map { make_actions('insert_event', undef, [ $base + $_ ]) } 0 .. 1 ],
+		ids => [ $base .. $base + 2, $base + 1024 ],    # two share an entry in the sessions' caches
+		kinds => [ qw(book books try_burst insert_event rules_sequence hold_sequence hold_sequence), map { ($_) x some_of(1 .. 4) } @kinds ],
 		model => BookingModel->new(rand() < 0.3),
 	};
 }
 
-# Does it all, in the sessions by turns.
+# Does the run; the sessions take turns.
 sub do_run
 {
 	my $session = $sessions[0];
@@ -420,16 +421,17 @@ sub do_run
 	foreach (1 .. some_of(2, 5, 12))
 	{
 		$session = some_of(@sessions);
-		rand() < 0.2 ? single_deed($session) : transaction($session);
+		rand() < 0.2 ? single_action($session) : transaction($session);
 		$run->{model}{now} = time;
 		$count{transactions}++;
 		compare_all($_, $run->{model}, 'a transaction') foreach shuffle(@sessions);
-		do_deed(some_of(@sessions), make_deeds('verify', $run->{model}, $run->{ids}));
+		do_action(some_of(@sessions), make_actions('verify', $run->{model}, $run->{ids}));
 	}
 	return;
 }
 
-# Leaves nothing behind, though the run went wrong.
+# Removes all data, even if the run failed.  Returns how many rows of inventory are
+# left.
 sub clean_up
 {
 	my ($dbh) = map { $_->{dbh} } @sessions;
@@ -445,7 +447,7 @@ sub clean_up
 	return $left;
 }
 
-# One run; whether all was as it should be.
+# Does one run.  Returns whether it succeeded.
 sub try_run
 {
 	my ($seed, $number) = @_;
@@ -469,22 +471,22 @@ sub try_run
 	return 0;
 }
 
-# ---- all of them ----
+# ---- all runs ----
 
-# What a test that is not blind has met: outcomes, the ends of transactions, and
-# every kind of deed that is one statement.
-my @to_be_met = (
-	qw(ok TK001 TK002 TK003 TK004 TK005 TK006 TK008 P0002 22023 23503 23505 stripes reserve),
-	'COMMIT PREPARED', 'ROLLBACK PREPARED', map { "$_ ok" } grep { $_ !~ /_anew$|_wait$|_life$/ } deed_kinds());
+# What the runs together must have seen, or the test proves little: outcomes, ends
+# of transactions, and every kind of action that is a single statement.
+my @wanted = (
+	qw(ok 23T01 23T02 23T03 23T04 23T05 23T06 23T08 P0002 22023 23503 23505 stripes prefetch),
+	'COMMIT PREPARED', 'ROLLBACK PREPARED', map { "$_ ok" } grep { $_ !~ /_sequence$/ } action_kinds());
 
-# What is still to be met.
+# Returns what has not been seen yet.
 sub missing
 {
-	return grep { !$seen{$_} } @to_be_met;
+	return grep { !$seen{$_} } @wanted;
 }
 
-# Is it time for another run?  Until the time has passed, and as much again and
-# more for what is missing then.
+# True if another run is due.  If something is missing when the time has passed, the
+# test goes on for about as long again.
 sub goes_on
 {
 	my ($started) = @_;
@@ -506,11 +508,11 @@ note(map { "$_: $seen{$_}\n" } sort keys %seen) if long_run(1, 0);
 is($count{failures}, 0, 'each statement turned out as the model says');
 if (!defined $only)
 {
-	is(join(', ', missing()), '', 'all that can come of a statement did');
-	cmp_ok($count{unclear}, '<=', 5 + $count{runs} / 10, 'hardly a run had to be given up');
+	is(join(', ', missing()), '', 'every possible outcome occurred');
+	cmp_ok($count{unclear}, '<=', 5 + $count{runs} / 10, 'few runs had to be given up');
 }
 check_sound($node, 'all runs');
-# (57014: a TRUNCATE that autovacuum makes way for)
-check_log($node, 'all runs', qw(TK001 TK002 TK003 TK004 TK005 TK006 TK008 P0002 22023 23503 23505 0A000 57014));
+# (57014: autovacuum is cancelled when TRUNCATE wants its lock)
+check_log($node, 'all runs', qw(23T01 23T02 23T03 23T04 23T05 23T06 23T08 P0002 22023 23503 23505 0A000 57014));
 $node->stop;
 done_testing();

@@ -1,11 +1,11 @@
-# What pg_booking promises, once more and as plainly as can be: events, tickets,
-# holds and keys in memory, and for each thing that a session can do what must
-# come of it.  012_model.pl compares a server with it.
+# A model of pg_booking, as simple as possible: events, tickets, holds and
+# idempotency keys in memory, and what each action of a session must do to them.
+# 012_model.pl compares a server with it.
 #
-# A method changes the model, or dies with the SQLSTATE of the refusal, after
-# which the model is not to be used any more: whoever calls works on a copy.
-# What a trigger does is done after all rows of its statement were changed, row
-# by row.  {now} is the time; no hold is let expire while a statement runs.
+# A method changes the model, or dies with the SQLSTATE of a refusal.  After that
+# the model is invalid, so the caller must work on a copy.  What triggers do is done
+# row by row, after all rows of the statement were changed.  {now} is the time.  The
+# caller must make sure that no hold expires while a statement runs.
 
 package BookingModel;
 
@@ -15,7 +15,8 @@ use warnings;
 use List::Util qw(max sum0);
 use Storable qw(dclone);
 
-# An empty shop.  has_key: do tickets go with their event by a foreign key?
+# An empty shop.  has_key: true if a foreign key binds tickets to their event, with
+# ON DELETE and ON UPDATE CASCADE.
 sub new
 {
 	my ($class, $has_key) = @_;
@@ -26,7 +27,7 @@ sub new
 	}, $class;
 }
 
-# A copy, with the time as it is.
+# Returns a copy with a new time.
 sub copy
 {
 	my ($self, $now) = @_;
@@ -36,7 +37,7 @@ sub copy
 	return $copy;
 }
 
-# Ends what is being done with a SQLSTATE.
+# Refuses the action with a SQLSTATE.
 sub refuse
 {
 	my ($state) = @_;
@@ -44,7 +45,7 @@ sub refuse
 	die { state => $state };
 }
 
-# A new id: the one that the server gave, or, where it gave none, any.
+# A new id: the next one that the server gave, or an invented one.
 sub new_id
 {
 	my ($self, $given) = @_;
@@ -52,7 +53,7 @@ sub new_id
 	return defined $given && @$given ? shift @$given : $self->{next}--;
 }
 
-# ---- what there is ----
+# ---- reading ----
 
 # All tickets, in the order of their ids.
 sub all_tickets
@@ -70,7 +71,7 @@ sub tickets_of
 	return grep { $_->{event} == $event } $self->all_tickets;
 }
 
-# The tickets that a hold has become, cancelled ones too.
+# The tickets that a hold was confirmed into, including cancelled ones.
 sub tickets_of_hold
 {
 	my ($self, $hold) = @_;
@@ -102,7 +103,7 @@ sub expired_of
 	  grep { $self->has_expired($_) } $self->holds_of($event);
 }
 
-# The places that a user has at an event, as its limit counts them.
+# The number of places that the limit counts for a user at an event.
 sub owned
 {
 	my ($self, $event, $user) = @_;
@@ -112,7 +113,7 @@ sub owned
 		grep { $_->{user} == $user && !$self->has_expired($_) } $self->holds_of($event));
 }
 
-# (available, held, booked), as availability() tells them.
+# (available, held, booked), as availability() returns them.
 sub availability
 {
 	my ($self, $event) = @_;
@@ -124,7 +125,7 @@ sub availability
 	return ($available, $held, $self->{event}{$event}{capacity} - $available - $held);
 }
 
-# The events of which verify() tells that a user has more than a limit that was
+# The events at which verify() reports a user over the limit, because the limit was
 # lowered: event, limit, places.
 sub over_limit
 {
@@ -151,7 +152,7 @@ sub on_sale
 	return $event->{start} ne 'later' && $event->{end} ne 'earlier';
 }
 
-# Ends a hold; its places are free.
+# Ends a hold and gives its places back.
 sub end_hold
 {
 	my ($self, $hold) = @_;
@@ -161,17 +162,18 @@ sub end_hold
 	return;
 }
 
-# Takes places of an event.  window: if it is on sale; user: within his limit,
-# written: in which the places are counted already.
+# Takes places of an event, if the rules allow it.  Options: window (1: check the
+# sales window), user (check the limit of this user), written (1: the limit counts
+# the places already).
 sub take
 {
 	my ($self, $id, $quantity, %on) = @_;
-	my $event = $self->{event}{$id} // refuse('P0002');
+	my $event = $self->{event}{$id} // refuse('23503');
 	my @expired = $self->expired_of($id);
 
-	refuse('TK003') if $on{window} && !on_sale($event);
-	refuse('TK001') if $event->{free} + sum0(map { $_->{quantity} } @expired) < $quantity;
-	refuse('TK002')
+	refuse('23T03') if $on{window} && !on_sale($event);
+	refuse('23T01') if $event->{free} + sum0(map { $_->{quantity} } @expired) < $quantity;
+	refuse('23T02')
 	  if defined $on{user} && defined $event->{limit}
 	  && $self->owned($id, $on{user}) + ($on{written} ? 0 : $quantity) > $event->{limit};
 	my $missing = $quantity - $event->{free};
@@ -187,20 +189,20 @@ sub take
 	return;
 }
 
-# The trigger: a row with so many places has come to an event.  Where it is an
-# expired hold itself and there are too few places, it may be ended for its own,
-# or be refused, and neither is promised: 'either'.
+# The trigger for a row that came to an event with that many places.  If the row is
+# an expired hold and too few places are free, the outcome is not defined: the hold
+# may be ended to provide its own places, or be refused.  Then 'either' is raised.
 sub row_added
 {
 	my ($self, $row, $places) = @_;
-	my $event = $self->{event}{ $row->{event} } // refuse('P0002');
+	my $event = $self->{event}{ $row->{event} } // refuse('23503');
 
 	refuse('either') if defined $row->{quantity} && $self->has_expired($row) && $event->{free} < $places;
 	$self->take($row->{event}, $places, window => 1, user => $row->{user}, written => 1) if $places > 0;
 	return;
 }
 
-# ... has gone from it.
+# The trigger for a row that has left an event.
 sub row_removed
 {
 	my ($self, $event, $places) = @_;
@@ -209,7 +211,7 @@ sub row_removed
 	return;
 }
 
-# The places of a row of either table.
+# The places of a ticket or hold.
 sub places
 {
 	my ($row) = @_;
@@ -219,14 +221,15 @@ sub places
 
 # ---- keys ----
 
-# The answer that a key was given before, or undef.  TK006: to another question.
+# The answer that is stored for an idempotency key, or undef.  Raises 23T06 if the
+# key was used for another request.
 sub answer
 {
 	my ($self, $event, $key, $asked) = @_;
 	my $request = defined $key ? $self->{request}{"$event $key"} : undef;
 
 	return if !$request;
-	refuse('TK006') if $request->{asked} ne $asked;
+	refuse('23T06') if $request->{asked} ne $asked;
 	return $request->{answer};
 }
 
@@ -248,7 +251,7 @@ sub forget_keys
 
 # ---- the functions ----
 
-# A ticket whose place was taken.
+# Adds a ticket, whose place must have been taken.
 sub add_ticket
 {
 	my ($self, $given, %row) = @_;
@@ -258,7 +261,7 @@ sub add_ticket
 	return $id;
 }
 
-# book_tickets(), and book_ticket() as one of them: the ids.
+# book_tickets(), and book_ticket() with quantity 1.  Returns the ids.
 sub book
 {
 	my ($self, $given, $event, $user, $quantity, $key) = @_;
@@ -271,11 +274,11 @@ sub book
 		[ map { $self->add_ticket($given, event => $event, user => $user) } 1 .. $quantity ]);
 }
 
-# try_book_ticket(): (status, id).
+# try_book_ticket().  Returns (status, id).
 sub try_book
 {
 	my ($self, $given, $event, $user, $key) = @_;
-	my %status = (TK001 => 'sold_out', TK002 => 'user_limit', TK003 => 'not_on_sale');
+	my %status = ('23T01' => 'sold_out', '23T02' => 'user_limit', '23T03' => 'not_on_sale', '23503' => 'no_event');
 	my $ids = eval { $self->book($given, $event, $user, 1, $key) };
 
 	return ('booked', $ids->[0]) if $ids;
@@ -285,12 +288,12 @@ sub try_book
 	return ($status{ $refusal->{state} }, '');
 }
 
-# book_batch(): a list of [ status, id ].  Who is over the limit is said before
-# places are given out.
+# book_batch().  Returns a list of [ status, id ].  Users over the limit are refused
+# before places are given out.
 sub book_batch
 {
 	my ($self, $given, $event, @users) = @_;
-	my $row = $self->{event}{$event} // refuse('P0002');
+	my $row = $self->{event}{$event} // refuse('23503');
 	my (%asked, @answers);
 	my ($left) = $self->availability($event);
 
@@ -311,7 +314,7 @@ sub book_batch
 	return map { [ @$_[ 0, 1 ] ] } @answers;
 }
 
-# hold_tickets(): the id.  ttl in seconds.
+# hold_tickets(), with ttl in seconds.  Returns the id.
 sub hold
 {
 	my ($self, $given, $event, $user, $quantity, $ttl, $key) = @_;
@@ -319,7 +322,7 @@ sub hold
 	my $answer = $self->answer($event, $key, $asked);
 
 	return $answer if $answer;
-	refuse('P0002') if !$self->{event}{$event};
+	refuse('23503') if !$self->{event}{$event};
 	refuse('22023') if defined $ttl && ($ttl <= 0 || $ttl > 3600);
 	$self->take($event, $quantity, window => 1, user => $user);
 	my $id = $self->new_id($given);
@@ -329,7 +332,7 @@ sub hold
 	return $self->remember($event, $key, $asked, $id);
 }
 
-# Was a hold that has ended released before it expired, or confirmed?
+# True if an ended hold was ended before it expired: released or confirmed.
 sub ended_early
 {
 	my ($hold) = @_;
@@ -337,7 +340,7 @@ sub ended_early
 	return $hold->{ended} < $hold->{expires};
 }
 
-# confirm_hold(): the tickets' ids.
+# confirm_hold().  Returns the ids of the tickets.
 sub confirm
 {
 	my ($self, $given, $id, $rebook) = @_;
@@ -345,7 +348,7 @@ sub confirm
 	my @before = defined $hold->{ended} ? $self->tickets_of_hold($id) : ();
 
 	return [ map { $_->{id} } @before ] if @before;
-	refuse('TK005') if defined $hold->{ended} && ended_early($hold);
+	refuse('23T05') if defined $hold->{ended} && ended_early($hold);
 	if (!defined $hold->{ended} && !$self->has_expired($hold))
 	{
 		$hold->{ended} = $self->{now};
@@ -357,13 +360,13 @@ sub confirm
 	}
 	else
 	{
-		refuse('TK004');
+		refuse('23T04');
 	}
 	return [ map { $self->add_ticket($given, event => $hold->{event}, user => $hold->{user}, hold => $id) }
 		  1 .. $hold->{quantity} ];
 }
 
-# release_hold(): t or f.
+# release_hold().  Returns 1 or 0.
 sub release
 {
 	my ($self, $id) = @_;
@@ -380,14 +383,14 @@ sub extend
 	my ($self, $id, $ttl) = @_;
 	my $hold = $self->{hold}{$id} // refuse('P0002');
 
-	refuse('TK005') if defined $hold->{ended} && ($self->tickets_of_hold($id) || ended_early($hold));
-	refuse('TK004') if defined $hold->{ended} || $self->has_expired($hold);
+	refuse('23T05') if defined $hold->{ended} && ($self->tickets_of_hold($id) || ended_early($hold));
+	refuse('23T04') if defined $hold->{ended} || $self->has_expired($hold);
 	refuse('22023') if $ttl > 3600 || $self->{now} + $ttl > $hold->{created} + 3600;
 	$hold->{expires} = max($hold->{expires}, $self->{now} + $ttl);
 	return;
 }
 
-# expire_holds(): how many.
+# expire_holds().  Returns how many holds it ended.
 sub expire
 {
 	my ($self) = @_;
@@ -397,20 +400,20 @@ sub expire
 	return scalar @expired;
 }
 
-# cancel_ticket()
+# cancel_ticket().  Returns 1 or 0.
 sub cancel
 {
 	my ($self, $id) = @_;
 	my $ticket = $self->{ticket}{$id} // refuse('P0002');
 
 	return 0 if $ticket->{cancelled};
-	refuse('TK005') if $ticket->{redeemed};
+	refuse('23T05') if $ticket->{redeemed};
 	$ticket->{cancelled} = 1;
 	$self->row_removed($ticket->{event}, 1);
 	return 1;
 }
 
-# redeem_ticket(): the status.
+# redeem_ticket().  Returns the status.
 sub redeem
 {
 	my ($self, $id) = @_;
@@ -428,21 +431,21 @@ sub transfer
 	my ($self, $id, $user) = @_;
 	my $ticket = $self->{ticket}{$id} // refuse('P0002');
 
-	refuse('TK005') if $ticket->{cancelled} || $ticket->{redeemed};
+	refuse('23T05') if $ticket->{cancelled} || $ticket->{redeemed};
 	$self->update_tickets([ $ticket ], user => $user);
 	return;
 }
 
-# rebuild_inventory() changes nothing that is to be seen.
+# rebuild_inventory(), which has no visible effect.
 sub rebuild
 {
 	my ($self, $event) = @_;
 
-	refuse('P0002') if !$self->{event}{$event};
+	refuse('23503') if !$self->{event}{$event};
 	return;
 }
 
-# purge(): of keys and ended holds all, or those of events that are gone.
+# purge().  Removes all keys and ended holds, or only the holds of deleted events.
 sub purge
 {
 	my ($self, $all) = @_;
@@ -458,7 +461,7 @@ sub purge
 
 # ---- plain SQL: tickets and holds ----
 
-# What the foreign key says of an event that tickets are to be of.
+# The foreign key's check of a ticket's event.
 sub check_key
 {
 	my ($self, $event) = @_;
@@ -467,7 +470,7 @@ sub check_key
 	return;
 }
 
-# INSERT of tickets: a list of [ event, user, cancelled ].
+# INSERT of tickets, given as a list of [ event, user, cancelled ].
 sub insert_tickets
 {
 	my ($self, $given, @rows) = @_;
@@ -481,13 +484,13 @@ sub insert_tickets
 	return \@ids;
 }
 
-# The trigger: a row of either table has changed from what it was.
+# The trigger for a row of either table that has changed.
 sub row_changed
 {
 	my ($self, $old, $new) = @_;
 	my ($before, $after) = (places($old), places($new));
 
-	refuse('TK005')
+	refuse('23T05')
 	  if defined $new->{quantity} && !$before && $after && $self->tickets_of_hold($new->{id});
 	if ($old->{event} != $new->{event})
 	{
@@ -496,16 +499,16 @@ sub row_changed
 		$self->row_added($new, $after);
 		return;
 	}
-	my $lives_on = defined $new->{quantity} && $new->{expires} > $old->{expires} && $self->has_expired($old);
+	my $postponed = defined $new->{quantity} && $new->{expires} > $old->{expires} && $self->has_expired($old);
 
 	$self->take($new->{event}, 0, user => $new->{user}, written => 1)
-	  if $after > 0 && $after <= $before && ($old->{user} != $new->{user} || $lives_on);
+	  if $after > 0 && $after <= $before && ($old->{user} != $new->{user} || $postponed);
 	$self->row_added($new, $after - $before) if $after > $before;
 	$self->row_removed($new->{event}, $before - $after) if $after < $before;
 	return;
 }
 
-# UPDATE of tickets, in the order in which they are given.
+# UPDATE of tickets, in the given order.
 sub update_tickets
 {
 	my ($self, $tickets, %set) = @_;
@@ -516,7 +519,7 @@ sub update_tickets
 	return;
 }
 
-# DELETE of tickets, or of holds
+# DELETE of tickets or of holds
 sub delete_rows
 {
 	my ($self, $table, @rows) = @_;
@@ -550,7 +553,7 @@ sub update_hold
 
 # ---- plain SQL: events ----
 
-# INSERT of an event: capacity, limit, start, end.
+# INSERT of an event with capacity, limit, start and end
 sub insert_event
 {
 	my ($self, $id, %row) = @_;
@@ -561,7 +564,7 @@ sub insert_event
 	return;
 }
 
-# An event has gone, or has another id.
+# Removes an event that was deleted, or that gets another id.
 sub remove_event
 {
 	my ($self, $id) = @_;
@@ -583,9 +586,9 @@ sub delete_event
 	return;
 }
 
-# UPDATE of events' ids, each [ from, to ], whose tickets may follow them, and of
-# what else is given.  The keys are looked at as each row is written, and then
-# the triggers fire: those of the events before those of the tickets.
+# UPDATE of the ids of events, each given as [ from, to ], and perhaps of other
+# columns.  Tickets follow by the foreign key.  The unique key is checked as each
+# row is written.  Then the triggers fire: first those of events, then of tickets.
 sub renumber_events
 {
 	my ($self, $pairs, %set) = @_;
@@ -613,7 +616,7 @@ sub renumber_events
 	return;
 }
 
-# UPDATE of an event otherwise
+# UPDATE of other columns of an event
 sub update_event
 {
 	my ($self, $id, %set) = @_;
@@ -625,7 +628,7 @@ sub update_event
 	if ($more < 0)
 	{
 		$self->end_hold($_) foreach $self->expired_of($id);
-		refuse('TK008') if $event->{free} + $more < 0;
+		refuse('23T08') if $event->{free} + $more < 0;
 	}
 	$event->{free} += $more;
 	return;
@@ -649,9 +652,9 @@ sub truncate_tables
 	return;
 }
 
-# ---- all of it ----
+# ---- the contents ----
 
-# All that there is, as lines that the server can tell as well.
+# Returns all contents, as lines that a query on the server can also return.
 sub lines
 {
 	my ($self) = @_;

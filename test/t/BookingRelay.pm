@@ -1,6 +1,5 @@
-# A relay between clients and a server that cuts connections where a network may:
-# before a request gets through, after it, or when the server has done what it was
-# asked and has answered.
+# A relay between clients and a server, which cuts connections where a network may
+# fail: before the server gets a request, after that, or after it has answered.
 #
 #	my $relay = BookingRelay->start($node, listen => { name => $socket, ... },
 #		fate => sub { my ($name, $request) = @_; ... });
@@ -18,21 +17,22 @@ use IO::Socket::UNIX;
 
 # Starts a relay to a server.  Options:
 #
-#	listen  sockets on which clients come in, each with a name
-#	fate    code that is given the name and what a client has just sent (not more
-#	        than one request), and says what becomes of it: 'before', 'through' or
-#	        'answered' is where the connection is cut; undef: nowhere
-#	cut     code that is told of each cut: where, the request, and what the server
-#	        has answered
-#	workers how many connections it takes at once (default: 1)
-#	seed    of what is random in fate (each worker has its own)
+#	listen  sockets to which clients connect: { name => socket }
+#	fate    code that decides where a connection is cut.  It is given the socket's
+#	        name and the request that a client has just sent.  It returns 'before',
+#	        'through' (the server got the request), 'answered', or undef: no cut
+#	cut     code that is called at each cut, with the return value of fate, the
+#	        request, and the server's answer
+#	workers how many connections it serves at once (default: 1)
+#	seed    the seed for what is random in fate (each worker adds its number)
 sub start
 {
 	my ($class, $node, %options) = @_;
-	my $self = bless { server => $node->host . '/.s.PGSQL.' . $node->port, workers => 1, %options }, $class;
+	my $server = $node->host . '/.s.PGSQL.' . $node->port;
+	my $self = bless { server => $server, workers => 1, %options, parent => $$ }, $class;
 
 	pipe my $pipe, $self->{end} or die "pipe: $!";
-	$_->blocking(0) foreach values %{ $self->{listen} };    # another worker may be quicker
+	$_->blocking(0) foreach values %{ $self->{listen} };    # another worker may accept first
 	$self->{pids} = [
 		map {
 			my $number = $_;
@@ -43,7 +43,7 @@ sub start
 	return $self;
 }
 
-# Ends it, when its clients have ended.
+# Ends the relay.  Its clients must have ended before.
 sub stop
 {
 	my ($self) = @_;
@@ -53,7 +53,7 @@ sub stop
 	return;
 }
 
-# One of its workers: takes connections until the pipe is closed.
+# A worker: serves connections until stop() closes the pipe.
 sub run
 {
 	my ($self, $pipe, $number) = @_;
@@ -64,7 +64,7 @@ sub run
 	srand($self->{seed} + $number) if $self->{seed};
 	for (;;)
 	{
-		foreach my $ready ($all->can_read)
+		foreach my $ready ($self->wait_for_input($all))
 		{
 			return if $ready == $pipe;
 			my ($name) = grep { $listen->{$_} == $ready } keys %$listen;
@@ -75,6 +75,22 @@ sub run
 	}
 }
 
+# Waits for input.  Returns the sockets that can be read.  Dies if the test that
+# started the relay is gone: it may have been killed before it called stop().
+sub wait_for_input
+{
+	my ($self, $sockets) = @_;
+
+	for (;;)
+	{
+		my @ready = $sockets->can_read(1);
+
+		return @ready if @ready;
+		die 'the test is gone' if getppid() != $self->{parent};
+	}
+}
+
+# Reads what a socket has.  Returns '' if the connection has ended.
 sub bytes_from
 {
 	my ($socket) = @_;
@@ -83,15 +99,16 @@ sub bytes_from
 	return sysread($socket, $bytes, 65536) ? $bytes : '';
 }
 
-# Lets the server do what it was asked, until it is ready for a next query.
-# Returns its answer.
+# Waits until the server is ready for the next query.  Returns its answer.
 sub wait_for_answer
 {
-	my ($backend) = @_;
+	my ($self, $backend) = @_;
 	my $answer = '';
+	my $sockets = IO::Select->new($backend);
 
 	while ($answer !~ /Z\x00\x00\x00\x05[ITE]\z/)
 	{
+		$self->wait_for_input($sockets);
 		my $bytes = bytes_from($backend);
 
 		last if $bytes eq '';
@@ -100,7 +117,7 @@ sub wait_for_answer
 	return $answer;
 }
 
-# One connection, from its beginning to its end.
+# Serves one connection until it ends or is cut.
 sub relay_connection
 {
 	my ($self, $name, $client) = @_;
@@ -109,7 +126,7 @@ sub relay_connection
 
 	for (;;)
 	{
-		foreach my $from ($both->can_read)
+		foreach my $from ($self->wait_for_input($both))
 		{
 			my $bytes = bytes_from($from);
 
@@ -123,7 +140,7 @@ sub relay_connection
 
 			syswrite $backend, $bytes if !defined $cut || $cut ne 'before';
 			next if !defined $cut;
-			my $answer = $cut eq 'answered' ? wait_for_answer($backend) : '';
+			my $answer = $cut eq 'answered' ? $self->wait_for_answer($backend) : '';
 
 			$self->{cut}->($cut, $bytes, $answer) if $self->{cut};
 			return;

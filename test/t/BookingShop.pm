@@ -1,5 +1,5 @@
-# A shop with a bit of everything, for the tests that move a database elsewhere:
-# by pg_dump, by pg_upgrade.
+# A shop with rows of every kind, for tests that move a database elsewhere (pg_dump,
+# pg_upgrade).
 
 package BookingShop;
 
@@ -12,8 +12,8 @@ use Test::More;
 
 our @EXPORT = qw(fill_shop sells_on);
 
-# Makes the shop in a database, with an index, two columns and a trigger of its
-# own, tickets that were cancelled and redeemed, holds that live, ended and expired.
+# Fills a database: tickets, also cancelled and redeemed ones; live, ended and
+# expired holds; an index, two columns and a trigger of the user's own.
 sub fill_shop
 {
 	my ($node, $db) = @_;
@@ -38,7 +38,7 @@ sub fill_shop
 		CREATE TRIGGER note_sale AFTER INSERT ON booking.ticket
 		    FOR EACH ROW EXECUTE FUNCTION note_sale();
 
-		SET booking.split_always = on;
+		SET booking.debug_split_always = on;
 		SELECT booking.book_ticket(1, 1), booking.book_tickets(2, 2, 3), booking.book_ticket(2, 1);
 		INSERT INTO booking.ticket (event_id, user_id, price) VALUES (2, 3, 12);
 		SELECT booking.cancel_ticket(1);
@@ -57,30 +57,30 @@ sub fill_shop
 	return;
 }
 
-# Sales go on where they were: new tickets get new ids, and nothing is oversold.
+# Checks that the sale goes on: new tickets get new ids, and nothing is oversold.
 sub sells_on
 {
 	my ($node, $db, $what) = @_;
 
 	check_sound($node, $what, $db);
 	is($node->safe_psql($db, 'SELECT available FROM booking.availability(1)'),
-		'10', "$what: a cancelled place is free");
+		'10', "$what: the place of a cancelled ticket is free");
 	is($node->safe_psql($db, 'SELECT booking.book_ticket(1, 9)'),
 		'16', "$what: the next ticket gets the next id");
 	is($node->safe_psql($db, 'SELECT status FROM booking.try_book_ticket(3, 9)'),
-		'sold_out', "$what: sold out is sold out");
+		'sold_out', "$what: a sold-out event is still sold out");
 	is($node->safe_psql($db, 'SELECT status FROM booking.try_book_ticket(5, 9)'),
-		'not_on_sale', "$what: a sale that is closed is closed");
+		'not_on_sale', "$what: a sale that had ended has still ended");
 	is( $node->safe_psql($db, 'SELECT status FROM generate_series(1, 2) id, booking.redeem_ticket(id)'),
-		"cancelled\nalready_redeemed", "$what: a ticket is as it was left");
-	is( $node->safe_psql($db, <<~'SQL'), "15\n{17,18}\n{12,13,14}", "$what: what was asked for is answered");
+		"cancelled\nalready_redeemed", "$what: tickets are still cancelled or redeemed");
+	is( $node->safe_psql($db, <<~'SQL'), "15\n{17,18}\n{12,13,14}", "$what: repeated requests get the same answers");
 		SELECT booking.book_ticket(4, 5, 'one');
 		SELECT booking.confirm_hold(hold_id) FROM booking.hold_tickets(4, 1, 2, idempotency_key => 'live');
 		SELECT booking.confirm_hold(2);
 		SQL
 	like(($node->psql($db, 'SELECT booking.confirm_hold(4)'))[2],
-		qr/hold 4 has expired/, "$what: an expired hold is expired");
-	is( $node->safe_psql($db, <<~'SQL'), "booked\nuser_limit", "$what: a limit is a limit");
+		qr/hold 4 has expired/, "$what: an expired hold can't be confirmed");
+	is( $node->safe_psql($db, <<~'SQL'), "booked\nuser_limit", "$what: the limit per user still applies");
 		SELECT status FROM booking.try_book_ticket(4, 1);
 		SELECT status FROM booking.try_book_ticket(4, 1);
 		SQL
@@ -89,7 +89,7 @@ sub sells_on
 	is( $node->safe_psql($db, "SELECT count(booking.book_ticket(4, u)) FROM generate_series(10, 11) u"),
 		'2', "$what: places of an expired hold are sold");
 	is($node->safe_psql($db, 'SELECT * FROM booking.availability(4)'),
-		'12|0|3|9', "$what: which leaves none");
+		'12|0|3|9', "$what: then no place is left");
 	is( $node->safe_psql($db, 'SELECT max(history_id), count(*) FROM booking.history'),
 		'19|19', "$what: the history goes on");
 	sell_the_rest($node, $_, "$what, event $_", $db) foreach 1, 2;

@@ -1,5 +1,5 @@
-# What the TAP tests of pg_booking share: a server with the extension, clients
-# that run at once, and the checks that must hold after every stress.
+# What the TAP tests of pg_booking share: a server with the extension, clients that
+# run at the same time, and checks that must succeed after every stress.
 
 package BookingTest;
 
@@ -22,10 +22,10 @@ our @EXPORT = qw(
   amcheck check_sound check_log sell_the_rest stripes long_run
 );
 
-# Where this file is.
+# The folder of this file.
 my $FOLDER = dirname(__FILE__);
 
-# Is the long run asked for?  Returns the first argument if so, else the second.
+# Returns the first argument if the long run was asked for, else the second.
 sub long_run
 {
 	my ($long, $short) = @_;
@@ -33,9 +33,9 @@ sub long_run
 	return $ENV{BOOKING_TEST_LONG} ? $long : $short;
 }
 
-# A new server, started.  Its log says the SQLSTATE of every message.
-# Options: init, a hash for its init(); conf, lines for postgresql.conf; new, a
-# hash for its new().
+# Makes and starts a server, whose log contains the SQLSTATE of every message.
+# Options: init (a hash for the node's init()), conf (lines for postgresql.conf), new
+# (a hash for the node's new()).
 sub booking_node
 {
 	my ($name, %options) = @_;
@@ -53,7 +53,7 @@ sub booking_node
 	return $node;
 }
 
-# The extension and its tables in a database, and amcheck to look at them.
+# Creates the extension, its tables, and amcheck in a database.
 sub create_booking
 {
 	my ($node, $db) = @_;
@@ -66,9 +66,9 @@ sub create_booking
 	return;
 }
 
-# attempt(command): runs it; a refusal that is documented is returned as its
-# SQLSTATE, with what the command did undone.  Anything else ends the client.
-# some_ticket(): any ticket's id.
+# Creates two functions.  attempt(command) runs a command.  If it is refused with a
+# documented SQLSTATE, the command is undone and the SQLSTATE returned.  Any other
+# error ends the client.  some_ticket() returns the id of a random ticket.
 sub create_helpers
 {
 	my ($node, $db) = @_;
@@ -79,8 +79,8 @@ sub create_helpers
 		    EXECUTE command;
 		    RETURN 'done';
 		EXCEPTION
-		    WHEN SQLSTATE 'TK001' OR SQLSTATE 'TK005' OR SQLSTATE 'TK008'
-		      OR SQLSTATE 'P0002' OR SQLSTATE '40P01' THEN
+		    WHEN SQLSTATE '23T01' OR SQLSTATE '23T05' OR SQLSTATE '23T08'
+		      OR SQLSTATE 'P0002' OR SQLSTATE '23503' OR SQLSTATE '40P01' THEN
 		        RETURN SQLSTATE;
 		END $$;
 		CREATE FUNCTION some_ticket() RETURNS bigint LANGUAGE sql VOLATILE AS $$
@@ -92,8 +92,8 @@ sub create_helpers
 	return;
 }
 
-# Runs pgbench with scripts (name@weight => text); every client must come to
-# its end.  Serialization failures and deadlocks are tried again.
+# Runs pgbench with scripts (name@weight => text).  Serialization failures and
+# deadlocks are retried.  Fails unless every client comes to its end.
 sub run_pgbench
 {
 	my ($node, $what, $options, %scripts) = @_;
@@ -118,7 +118,7 @@ sub run_pgbench
 	return $out;
 }
 
-# Starts psql on some SQL without waiting for it.  An error does not end it.
+# Starts psql with some SQL, without waiting for it.  An error does not end it.
 sub start_psql
 {
 	my ($node, $sql) = @_;
@@ -134,7 +134,7 @@ sub start_psql
 	return \%psql;
 }
 
-# Waits for it and returns what it printed, errors included.
+# Waits for the end of such a psql.  Returns its output, including errors.
 sub finish_psql
 {
 	my ($psql) = @_;
@@ -143,7 +143,7 @@ sub finish_psql
 	return $psql->{out} . $psql->{err};
 }
 
-# Waits until that many sessions wait for a lock.
+# Waits until exactly $count sessions wait for a lock.
 sub wait_for_waiters
 {
 	my ($node, $count) = @_;
@@ -154,8 +154,8 @@ sub wait_for_waiters
 	return;
 }
 
-# A connection that raises no error of itself: state() tells.  Options: another
-# database, host and port, and more for the connection string.
+# Connects to a server.  Errors don't die: the caller looks at state().  Options: db,
+# host and port, and more (appended to the connection string).
 sub connect_to
 {
 	my ($node, %options) = @_;
@@ -168,7 +168,7 @@ sub connect_to
 		undef, undef, { AutoCommit => 1, RaiseError => 0, PrintError => 0 });
 }
 
-# Runs some code in a process of its own, which ends with it.
+# Runs code in a new process, which ends with the code.  Returns its process id.
 sub start_worker
 {
 	my ($code) = @_;
@@ -177,10 +177,10 @@ sub start_worker
 	return $pid if $pid;
 	my $done = eval { $code->(); 1 };
 	print STDERR "# a worker has failed: $@" unless $done;
-	POSIX::_exit($done ? 0 : 1);    # the servers are its parent's to stop
+	POSIX::_exit($done ? 0 : 1);    # without END blocks: they would stop the servers
 }
 
-# Waits for them; all must have come to the end of their code.
+# Waits for such processes.  Fails unless all came to the end of their code.
 sub finish_workers
 {
 	my ($what, @pids) = @_;
@@ -195,8 +195,8 @@ sub finish_workers
 	return;
 }
 
-# What amcheck finds in tables and their indexes: all of pg_booking's or those
-# whose names are LIKE that.  Returns a list, which is empty if all are sound.
+# Returns the findings of amcheck in tables and their indexes, or an empty list.  It
+# looks at the tables whose names are LIKE $tables (default: all of pg_booking).
 sub amcheck
 {
 	my ($dbh, $tables) = @_;
@@ -208,7 +208,7 @@ sub amcheck
 	return map { join ' ', map { $_ // '' } @$_ } @$rows;
 }
 
-# The books are right, no event is oversold, and no table or index is corrupt.
+# Checks that verify() finds nothing, no event is oversold, and nothing is corrupt.
 sub check_sound
 {
 	my ($node, $what, $db) = @_;
@@ -230,8 +230,8 @@ sub check_sound
 	return;
 }
 
-# The log tells of no crash, no internal error, and of no error but the
-# SQLSTATEs given.
+# Checks that the log shows no crash, no internal error, and no error except those
+# with the given SQLSTATEs.
 sub check_log
 {
 	my ($node, $what, @expected) = @_;
@@ -245,13 +245,13 @@ sub check_log
 	return;
 }
 
-# Every place that is left can be sold, one by one, and then none.
+# Checks that every place that is left can be sold, one by one, and no more.
 sub sell_the_rest
 {
 	my ($node, $event_id, $what, $db) = @_;
 
 	$db //= 'postgres';
-	is( $node->safe_psql($db, <<~SQL), 't', "$what: each place that is left is sold");
+	is( $node->safe_psql($db, <<~SQL), 't', "$what: each place that is left can be sold");
 		WITH a AS MATERIALIZED (
 		    SELECT available FROM booking.availability($event_id)
 		)
@@ -259,7 +259,7 @@ sub sell_the_rest
 		        FROM generate_series(1, available + 3) n) = available
 		FROM a
 		SQL
-	is( $node->safe_psql($db, <<~SQL), 'sold_out|0|t', "$what: and then it is sold out");
+	is( $node->safe_psql($db, <<~SQL), 'sold_out|0|t', "$what: then the event is sold out");
 		SELECT (SELECT status FROM booking.try_book_ticket($event_id, 0)), available,
 		       capacity = (SELECT count(*) FROM booking.ticket
 		                   WHERE event_id = $event_id AND cancelled_at IS NULL)
@@ -269,7 +269,7 @@ sub sell_the_rest
 	return;
 }
 
-# The number of inventory rows of an event.
+# Returns the number of inventory rows of an event.
 sub stripes
 {
 	my ($node, $event_id, $db) = @_;

@@ -1,8 +1,8 @@
-# pg_upgrade.  A shop, and a sale that is under way, move to a newer PostgreSQL:
-# everything is as it was, and both sell on to the last place.
+# pg_upgrade.  A shop, and a sale that is under way, move to a newer PostgreSQL.  The
+# contents must be unchanged, and the sale must go on until the last place is sold.
 #
-# Environment: BOOKING_OLD_INSTALL, the folder in which the older PostgreSQL is
-# installed; BOOKING_OLD_CONF, the settings by which it finds pg_booking.
+# Environment: BOOKING_OLD_INSTALL, the installation folder of the older PostgreSQL;
+# BOOKING_OLD_CONF, settings by which the older PostgreSQL finds pg_booking.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use BookingTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# A server of the older PostgreSQL.
+# Makes a server of the older PostgreSQL.
 sub older_node
 {
 	local $ENV{TEMP_CONFIG} = $ENV{BOOKING_OLD_CONF};
@@ -23,13 +23,13 @@ sub older_node
 	return booking_node('old', new => { install_path => $ENV{BOOKING_OLD_INSTALL} });
 }
 
-# A sale in many stripes: a part is sold, a part held, a part was cancelled, and
-# all the row versions that this leaves are there.
+# Starts a sale in many stripes.  Some places are sold, some held and some cancelled,
+# and old row versions remain.
 sub start_sale
 {
 	my ($node) = @_;
 
-	local $ENV{PGOPTIONS} = '-c booking.split_always=on';
+	local $ENV{PGOPTIONS} = '-c booking.debug_split_always=on';
 
 	create_booking($node);
 	create_helpers($node);
@@ -41,12 +41,12 @@ sub start_sale
 		'book@6' => "SELECT booking.book_ticket(1, :client_id);\n",
 		'hold@1' => "SELECT booking.hold_tickets(1, :client_id, 2);\n",
 		'cancel@2' => "SELECT attempt('SELECT booking.cancel_ticket(' || some_ticket() || ')');\n");
-	cmp_ok(stripes($node, 1), '>', 1, 'the sale before: its inventory is several rows');
+	cmp_ok(stripes($node, 1), '>', 1, 'the sale before: the inventory has several rows');
 	return;
 }
 
-# A database as the newer pg_dump writes it, all rows included, and what the view
-# shows.  (How a view is written depends on the server, and so do the settings.)
+# Returns the dump of a database by the newer pg_dump, and the rows of the view.
+# (Settings and the text of the view depend on the server, so they are left out.)
 sub dump_of
 {
 	my ($node, $db) = @_;
@@ -89,15 +89,15 @@ $new->start;
 foreach my $db (sort keys %before)
 {
 	ok($before{$db} =~ /^COPY booking\.ticket .*\n(?:\d+\t.*\n){15}/m, "$db: the dump has tickets");
-	is(dump_of($new, $db), $before{$db}, "$db: everything is as it was");
+	is(dump_of($new, $db), $before{$db}, "$db: the contents are unchanged");
 }
 
 sells_on($new, 'shop', 'the shop after');
 
 check_sound($new, 'the sale after');
 is($new->safe_psql('postgres', 'SELECT available FROM booking.availability(1)'),
-	$left, 'the sale after: as many places are left');
-is( $new->safe_psql('postgres', <<~'SQL'), 't|t', 'the sale after: what is held becomes tickets');
+	$left, 'the sale after: the same number of places is left');
+is( $new->safe_psql('postgres', <<~'SQL'), 't|t', 'the sale after: holds can be confirmed');
 	WITH h AS MATERIALIZED (SELECT hold_id FROM booking.hold WHERE ended_at IS NULL)
 	SELECT count(*) > 0, bool_and(cardinality(booking.confirm_hold(hold_id)) = 2) FROM h
 	SQL
@@ -105,7 +105,7 @@ run_pgbench($new, 'the sale after', [ '-c8', '-t30' ],
 	book => "SELECT booking.book_ticket(1, :client_id);\n");
 sell_the_rest($new, 1, 'the sale after');
 check_sound($new, 'the sale after, at the end');
-check_log($new, 'after', 'TK004');
+check_log($new, 'after', '23T04');
 
 $new->stop;
 done_testing();

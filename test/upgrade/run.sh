@@ -2,10 +2,9 @@
 #
 # run.sh - pg_upgrade from an older PostgreSQL, with data (part of make matrix).
 #
-# usage: test/upgrade/run.sh MAJOR
-#
-# Builds pg_booking for the PostgreSQL of this machine and for the older one whose
-# major version is given, and runs the tests in this folder, which upgrade a
+# Builds pg_booking for this machine's PostgreSQL and for an older one, of the given
+# major version.  Then it runs the tests in this folder, which upgrade a cluster from
+# the older to the newer one.  The last line is
 # cluster from that one to this.  The last line is
 #
 #	N passed, N failed

@@ -1,6 +1,6 @@
-# What the tests under faults share: a seeded run of many rounds, each of them a
-# mixed load (Faults::Load), a fault, a recovery, and the checks (Faults::Check)
-# that the promises hold; and the line of the table that it ends with.
+# What the tests under faults share: a seeded run of many rounds.  Each round has a
+# mixed load (Faults::Load), a fault, a recovery, and checks that the promises are
+# kept (Faults::Check).  At its end, a run adds a line to the table of faults.
 #
 #	my $run = Faults->new('a backend is killed', 500, 20);
 #	my $node = $run->node('main');
@@ -26,8 +26,8 @@ use Time::HiRes qw(time);
 
 our @EXPORT_OK = qw(end_of_wal never skipped times_logged);
 
-# A run of so many rounds, or in the quick form so many.  The seed is that of the
-# environment or a new one.
+# A new run, with $full rounds, or $quick rounds in the quick form.  The seed is
+# BOOKING_FAULTS_SEED or a new one.
 sub new
 {
 	my ($class, $name, $full, $quick) = @_;
@@ -44,7 +44,7 @@ sub new
 	return $self;
 }
 
-# The first argument in the full run, the second in the quick one.
+# Returns the first argument in the full form, the second in the quick form.
 sub full_or_quick
 {
 	my ($self, $full, $quick) = @_;
@@ -52,7 +52,8 @@ sub full_or_quick
 	return $ENV{BOOKING_FAULTS_QUICK} ? $quick : $full;
 }
 
-# A server with the extension and its tables, started.  Options as booking_node's.
+# Makes and starts a server with the extension and its tables.  Options: those of
+# booking_node().
 sub node
 {
 	my ($self, $name, %options) = @_;
@@ -63,8 +64,7 @@ sub node
 	return $node;
 }
 
-# Drops the databases that a test does without, of a server that is to be copied
-# often.
+# Drops databases that the test does not need, because the server is often copied.
 sub make_small
 {
 	my ($self, $node) = @_;
@@ -78,8 +78,8 @@ sub make_small
 	return;
 }
 
-# The next round, or undef after the last.  Options: rows of events (a hash of
-# kind => capacities) and those of Faults::Load.
+# Returns the next round, or undef after the last.  Options: rows (the new events: a
+# hash of kind => list of capacities) and those of Faults::Load.
 sub next_round
 {
 	my ($self, $node, %options) = @_;
@@ -96,7 +96,7 @@ sub next_round
 	return $round;
 }
 
-# So many faults were injected.
+# Counts injected faults (default: 1).
 sub injected
 {
 	my ($self, $count) = @_;
@@ -105,8 +105,8 @@ sub injected
 	return;
 }
 
-# How many there were, over all rounds: booked (places), calls, refused, failed,
-# unknown, or calls that were answered with that SQLSTATE.
+# Returns a count over all rounds: calls, booked (places), refused, failed, unknown,
+# or a SQLSTATE: the calls that ended with it.
 sub count
 {
 	my ($self, $what) = @_;
@@ -114,7 +114,7 @@ sub count
 	return $self->{count}{$what} // 0;
 }
 
-# Something is wrong: the seed and the round that show it are told.
+# Reports problems, with the seed and the round in which they were found.
 sub wrong
 {
 	my ($self, @what) = @_;
@@ -124,7 +124,7 @@ sub wrong
 	return;
 }
 
-# Where the WAL of a server ended in its last recovery.
+# Returns the position in the WAL where the server's last recovery ended.
 sub end_of_wal
 {
 	my ($node) = @_;
@@ -133,7 +133,7 @@ sub end_of_wal
 	return $ends[-1];
 }
 
-# How often a server's log says that.
+# Returns how many times a message is in a server's log.
 sub times_logged
 {
 	my ($node, $what) = @_;
@@ -141,7 +141,7 @@ sub times_logged
 	return scalar(() = slurp_file($node->logfile) =~ /$what/g);
 }
 
-# What a log must not tell, whatever the fault.
+# Reports the lines of a server's log that must not be there.
 sub look_at_log
 {
 	my ($self, $node, $never) = @_;
@@ -151,9 +151,9 @@ sub look_at_log
 	return;
 }
 
-# What no server's log tells: of a panic, a failed assertion, an internal error, or
-# a process that was ended by a signal that nobody sent.  Options: panic, a pattern
-# of the panics that are expected, each of which ends its process (SIGABRT).
+# Returns a pattern of what no server's log may contain: a panic, a failed assertion,
+# an internal error, or a process that was ended by an unexpected signal.  Options:
+# panic, a pattern of expected panics, each of which ends its process by SIGABRT.
 sub never
 {
 	my (%expected) = @_;
@@ -163,9 +163,9 @@ sub never
 	return qr/$panic|TRAP:|\] XX\w{3} |terminated by signal (?!$signal\b)/;
 }
 
-# The run's assertions, and its line in the table.  Options: never, what the logs
-# of its servers must not tell (default: never()); unanswered, 0 if each call must
-# have been answered, for no session was to be lost.
+# Ends the run: makes its assertions and adds its line to the table.  Options: never,
+# a pattern for the servers' logs (default: never()); unanswered, 0 if every call must
+# have been answered, because the fault ends no session.
 sub done
 {
 	my ($self, %options) = @_;
@@ -182,7 +182,7 @@ sub done
 	return;
 }
 
-# A fault that can't be injected here, says the table.
+# Adds to the table that a fault can't be injected here.
 sub skipped
 {
 	my ($name) = @_;
@@ -191,7 +191,7 @@ sub skipped
 	return;
 }
 
-# A line of the table, which run.sh prints.
+# Adds a line to the table, which run.sh prints.
 sub add_to_table
 {
 	my (@fields) = @_;
@@ -209,15 +209,15 @@ use Faults::Check qw(judge_journals check_events);
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
 
-# Capacities of the events of a round, unless it says others.
+# The capacities of a round's events, by kind, if the round does not say others.
 my %ROWS = (hot => [300], small => [ 5, 9 ], limited => [60], expiring => [25]);
 
-# How the event table tells the kinds apart.
+# The max_per_user and hold_ttl of events, by kind.
 my %SETTINGS = (
 	hot => q{NULL, '1 hour'}, small => q{NULL, '1 hour'},
 	limited => q{3, '1 hour'}, expiring => q{NULL, '50 ms'});
 
-# New events for this round.
+# Creates the events of this round.
 sub create_events
 {
 	my ($self, %rows) = @_;
@@ -239,9 +239,9 @@ sub create_events
 	return;
 }
 
-# Starts the load; the options are those of the round, and these.  In every third
-# round, by chance, all calls are made by themselves, if no option is against it:
-# then none may be the victim of a deadlock.
+# Starts the load.  Options: those of Faults::Load, in addition to the round's.  In
+# about every third round, each call is a transaction of its own, unless an option
+# says otherwise.  Then no call may be the victim of a deadlock.
 sub load
 {
 	my ($self, %options) = @_;
@@ -259,7 +259,7 @@ sub load
 	return;
 }
 
-# Ends the load.
+# Tells the clients to stop, and waits until they have ended.
 sub stop
 {
 	my ($self, $seconds) = @_;
@@ -269,7 +269,7 @@ sub stop
 	return;
 }
 
-# Waits until the load has made all its calls.
+# Waits until the clients have made all their calls.
 sub finish
 {
 	my ($self, $seconds) = @_;
@@ -278,21 +278,21 @@ sub finish
 	return;
 }
 
-# Runs what makes the server crash, and waits until it has ended all sessions:
-# till then it accepts connections as if nothing had happened.
+# Runs code that makes the server crash, and waits until all sessions have ended.
+# Until then, the server would still accept connections.
 sub crash
 {
 	my ($self, $code) = @_;
-	my $canary = connect_to($self->{node}) or return $self->{run}->wrong('no connection');
+	my $session = connect_to($self->{node}) or return $self->{run}->wrong('no connection');
 	my $until = time() + 60;
 
 	$code->();
-	sleep 0.002 while $canary->ping && time() < $until;
+	sleep 0.002 while $session->ping && time() < $until;
 	$self->{run}->wrong('the server has not crashed') if time() >= $until;
 	return;
 }
 
-# Waits until the server accepts connections again; false if it does not.
+# Waits until the server accepts connections again.  Returns whether it does.
 sub wait_for_server
 {
 	my ($self, $seconds) = @_;
@@ -315,7 +315,7 @@ sub wait_for_server
 	return 0;
 }
 
-# The processes of the server: those that work in its folder.
+# Returns the server's processes: those whose current folder is the data folder.
 sub processes
 {
 	my ($self) = @_;
@@ -324,8 +324,8 @@ sub processes
 	return grep { (readlink "/proc/$_/cwd" // '') eq $folder } map { m{(\d+)$} } glob '/proc/[0-9]*';
 }
 
-# Ends all of them at once, the postmaster first, and waits until they are gone, also
-# as dead ones: see start_again().
+# Kills all processes of the server, first the postmaster.  Waits until they are gone,
+# including zombies, see start_again().
 sub kill_all
 {
 	my ($self) = @_;
@@ -339,9 +339,9 @@ sub kill_all
 	return;
 }
 
-# Starts the server again after its postmaster was killed.  The next one refuses
-# to start before all sessions have noticed and ended, and while there is still a
-# process, be it a dead one, with the number that the lock file tells.
+# Starts the server again after its postmaster was killed.  A new postmaster refuses
+# to start while old sessions are alive.  It also refuses while a process with the
+# number in the lock file exists, even a zombie.  So this waits for them first.
 sub start_again
 {
 	my ($self, $seconds) = @_;
@@ -356,7 +356,7 @@ sub start_again
 	return 0;
 }
 
-# Holds the journal against the database, as judge_journals().
+# Compares the journals with the database.  Options: those of judge_journals().
 sub judge
 {
 	my ($self, $dbh, %options) = @_;
@@ -365,8 +365,8 @@ sub judge
 		journals => [ $self->{load}->journals ], events => $self->{kind}, single => $self->{load}{single});
 }
 
-# Waits until the sessions of clients have ended: one whose client is gone may
-# still be at work, and commit.
+# Waits until the sessions of clients have ended.  A session whose client has gone may
+# still be running, and may commit.
 sub wait_for_sessions
 {
 	my ($self, $seconds) = @_;
@@ -385,11 +385,11 @@ sub wait_for_sessions
 	return;
 }
 
-# Holds the journal against the database and looks at the events, and at the
-# inventory with amcheck; that of the other tables would take longer from round to
-# round, see check_sound().  Something must have been booked, unless all of it may be
-# lost.  Options: node (another than the round's), may_lose_all, and those of
-# judge_journals().  Returns what was counted.
+# Checks the promises: compares the journals with the database, looks at the events,
+# and at the inventory with amcheck.  (To check the other tables too would take longer
+# from round to round; check_sound() does it at the end.)  Something must have been
+# booked, unless may_lose_all is set.  Other options: node (if not the round's), and
+# those of judge_journals().  Returns the counts of judge_journals().
 sub check
 {
 	my ($self, %options) = @_;

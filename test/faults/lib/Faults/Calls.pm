@@ -1,4 +1,4 @@
-# The calls that the load of the faults makes (Faults::Load).
+# The calls that the load makes (Faults::Load).
 
 package Faults::Calls;
 
@@ -9,13 +9,19 @@ use Exporter 'import';
 
 our @EXPORT_OK = qw(%CALL);
 
-# By name.  "weight": how often it is made.  "about": new (a user who has nothing
-# yet), an event, or a ticket or hold of a user.  "most": the largest quantity.
-# "effect": what one unit of it changes (Faults::Journal).  "key": it can have an
-# idempotency key.  "partial": it may give fewer than asked for.  "nothing": it must
-# return no row.  "like_several": it is like a transaction of several calls.  "sql"
-# is given the event and the user, or the ticket or hold, by name; it returns the
-# ids given.
+# The calls by name, each a hash:
+#
+#	weight       how often the call is made
+#	about        whom or what it is about: "new" (a user who has nothing yet), "event",
+#	             or a "ticket" or "hold" that a user has
+#	most         the largest quantity (default: 1)
+#	effect       how one unit changes live tickets, cancelled tickets and held places
+#	key          1: it can have an idempotency key
+#	partial      1: it may give fewer units than were asked for
+#	nothing      1: it must return no row
+#	like_several 1: like a transaction of several calls, it can be in a deadlock
+#	sql          the statement, with the fields of the call as named parameters.  It
+#	             returns the ids that it gives
 our %CALL = (
 	book => {
 		weight => 10, about => 'new', effect => [ 1, 0, 0 ], key => 1,

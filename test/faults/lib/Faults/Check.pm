@@ -1,10 +1,10 @@
-# Holds a journal (Faults::Journal) against the database.
+# Compares a journal (Faults::Journal) with the database.
 #
-# For each user at an event the journal gives the states that are possible: how
-# many live tickets, cancelled tickets and held places.  What was acknowledged
-# has changed the state, what was refused or failed has not, and what got no
-# answer has changed it in full or not at all.  The tables must show one of them;
-# and nothing for a user who is in no journal.
+# The journal tells which states are possible for each user at an event.  A state is
+# the numbers of live tickets, cancelled tickets and held places.  An acknowledged
+# call has changed the state.  A refused or failed call has not.  A call without an
+# answer has changed it completely or not at all.  The tables must show one of the
+# possible states, and nothing for a user who is in no journal.
 
 package Faults::Check;
 
@@ -18,30 +18,34 @@ use List::Util qw(sum0);
 
 our @EXPORT_OK = qw(judge_journals check_events);
 
-# SQLSTATEs that a client may always be given: refusals; and, beside them, what
-# transactions of several calls are to try again.  Calls by themselves are given
-# neither, but beside such transactions one may be the victim of their deadlock:
-# of those who wait in a circle it is the first to notice.
-my $ALWAYS = 'TK00[1-68]|P0002';
+# SQLSTATEs that a client may always get.  $ALWAYS: refusals.  $AGAIN: errors after
+# which a transaction of several calls should be retried.  $AGAIN_BESIDE: errors of
+# single calls beside such transactions, because a single call in their deadlock may
+# be the first to notice it.
+my $ALWAYS = '23T0[1-68]|P0002';
 my $AGAIN = '40P01|40001';
 my $AGAIN_BESIDE = '40P01';
 
-# Compares.  Options: journals, events (a hash: id => kind), allowed (a pattern of
-# SQLSTATEs beside the ones that are always allowed), single (1: all calls were made
-# by themselves), until (a position in the
-# WAL: the database is as it was there), decided (transactions that were found
-# prepared, a hash: gid => ok or undone, as they were ended).  Returns what was
-# counted, and a list of what is wrong.
+# Compares journals with the database.  Returns a hash of counts, and a list of
+# problems.  Options:
 #
-# "booked" are the places that clients were told they have, by a ticket or a hold.
-# A place is counted when it was taken, and not again when its hold becomes a
-# ticket or its ticket another user's; one that was given back stays counted.
-# "unknown" are calls without an answer.
+#	journals  the files
+#	events    { id => kind }
+#	allowed   a pattern of more SQLSTATEs that clients may get
+#	single    1: each call was a transaction of its own
+#	until     a position in the WAL, to which the database was restored
+#	decided   { gid => ok or undone }: how transactions that were found prepared were
+#	          ended
+#
+# In the counts, "unknown" are calls without an answer, and "booked" are places that
+# clients were told they have, by a ticket or a hold.  A place is counted when it is
+# taken.  It is not counted again when its hold is confirmed or its ticket is
+# transferred, and it stays counted when it is given back.
 sub judge_journals
 {
 	my ($dbh, %options) = @_;
 	my %judge = (
-		%options, wrong => [], subject => {}, given => {}, shared => {}, split => [],
+		%options, wrong => [], possible => {}, given => {}, shared => {}, split => [],
 		count => { calls => 0, booked => 0, refused => 0, failed => 0, unknown => 0 });
 	my $allowed = join '|', $ALWAYS, $options{allowed} // ();
 	my $alone = join '|', $allowed, $options{single} ? () : $AGAIN_BESIDE;
@@ -49,7 +53,7 @@ sub judge_journals
 	$judge{allowed} = { single => qr/^(?:$alone)?$/, several => qr/^(?:$allowed|$AGAIN)?$/ };
 	foreach my $file (@{ $options{journals} })
 	{
-		follow(\%judge, $_) foreach Faults::Journal::transactions($file);
+		apply_transaction(\%judge, $_) foreach Faults::Journal::transactions($file);
 	}
 	my $found = read_tables($dbh, $options{events});
 
@@ -61,7 +65,7 @@ sub judge_journals
 
 # ---- what the journal says --------------------------------------------------
 
-# Is a transaction there for certain (ok), for certain not (failed), or may it be?
+# Returns whether a transaction took effect: ok (surely), failed (surely not), unknown.
 sub outcome_of
 {
 	my ($judge, $txn) = @_;
@@ -77,24 +81,23 @@ sub outcome_of
 	return $txn->{outcome} =~ /^(?:ok|unknown)$/ ? $txn->{outcome} : 'failed';
 }
 
-# The same of a transaction that was to be prepared.  There is never a doubt: it
-# stood prepared, and was ended as somebody decided, or it has ended as its
-# client asked.
+# The same for a transaction that was to be prepared.  Its outcome is always known: it
+# was found prepared and ended as decided, or it had ended as its client wanted.
 sub outcome_of_prepared
 {
 	my ($judge, $txn) = @_;
 	my ($gid, $outcome) = @{$txn}{qw(gid outcome)};
 	my $decided = $judge->{decided}{$gid};
 
-	push @{ $judge->{wrong} }, "transaction $gid was prepared, and is gone"
+	push @{ $judge->{wrong} }, "transaction $gid was prepared, but has gone"
 	  if $outcome eq 'prepared' && !defined $decided;
-	push @{ $judge->{wrong} }, "transaction $gid was $outcome, and stood prepared"
+	push @{ $judge->{wrong} }, "transaction $gid was $outcome, but was found prepared"
 	  if defined $decided && $outcome !~ /^(?:prepared|unknown)$/;
 	$outcome = $decided // ($outcome eq 'unknown' ? $txn->{if_gone} : $outcome);
 	return $outcome eq 'ok' ? 'ok' : 'failed';
 }
 
-# A position in the WAL as a number.
+# Returns a position in the WAL as a number.
 sub position
 {
 	my ($high, $low) = split m{/}, $_[0];
@@ -102,14 +105,14 @@ sub position
 	return hex($high) * 2**32 + hex($low);
 }
 
-# Takes account of one transaction.
-sub follow
+# Applies one transaction to the possible states.
+sub apply_transaction
 {
 	my ($judge, $txn) = @_;
 	my $outcome = outcome_of($judge, $txn);
 	my @touched;
 
-	note_state($judge, $txn->{form}, $_) foreach $txn, @{ $txn->{calls} };
+	check_state($judge, $txn->{form}, $_) foreach $txn, @{ $txn->{calls} };
 	foreach my $call (grep { $_->{outcome} =~ /^(?:ok|unknown)$/ } @{ $txn->{calls} })
 	{
 		my $sure = $outcome eq 'ok' && $call->{outcome} eq 'ok';
@@ -117,15 +120,15 @@ sub follow
 		next if $outcome eq 'failed';
 		$judge->{count}{booked} += taken($call) if $sure;
 		$judge->{count}{unknown}++ if !$sure;
-		push @touched, apply($judge, $call, $sure);
+		push @touched, apply_call($judge, $call, $sure);
 		note_ids($judge, $call, $sure);
 	}
 	push @{ $judge->{split} }, [@touched] if $outcome eq 'unknown' && @touched > 1;
 	return;
 }
 
-# Counts a call, also by its SQLSTATE, and looks at that.
-sub note_state
+# Counts a call or the end of a transaction, and checks its SQLSTATE.
+sub check_state
 {
 	my ($judge, $form, $what) = @_;
 
@@ -140,7 +143,7 @@ sub note_state
 	return;
 }
 
-# How many places a call that was done has taken that nobody had before.
+# Returns how many places, free before, a successful call has taken.
 sub taken
 {
 	my ($call) = @_;
@@ -149,21 +152,21 @@ sub taken
 	return $of_one > 0 ? $of_one * $call->{units} : 0;
 }
 
-# The user whose ticket it was before it was transferred.
-sub subject
+# Returns event and user in one string: for a transferred ticket, its first user.
+sub event_user
 {
 	my ($event, $user) = @_;
 
 	return $event . '/' . $user % Faults::Load::TRANSFERRED;
 }
 
-# Changes the states that are possible for the user of a call; returns the user
-# with the states before and after.
-sub apply
+# Changes the possible states of a call's user.  Returns the event and user, and the
+# states before and after, for compare_users().
+sub apply_call
 {
 	my ($judge, $call, $sure) = @_;
 	my @effect = @{$call}{qw(live cancelled held)};
-	my $name = subject($call->{event}, $call->{user});
+	my $name = event_user($call->{event}, $call->{user});
 	my ($least, $most) = ($call->{units}, $call->{units});
 	my (%before, %after);
 
@@ -180,7 +183,7 @@ sub apply
 		$shared->{least} += $least * ($effect[0] + $effect[2]) if $sure;
 		return;
 	}
-	%before = %{ $judge->{subject}{$name} // { '0 0 0' => 1 } };
+	%before = %{ $judge->{possible}{$name} // { '0 0 0' => 1 } };
 	foreach my $state (keys %before)
 	{
 		my @state = split / /, $state;
@@ -190,12 +193,12 @@ sub apply
 			$after{ join ' ', map { $state[$_] + $units * $effect[$_] } 0 .. 2 } = 1;
 		}
 	}
-	my $possible = $judge->{subject}{$name} = $sure ? \%after : { %before, %after };
+	my $possible = $judge->{possible}{$name} = $sure ? \%after : { %before, %after };
 
 	return [ $name, \%before, \%after, $possible ];
 }
 
-# What tickets there must be, for whom.
+# Notes which tickets must exist, and for whom.
 sub note_ids
 {
 	my ($judge, $call, $sure) = @_;
@@ -206,14 +209,14 @@ sub note_ids
 	foreach my $id (split /,/, $call->{ids})
 	{
 		push @{ $judge->{wrong} }, "ticket $id was given twice" if $given->{$id};
-		$given->{$id} = subject($call->{event}, $call->{user});
+		$given->{$id} = event_user($call->{event}, $call->{user});
 	}
 	return;
 }
 
 # ---- what the tables say ----------------------------------------------------
 
-# Tickets and holds, by user and by id.
+# Returns the tickets by id, and the states by event and user.
 sub read_tables
 {
 	my ($dbh, $events) = @_;
@@ -232,7 +235,7 @@ sub read_tables
 	foreach my $row (@$tickets)
 	{
 		my ($id, $event, $user, $live) = @$row;
-		my $name = subject($event, $user);
+		my $name = event_user($event, $user);
 
 		$found{ticket}{$id} = $name;
 		$found{state}{$name} //= [ 0, 0, 0 ];
@@ -240,15 +243,16 @@ sub read_tables
 	}
 	foreach my $row (@$holds)
 	{
-		$found{state}{ subject(@{$row}[ 0, 1 ]) } //= [ 0, 0, 0 ];
-		$found{state}{ subject(@{$row}[ 0, 1 ]) }[2] += $row->[2];
+		$found{state}{ event_user(@{$row}[ 0, 1 ]) } //= [ 0, 0, 0 ];
+		$found{state}{ event_user(@{$row}[ 0, 1 ]) }[2] += $row->[2];
 	}
 	return \%found;
 }
 
 # ---- the comparison ---------------------------------------------------------
 
-# Is a state of the tables one of those?  Where holds expire they may be gone.
+# True if a state is one of the possible ones.  Held places of an event whose holds
+# expire are not compared.
 sub is_one_of
 {
 	my ($judge, $name, $state, $possible) = @_;
@@ -263,10 +267,10 @@ sub compare_users
 	my ($judge, $found) = @_;
 	my $nothing = [ 0, 0, 0 ];
 
-	foreach my $name (sort keys %{ $judge->{subject} })
+	foreach my $name (sort keys %{ $judge->{possible} })
 	{
 		my $state = $found->{state}{$name} // $nothing;
-		my $possible = $judge->{subject}{$name};
+		my $possible = $judge->{possible}{$name};
 
 		next if is_one_of($judge, $name, $state, $possible);
 		push @{ $judge->{wrong} },
@@ -274,35 +278,36 @@ sub compare_users
 	}
 	foreach my $name (sort keys %{ $found->{state} })
 	{
-		next if $judge->{subject}{$name} || $judge->{shared}{$name};
-		push @{ $judge->{wrong} }, "event/user $name has @{ $found->{state}{$name} }, and nobody asked for it";
+		next if $judge->{possible}{$name} || $judge->{shared}{$name};
+		push @{ $judge->{wrong} }, "event/user $name has @{ $found->{state}{$name} }, but is in no journal";
 	}
 	foreach my $touched (@{ $judge->{split} })
 	{
-		my $done = grep { decided($judge, $found, $_) eq 'done' } @$touched;
-		my $not_done = grep { decided($judge, $found, $_) eq 'not done' } @$touched;
+		my $done = grep { was_done($judge, $found, $_) eq 'done' } @$touched;
+		my $not_done = grep { was_done($judge, $found, $_) eq 'not done' } @$touched;
 
 		next if !$done || !$not_done;
-		push @{ $judge->{wrong} }, 'a transaction is half there: ' . join ', ', map { $_->[0] } @$touched;
+		push @{ $judge->{wrong} }, 'only half of a transaction took effect: ' . join ', ', map { $_->[0] } @$touched;
 	}
 	return;
 }
 
-# Does the state of a user tell whether a call of a transaction without an answer
-# was done?  (Not if it may be either, or if a later call was about the user.)
-sub decided
+# Returns whether a call without an answer was done, if its user's state tells that.
+# It does not if both are possible, or if a later call was about the same user.
+sub was_done
 {
 	my ($judge, $found, $touched) = @_;
 	my ($name, $before, $after, $possible) = @$touched;
 	my $state = $found->{state}{$name} // [ 0, 0, 0 ];
 
-	return 'unclear' if $judge->{subject}{$name} != $possible;
+	return 'unclear' if $judge->{possible}{$name} != $possible;
 	my ($was, $is) = map { !!is_one_of($judge, $name, $state, $_) } $before, $after;
 
 	return $was == $is ? 'unclear' : $is ? 'done' : 'not done';
 }
 
-# Users whom all clients share: as many as acknowledged, at most as many as asked.
+# Users whom all clients share have at least as many places as were acknowledged, and
+# at most as many as were asked for.
 sub compare_shared
 {
 	my ($judge, $found) = @_;
@@ -325,19 +330,19 @@ sub compare_ids
 
 	foreach my $id (sort { $a <=> $b } keys %{ $judge->{given} })
 	{
-		my $who = $found->{ticket}{$id} // 'nobody';
+		my $who = $found->{ticket}{$id} // 'no user';
 
 		next if $who eq $judge->{given}{$id};
-		push @{ $judge->{wrong} }, "ticket $id is of $who, and not of event/user $judge->{given}{$id}";
+		push @{ $judge->{wrong} }, "ticket $id belongs to $who, and not to event/user $judge->{given}{$id}";
 	}
 	return;
 }
 
 # ---- the events -------------------------------------------------------------
 
-# What must hold for the events whatever the journal says: no event oversold, no
-# user over the limit, verify() finds nothing, and each place that is left can be
-# sold, one by one, and then none.  Returns a list of what is wrong.
+# Checks the events without the journals: no event is oversold, no user is over the
+# limit, and verify() finds nothing.  Exactly the places that are left can be sold, one
+# by one.  Returns a list of problems.
 sub check_events
 {
 	my ($dbh, $events) = @_;
@@ -368,7 +373,7 @@ sub check_events
 	return @wrong;
 }
 
-# Rows of a query; an error is a row, too, so that it is seen.
+# Returns the rows of a query.  An error is returned as a row, so that it is noticed.
 sub rows
 {
 	my ($dbh, $sql, @values) = @_;
@@ -385,7 +390,7 @@ sub check_verify
 	  rows($dbh, 'SELECT v.* FROM unnest(?::bigint[]) AS id, booking.verify(id) AS v', \@ids);
 }
 
-# Sells the places that are left, each to a user of its own.
+# Sells the places that are left, each to a new user.  Returns a problem, or nothing.
 sub sell_the_rest
 {
 	my ($dbh, $event) = @_;

@@ -1,6 +1,6 @@
-# The journal of a load: what each client asked for and what it was told, written
-# before the call and after the answer, to a file outside the server's folder.
-# What the journal says is what the clients know; the database is judged by it.
+# The journal of a load.  Each client writes what it asks for before the call, and what
+# it was told after the answer, to a file outside the server's folder.  The journal
+# says what the clients know, and the database is compared with it.
 #
 # A line is a list of fields with tabs between them:
 #
@@ -11,24 +11,28 @@
 #	prepare TXN GID IF_GONE
 #	end     TXN OUTCOME SQLSTATE FROM TO
 #
-# A transaction is a number of calls and their end; a call by itself is one, too.
-# FORM is "single" for that, at READ COMMITTED, and else "several".
-# LIVE, CANCELLED and HELD are by how much one unit of the call changes the live
-# and the cancelled tickets and the held places of the user at the event; QUANTITY
-# is how many units were asked for, UNITS how many the answer gave.  ARGUMENT is
-# the ticket or hold that the call was about, IDS those that it gave.  "keep"
-# tells that a savepoint was rolled back: the first COUNT calls stand.  "prepare"
-# tells that the transaction is prepared, or its end asked for: if no transaction
-# GID stands prepared afterwards, the outcome is IF_GONE (ok, undone).  FROM and
-# TO are the places in the server's log (WAL) before and after, or empty.  The
-# outcomes:
+# A transaction has calls and an end.  Its FORM is "single" (one call, in a transaction
+# of its own, at READ COMMITTED) or "several".  The fields:
 #
-#	ok        done, the client was told so
+#	QUANTITY  how many units the call asked for
+#	LIVE, CANCELLED, HELD   by how much one unit changes the user's live tickets,
+#	          cancelled tickets and held places at the event
+#	ARGUMENT  the ticket or hold that the call is about
+#	UNITS     how many units the answer gave
+#	IDS       the tickets or holds that it gave
+#	COUNT     a savepoint was rolled back: only the first COUNT calls are left
+#	GID       a transaction that is about to be prepared, or to be ended after that
+#	IF_GONE   its outcome (ok, undone) if no prepared transaction GID is found later
+#	FROM, TO  the positions in the WAL before and after, or empty
+#
+# The outcomes:
+#
+#	ok        done, and the client was told so
 #	refused   the answer was no (sold out, ...)
-#	prepared  PREPARE TRANSACTION was acknowledged, and nothing asked since
-#	undone    rolled back, as was asked
-#	failed    an error, the connection still stands: nothing may have happened
-#	unknown   the connection was lost: all of it has happened, or nothing
+#	prepared  PREPARE TRANSACTION was acknowledged, and no end was asked for yet
+#	undone    rolled back, as the client wanted
+#	failed    an error, but the connection is alive: nothing has happened
+#	unknown   the connection was lost: everything has happened, or nothing
 
 package Faults::Journal;
 
@@ -45,7 +49,7 @@ sub new
 	return bless { handle => $handle, txn => 0 }, $class;
 }
 
-# One line, in one write: a client that is killed leaves whole lines.
+# Writes a line at once, so that a client that is killed leaves only whole lines.
 sub line
 {
 	my ($self, @fields) = @_;
@@ -54,7 +58,7 @@ sub line
 	return;
 }
 
-# A new transaction of that form: its number.
+# Begins a transaction of that form.  Returns its number.
 sub begin
 {
 	my ($self, $form) = @_;
@@ -76,7 +80,7 @@ sub call
 	return;
 }
 
-# And this is what came back.
+# A call was answered.
 sub answer
 {
 	my ($self, $txn, $outcome, $state, $units, @ids) = @_;
@@ -85,7 +89,7 @@ sub answer
 	return;
 }
 
-# A savepoint was rolled back: of the calls the first ones stand.
+# A savepoint was rolled back: only the first calls are left.
 sub keep
 {
 	my ($self, $txn, $count) = @_;
@@ -94,7 +98,7 @@ sub keep
 	return;
 }
 
-# The transaction is about to be prepared, or to be ended then.
+# A transaction is about to be prepared, or a prepared one is about to be ended.
 sub prepare
 {
 	my ($self, $txn, $gid, $if_gone) = @_;
@@ -103,7 +107,7 @@ sub prepare
 	return;
 }
 
-# The transaction's end.
+# A transaction has ended.
 sub end
 {
 	my ($self, $txn, $outcome, $state, $from, $to) = @_;
@@ -112,9 +116,9 @@ sub end
 	return;
 }
 
-# The transactions in a client's file, in their order: form, outcome, state, from,
-# to, gid, if_gone and calls, each with what was asked and answered.  What has no answer or no
-# end (the client was stopped) is unknown.
+# Returns the transactions in a client's file, in order: hashes with form, outcome,
+# state, from, to, gid, if_gone and calls.  Each call is a hash of the fields of its
+# call and its answer.  A call without answer, or a transaction without end, is unknown.
 sub transactions
 {
 	my ($file) = @_;

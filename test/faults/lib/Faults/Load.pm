@@ -1,56 +1,55 @@
-# A mixed load: clients, each a process of its own, that do what applications do
-# with pg_booking, by its functions and by plain SQL, one call a transaction or
-# several, and keep a journal of it (Faults::Journal).
+# A mixed load.  Each client is a process, and does what applications do: it calls
+# functions and executes plain SQL, in transactions of one call or of several.  It
+# keeps a journal of that (Faults::Journal).
 #
-# Every booking is for a user of its own, so that the journal can be held against
-# the tables, user by user; only events with a limit per user are booked for a
-# few users that all clients share.
+# Every booking is for a new user, so that the journal can be compared with the tables
+# user by user.  Only events with a limit per user are booked for a few users that
+# all clients share.
 
 package Faults::Load;
 
 use strict;
 use warnings;
 
-use DBI ();
+use BookingTest qw(start_worker);
 use Faults::Calls qw(%CALL);
 use Faults::Journal;
 use List::Util qw(sum0);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-# Users up to this number are shared by the clients.
+# The clients share the users up to this number.
 use constant SHARED_USERS => 20;
 
-# A transferred ticket is its first user's, at this distance.
+# A transferred ticket belongs to its first user plus this number.
 use constant TRANSFERRED => 1_000_000_000_000;
 
-# What an event is for; the chance of each is in the number.
+# The kinds of events, and how often they are chosen.
 our %EVENT_WEIGHT = (hot => 10, small => 4, limited => 3, expiring => 3);
 
 # Starts clients.  Options:
 #
 #	events      { hot => [ids], small => [...], ... }, see %EVENT_WEIGHT
-#	connect     code that returns a new connection (DBI), or undef: try again; it is
-#	            given the client's number, from 1
-#	journal     the path of the journal; each client adds ".NUMBER"
-#	clients     how many (default: 6)
+#	connect     code that returns a new connection (DBI), or undef to be called again.
+#	            It is given the client's number, from 1
+#	journal     the path of the journals; each client adds ".NUMBER"
+#	clients     how many clients (default: 6)
 #	calls       how many calls each makes (default: until stop())
-#	seed, first_user
-#	keyed       1: each call that can have a key has one, and what got no answer
-#	            is asked again with it until there is one
-#	positions   1: the journal tells positions in the WAL
-#	single      1: no transactions of several calls, nor what is like them: plain
-#	            statements that write several tickets
-#	most_calls  how many calls a transaction has at most (default: 5)
-#	several     the chance that what comes next is a transaction of several calls
-#	            (default: 0.15)
-#	prepare     the chance that such a transaction is prepared; of these some are
-#	            left so, for the caller to decide about
+#	seed        of what is random; each client makes its own seed of it
+#	first_user  users of bookings have larger numbers
+#	keyed       1: each call that can have an idempotency key has one.  A call with a
+#	            key is repeated until there is an answer
+#	positions   1: the journal notes positions in the WAL
+#	single      1: no transactions of several calls, and no plain statements that
+#	            write several tickets
+#	most_calls  the largest number of calls in a transaction (default: 5)
+#	several     how likely a transaction has several calls (default: 0.15)
+#	prepare     how likely such a transaction is prepared.  Some of them stay prepared
 #	largest     the largest quantity of calls that have one (default: a few)
-#	prepared    1: statements are prepared once a connection, and kept
-#	think       after each call of such a transaction the client waits so many
-#	            seconds at most (default: 0)
-#	only        a list of names of calls: no others
+#	prepared_statements
+#	            1: each statement is prepared once in each connection
+#	think       the longest pause after a call in a transaction of several calls, in
+#	            seconds (default: 0)
 sub start
 {
 	my ($class, %options) = @_;
@@ -58,21 +57,12 @@ sub start
 
 	foreach my $number (1 .. $self->{clients})
 	{
-		my $pid = fork() // die "cannot fork: $!";
-
-		if (!$pid)
-		{
-			my $done = eval { $self->client($number); 1 };
-
-			print STDERR "# a client of the load has failed: $@" unless $done;
-			POSIX::_exit($done ? 0 : 1);    # the servers are its parent's to stop
-		}
-		push @{ $self->{pids} }, $pid;
+		push @{ $self->{pids} }, start_worker(sub { $self->client($number) });
 	}
 	return $self;
 }
 
-# Tells the clients to end after the call that they are in.
+# Tells the clients to end after their present call.
 sub stop
 {
 	my ($self) = @_;
@@ -81,7 +71,7 @@ sub stop
 	return;
 }
 
-# Waits until they have ended, at most so many seconds.  Returns what went wrong.
+# Waits until the clients have ended, at most that many seconds.  Returns problems.
 sub finish
 {
 	my ($self, $seconds) = @_;
@@ -108,7 +98,7 @@ sub finish
 	return @problems;
 }
 
-# The files of the journal.
+# Returns the files of the journal.
 sub journals
 {
 	my ($self) = @_;
@@ -118,7 +108,7 @@ sub journals
 
 # ---- one client -------------------------------------------------------------
 
-# What a client does until it is told to stop, or has made its calls.
+# A client: makes calls until it is told to stop, or has made all its calls.
 sub client
 {
 	my ($self, $number) = @_;
@@ -126,9 +116,9 @@ sub client
 	local $SIG{TERM} = sub { $self->{told_to_stop} = 1 };
 	srand($self->{seed} * 100 + $number);
 	$self->{number} = $number;
-	$self->{book} = Faults::Journal->new("$self->{journal}.$number");
+	$self->{journal_writer} = Faults::Journal->new("$self->{journal}.$number");
 	$self->{next_user} = $self->{first_user} + 100_000 * $number;
-	$self->{things} = [];                 # tickets and holds that calls can be about
+	$self->{things} = [];                 # tickets and holds for later calls
 	until ($self->stopped || (defined $self->{calls} && $self->{calls} <= 0))
 	{
 		if (!$self->connected)
@@ -150,7 +140,7 @@ sub client
 	return;
 }
 
-# Is it to end?  Also when the test is gone, for nobody would tell it then.
+# True if the client must end: it was told to stop, or the test has ended without that.
 sub stopped
 {
 	my ($self) = @_;
@@ -158,7 +148,8 @@ sub stopped
 	return $self->{told_to_stop} || getppid() != $self->{parent};
 }
 
-# Is there a connection?  Tries once.  Every fourth takes the SQL path.
+# Connects if there is no connection.  Returns whether there is one.  About every
+# fourth connection uses the SQL path.
 sub connected
 {
 	my ($self) = @_;
@@ -169,7 +160,7 @@ sub connected
 	return 1;
 }
 
-# The connection is lost, or no longer wanted.
+# Drops a connection that is lost or no longer wanted.
 sub forget_connection
 {
 	my ($self) = @_;
@@ -180,7 +171,7 @@ sub forget_connection
 	return;
 }
 
-# One of a list, or one of a hash by its weights.
+# Returns one of a list, or one of a hash of names and weights.
 sub one_of { my ($list) = @_; return $list->[ int rand @$list ] }
 
 sub one_by_weight
@@ -195,7 +186,7 @@ sub one_by_weight
 	return (sort keys %weight)[-1];
 }
 
-# What to do next: a call, with all that it needs.
+# Chooses the next call, with all its fields.
 sub choose
 {
 	my ($self) = @_;
@@ -216,16 +207,15 @@ sub choose
 	};
 }
 
-# Is it one of the calls that the load is to make?
+# True if the load may make this call.
 sub may_be_called
 {
 	my ($self, $name) = @_;
 
-	return 0 if $self->{single} && $CALL{$name}{like_several};
-	return !$self->{only} || grep { $_ eq $name } @{ $self->{only} };
+	return !($self->{single} && $CALL{$name}{like_several});
 }
 
-# A call for a user who has nothing yet, or about an event.
+# Chooses the fields of a call for a user who has nothing yet, or about an event.
 sub choose_new
 {
 	my ($self, $name) = @_;
@@ -242,7 +232,7 @@ sub choose_new
 	return \%call;
 }
 
-# A ticket or hold of somebody; it is put back if it is still one afterwards.
+# Takes a random ticket or hold.  remember() puts it back if it still exists later.
 sub take_thing
 {
 	my ($self) = @_;
@@ -250,7 +240,7 @@ sub take_thing
 	return splice @{ $self->{things} }, int rand @{ $self->{things} }, 1;
 }
 
-# How many places to ask for.
+# Returns how many places to ask for.
 sub quantity_for
 {
 	my ($self, $name) = @_;
@@ -268,7 +258,7 @@ sub send_call
 	my @values;
 
 	$sql =~ s/(?<!:):([a-z]+)/push @values, $call->{$1}; '?'/eg;
-	$sql = $self->{dbh}->prepare_cached($sql) if $self->{prepared};
+	$sql = $self->{dbh}->prepare_cached($sql) if $self->{prepared_statements};
 	my $ids = $self->{dbh}->selectcol_arrayref($sql, undef, @values);
 
 	return $self->failure if $self->{dbh}->err;
@@ -277,8 +267,8 @@ sub send_call
 	return ('ok', '', $call->{about} eq 'new' || $call->{name} eq 'confirm' ? @$ids : ());
 }
 
-# What the last error means.  A session that the server ended (or said it would)
-# may have committed.
+# Returns the outcome and the SQLSTATE of the last error.  If the server has ended the
+# session, or said that it would, the call may have been committed.
 sub failure
 {
 	my ($self) = @_;
@@ -289,17 +279,18 @@ sub failure
 		$self->forget_connection;
 		return ('unknown', $state);
 	}
-	return ('refused', $state) if $state =~ /^(?:TK...|P0002)$/;
+	return ('refused', $state) if $state =~ /^(?:23T..|P0002)$/;
 	return ('failed', $state);
 }
 
-# Makes a call within a transaction that is open in the journal.
+# Makes a call of a transaction that the journal has begun.  Returns the outcome, the
+# SQLSTATE and the ids.
 sub make_call
 {
 	my ($self, $txn, $call) = @_;
 	my ($outcome, $state, @ids);
 
-	$self->{book}->call($txn, $call);
+	$self->{journal_writer}->call($txn, $call);
 	($outcome, $state, @ids) = $self->send_call($call);
 	while ($outcome eq 'unknown' && $self->{keyed} && $call->{key} && !$self->stopped)
 	{
@@ -312,11 +303,11 @@ sub make_call
 	{
 		($outcome, $state) = ('failed', 'NUMBER');
 	}
-	$self->{book}->answer($txn, $outcome, $state, $units, @ids);
+	$self->{journal_writer}->answer($txn, $outcome, $state, $units, @ids);
 	return ($outcome, $state, @ids);
 }
 
-# What a call that is done leaves for later ones.
+# After a successful call, keeps its tickets and holds for later calls.
 sub remember
 {
 	my ($self, $call, @ids) = @_;
@@ -341,7 +332,7 @@ sub remember
 	return;
 }
 
-# The place in the WAL, if the journal is to tell it.
+# Returns the position in the WAL, if the journal notes it.
 sub position
 {
 	my ($self) = @_;
@@ -352,25 +343,25 @@ sub position
 	return $at // '';
 }
 
-# A call by itself.
+# Makes one call in a transaction of its own.
 sub single_call
 {
 	my ($self) = @_;
 	my $call = $self->choose;
-	my $txn = $self->{book}->begin('single');
+	my $txn = $self->{journal_writer}->begin('single');
 	my $from = $self->position;
 
 	return if !$self->connected;
 	my ($outcome, $state, @ids) = $self->make_call($txn, $call);
 
-	$self->{book}->end($txn, $outcome, $state, $from, $outcome eq 'ok' ? $self->position : '');
+	$self->{journal_writer}->end($txn, $outcome, $state, $from, $outcome eq 'ok' ? $self->position : '');
 	$self->remember($call, @ids) if $outcome eq 'ok';
 	return;
 }
 
 # ---- transactions of several calls ------------------------------------------
 
-# Sends a command of a transaction's.  Returns the outcome and the SQLSTATE.
+# Sends a command that is not a call.  Returns the outcome and the SQLSTATE.
 sub command
 {
 	my ($self, $sql) = @_;
@@ -378,7 +369,7 @@ sub command
 	return defined $self->{dbh}->do($sql) ? ('ok', '') : $self->failure;
 }
 
-# Commits or rolls back, at once or by way of PREPARE TRANSACTION.
+# Commits or rolls back, directly or with PREPARE TRANSACTION.
 sub end_transaction
 {
 	my ($self, $txn) = @_;
@@ -395,18 +386,18 @@ sub end_prepared
 	my ($self, $txn, $commit) = @_;
 	my $gid = "$self->{seed}-$self->{number}-$txn";
 
-	$self->{book}->prepare($txn, $gid, 'undone');
+	$self->{journal_writer}->prepare($txn, $gid, 'undone');
 	my ($outcome, $state) = $self->command("PREPARE TRANSACTION '$gid'");
 
 	return ($outcome, $state) if $outcome ne 'ok';
 	return ('prepared', '') if rand() < 0.3;
-	$self->{book}->prepare($txn, $gid, $commit ? 'ok' : 'undone');
+	$self->{journal_writer}->prepare($txn, $gid, $commit ? 'ok' : 'undone');
 	($outcome, $state) = $self->command(($commit ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$gid'");
 	return ($outcome eq 'ok' && !$commit ? 'undone' : $outcome, $state);
 }
 
-# The session is in no transaction afterwards, if it still is one: also when what
-# was to end the transaction was itself cancelled.
+# Makes sure that a session that is still connected is in no transaction.  The command
+# that should have ended it may itself have been cancelled.
 sub leave_transaction
 {
 	my ($self) = @_;
@@ -415,11 +406,11 @@ sub leave_transaction
 	return;
 }
 
-# A transaction of several calls, at READ COMMITTED or at REPEATABLE READ.
+# Runs a transaction of several calls, at READ COMMITTED or REPEATABLE READ.
 sub several_calls
 {
 	my ($self) = @_;
-	my $txn = $self->{book}->begin('several');
+	my $txn = $self->{journal_writer}->begin('several');
 	my $from = $self->position;
 	my ($outcome, $state, @done) = ('unknown', '');
 
@@ -435,14 +426,14 @@ sub several_calls
 		$outcome = 'undone';    # it was never told to commit
 	}
 	$self->leave_transaction;
-	$self->{book}->end($txn, $outcome, $state, $from, $outcome eq 'ok' ? $self->position : '');
+	$self->{journal_writer}->end($txn, $outcome, $state, $from, $outcome eq 'ok' ? $self->position : '');
 	return if $outcome ne 'ok';
 	$self->remember(@$_) foreach @done;
 	return;
 }
 
-# Two calls or more, perhaps some of them in a savepoint, and that perhaps rolled
-# back.  Returns the outcome, the SQLSTATE and the calls that stand.
+# Makes at least two calls, perhaps some of them after a savepoint, which is perhaps
+# rolled back.  Returns the outcome, the SQLSTATE and the calls that were not undone.
 sub calls_of_transaction
 {
 	my ($self, $txn) = @_;
@@ -468,7 +459,7 @@ sub calls_of_transaction
 		next if !defined $savepoint || ($state eq '' && rand() < 0.5);
 		($outcome, $state) = $self->command('ROLLBACK TO s');
 		return ($outcome, $state) if $outcome ne 'ok';
-		$self->{book}->keep($txn, $savepoint);
+		$self->{journal_writer}->keep($txn, $savepoint);
 		$#done = $kept - 1;
 		undef $savepoint;
 	}

@@ -1,17 +1,18 @@
-# What a session does in 012_model.pl, at random: each deed is a statement, and
-# what the model says of it.
+# The actions of a session in 012_model.pl.  Each action is one statement, and what
+# the model expects of it.  An action is a hash:
 #
-#	sql, copy	the statement, and the lines that follow COPY
-#	does		a function of the model and of the rows that the server has returned,
-#				which tells the rows that it should have, or undef
-#	any_order	the rows may be served in any order, for the statement names none
+#	sql, copy	the statement, and the lines that follow a COPY
+#	apply		a function that is given the model and the rows that the server has
+#				returned.  It changes the model, and returns the rows that the server
+#				should have returned, or undef
+#	any_order	the statement may process its rows in any order
 #
-# A function that makes a deed is given the model, by which it chooses, and the
-# ids of the events.  It returns several where one leads to the next, and none
-# where there is nothing to do.  A kind instead of a deed: one of that kind, made
-# when what comes before is done.
+# A function that makes actions is given the model and the ids of the events.  It
+# returns an action, or several that follow each other, or none if there is nothing
+# to do.  It may also return the name of a kind of action: then an action of that
+# kind is made after the actions before it were performed.
 
-package BookingDeeds;
+package BookingActions;
 
 use strict;
 use warnings;
@@ -19,10 +20,10 @@ use warnings;
 use Exporter 'import';
 use List::Util qw(shuffle);
 
-our @EXPORT_OK = qw(deed_kinds make_deeds some_of);
+our @EXPORT_OK = qw(action_kinds make_actions some_of);
 
 my $users = 4;
-my $nowhere = 2_000_000_000;    # the id of nothing
+my $nowhere = 2_000_000_000;    # an id that no row has
 my %bound = ('' => 'NULL', earlier => "'2000-01-01'", later => "'2100-01-01'");
 
 # ---- choosing ----
@@ -34,7 +35,7 @@ sub some_of
 	return $from[ rand @from ];
 }
 
-# Is it so, that often?
+# True with the given probability.
 sub chance
 {
 	my ($of_one) = @_;
@@ -47,7 +48,7 @@ sub some_quantity { return some_of(1, 1, 2, 2, 3, 5, 12, 40) }
 sub some_capacity { return some_of(0, 1, 2, 3, 5, 10, 20, 40, 100) }
 sub some_key { return chance(0.3) ? some_of('a', 'b') : undef }
 
-# An event that is there, as a rule.
+# Usually an event that exists.
 sub some_event
 {
 	my ($model, $ids) = @_;
@@ -56,7 +57,7 @@ sub some_event
 	return @there && chance(0.97) ? some_of(sort { $a <=> $b } @there) : some_of(@$ids);
 }
 
-# The id of some ticket or hold for which the condition holds, as a rule.
+# Usually the id of a ticket or hold that fulfils the condition.
 sub some_row
 {
 	my ($model, $table, $condition) = @_;
@@ -66,7 +67,7 @@ sub some_row
 	return chance(0.01) || !@rows ? $nowhere : @fit && chance(0.8) ? some_of(@fit) : some_of(@rows);
 }
 
-# Conditions of sale: limit, start, end; none as often as not.
+# Sale rules: limit per user, start, end.  About half of them set no start or end.
 sub some_rules
 {
 	my ($start, $end) = @{ some_of(
@@ -81,7 +82,7 @@ sub some_rules
 sub key_argument { return defined $_[0] ? ", idempotency_key => '$_[0]'" : '' }
 sub or_null { return $_[0] // 'NULL' }
 
-# The ids in the first column of the rows, or in the arrays in it.
+# Returns the ids in the first column of the rows, which may contain arrays of ids.
 sub ids_in
 {
 	my ($rows) = @_;
@@ -89,7 +90,7 @@ sub ids_in
 	return [ grep { defined } map { ref $_->[0] ? @{ $_->[0] } : $_->[0] } @$rows ];
 }
 
-# The assignments of an event's columns.
+# Returns the assignments to an event's columns, as in UPDATE.
 sub event_columns
 {
 	my (%set) = @_;
@@ -108,7 +109,7 @@ sub book_one
 
 	return {
 		sql => "SELECT booking.book_ticket($event, $user" . key_argument($key) . ')',
-		does => sub { return [ $_[0]->book(ids_in($_[1]), $event, $user, 1, $key) ] } };
+		apply => sub { return [ $_[0]->book(ids_in($_[1]), $event, $user, 1, $key) ] } };
 }
 
 sub try_one
@@ -117,7 +118,7 @@ sub try_one
 
 	return {
 		sql => "SELECT ticket_id, status FROM booking.try_book_ticket($event, '$user'" . key_argument($key) . ')',
-		does => sub { return [ [ reverse $_[0]->try_book(ids_in($_[1]), $event, $user, $key) ] ] } };
+		apply => sub { return [ [ reverse $_[0]->try_book(ids_in($_[1]), $event, $user, $key) ] ] } };
 }
 
 sub book_some
@@ -126,17 +127,17 @@ sub book_some
 
 	return {
 		sql => "SELECT booking.book_tickets($event, $user, $quantity" . key_argument($key) . ')',
-		does => sub { return [ [ $_[0]->book(ids_in($_[1]), $event, $user, $quantity, $key) ] ] } };
+		apply => sub { return [ [ $_[0]->book(ids_in($_[1]), $event, $user, $quantity, $key) ] ] } };
 }
 
-# So many calls in one statement, each for the next user.
+# One statement with several calls, each for the next user.
 sub book_burst
 {
 	my ($event, $count) = @_;
 
 	return {
 		sql => "SELECT booking.book_ticket($event, 1 + n % $users) FROM generate_series(1, $count) n",
-		does => sub {
+		apply => sub {
 			my ($model, $rows) = @_;
 			my $given = ids_in($rows);
 
@@ -153,7 +154,7 @@ sub try_burst
 			SELECT ticket_id, status
 			FROM generate_series(1, $count) n, booking.try_book_ticket($event, 1 + n % $users)
 			SQL
-		does => sub {
+		apply => sub {
 			my ($model, $rows) = @_;
 			my $given = ids_in($rows);
 
@@ -168,7 +169,7 @@ sub book_batch
 
 	return {
 		sql => "SELECT ticket_id, status FROM booking.book_batch($event, ARRAY[$array]::bigint[])",
-		does => sub {
+		apply => sub {
 			my ($model, $rows) = @_;
 			my $given = ids_in($rows);
 
@@ -180,10 +181,10 @@ sub cancel_one
 {
 	my ($id) = @_;
 
-	return { sql => "SELECT booking.cancel_ticket($id)::int", does => sub { return [ [ $_[0]->cancel($id) ] ] } };
+	return { sql => "SELECT booking.cancel_ticket($id)::int", apply => sub { return [ [ $_[0]->cancel($id) ] ] } };
 }
 
-# All tickets of an event that can be.
+# Cancels all tickets of an event that can be cancelled.
 sub cancel_burst
 {
 	my ($event) = @_;
@@ -193,7 +194,7 @@ sub cancel_burst
 			SELECT count(booking.cancel_ticket(ticket_id)) FROM booking.ticket
 			WHERE event_id = $event AND cancelled_at IS NULL AND redeemed_at IS NULL
 			SQL
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 			my @tickets = grep { !$_->{cancelled} && !$_->{redeemed} } $model->tickets_of($event);
 
@@ -208,14 +209,14 @@ sub redeem
 
 	return {
 		sql => "SELECT status FROM booking.redeem_ticket($id)",
-		does => sub { return [ [ $_[0]->redeem($id) ] ] } };
+		apply => sub { return [ [ $_[0]->redeem($id) ] ] } };
 }
 
 sub transfer
 {
 	my ($id, $user) = @_;
 
-	return { sql => "SELECT booking.transfer_ticket($id, $user)", does => sub { $_[0]->transfer($id, $user) } };
+	return { sql => "SELECT booking.transfer_ticket($id, $user)", apply => sub { $_[0]->transfer($id, $user) } };
 }
 
 # ---- holds, by the functions ----
@@ -227,7 +228,7 @@ sub hold_some
 
 	return {
 		sql => "SELECT hold_id FROM booking.hold_tickets($event, $user, $quantity$how_long" . key_argument($key) . ')',
-		does => sub { return [ [ $_[0]->hold(ids_in($_[1]), $event, $user, $quantity, $ttl, $key) ] ] } };
+		apply => sub { return [ [ $_[0]->hold(ids_in($_[1]), $event, $user, $quantity, $ttl, $key) ] ] } };
 }
 
 sub confirm
@@ -236,14 +237,14 @@ sub confirm
 
 	return {
 		sql => "SELECT booking.confirm_hold($id" . ($rebook ? ", 'rebook'" : '') . ')',
-		does => sub { return [ [ $_[0]->confirm(ids_in($_[1]), $id, $rebook) ] ] } };
+		apply => sub { return [ [ $_[0]->confirm(ids_in($_[1]), $id, $rebook) ] ] } };
 }
 
 sub release
 {
 	my ($id) = @_;
 
-	return { sql => "SELECT booking.release_hold($id)::int", does => sub { return [ [ $_[0]->release($id) ] ] } };
+	return { sql => "SELECT booking.release_hold($id)::int", apply => sub { return [ [ $_[0]->release($id) ] ] } };
 }
 
 sub extend
@@ -252,28 +253,28 @@ sub extend
 
 	return {
 		sql => "SELECT booking.extend_hold($id, '$ttl s') IS NOT NULL",
-		does => sub { $_[0]->extend($id, $ttl); return } };
+		apply => sub { $_[0]->extend($id, $ttl); return } };
 }
 
 # ---- what an administrator does ----
 
 sub expire
 {
-	return { sql => 'SELECT booking.expire_holds()', does => sub { return [ [ $_[0]->expire ] ] } };
+	return { sql => 'SELECT booking.expire_holds()', apply => sub { return [ [ $_[0]->expire ] ] } };
 }
 
 sub verify
 {
 	return {
 		sql => 'SELECT event_id, expected, found FROM booking.verify()',
-		does => sub { return [ map { [ split / / ] } $_[0]->over_limit ] } };
+		apply => sub { return [ map { [ split / / ] } $_[0]->over_limit ] } };
 }
 
 sub rebuild
 {
 	my ($event) = @_;
 
-	return { sql => "SELECT booking.rebuild_inventory($event)", does => sub { $_[0]->rebuild($event); return } };
+	return { sql => "SELECT booking.rebuild_inventory($event)", apply => sub { $_[0]->rebuild($event); return } };
 }
 
 sub purge
@@ -282,12 +283,12 @@ sub purge
 
 	return {
 		sql => "SELECT booking.purge('" . ($all ? '0' : '1 day') . "') >= 0",
-		does => sub { $_[0]->purge($all); return } };
+		apply => sub { $_[0]->purge($all); return } };
 }
 
 # ---- tickets, by plain SQL ----
 
-# Rows of [ event, user, cancelled ], by INSERT.
+# INSERT of rows [ event, user, cancelled ].
 sub insert_tickets
 {
 	my (@rows) = @_;
@@ -295,10 +296,10 @@ sub insert_tickets
 
 	return {
 		sql => "INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES $values RETURNING ticket_id",
-		does => sub { $_[0]->insert_tickets(ids_in($_[1]), @rows); return } };
+		apply => sub { $_[0]->insert_tickets(ids_in($_[1]), @rows); return } };
 }
 
-# The same by COPY, which tells no ids.
+# The same by COPY, which returns no ids.
 sub copy_tickets
 {
 	my (@rows) = @_;
@@ -306,11 +307,11 @@ sub copy_tickets
 	return {
 		sql => 'COPY booking.ticket (event_id, user_id) FROM STDIN',
 		copy => [ map { "$_->[0]\t$_->[1]\n" } @rows ],
-		does => sub { $_[0]->insert_tickets(ids_in($_[1]), @rows); return } };
+		apply => sub { $_[0]->insert_tickets(ids_in($_[1]), @rows); return } };
 }
 
-# UPDATE of those tickets for which the condition holds: set in SQL, the same for
-# the model, the condition for either.
+# UPDATE of tickets.  $set is its SET list, and $change the same for the model.
+# $where is its WHERE clause, and $condition the same as a function.
 sub update_tickets
 {
 	my ($set, $change, $where, $condition) = @_;
@@ -318,7 +319,7 @@ sub update_tickets
 	return {
 		sql => "UPDATE booking.ticket SET $set WHERE $where",
 		any_order => 1,
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 
 			$model->update_tickets([ shuffle grep { $condition->($_) } $model->all_tickets ], %$change);
@@ -326,14 +327,14 @@ sub update_tickets
 		} };
 }
 
-# Of tickets, or of holds.
+# DELETE of tickets or of holds.
 sub delete_where
 {
 	my ($table, $where, $condition) = @_;
 
 	return {
 		sql => "DELETE FROM booking.$table WHERE $where",
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 
 			$model->delete_rows($table, grep { $condition->($_) } values %{ $model->{$table} });
@@ -355,7 +356,7 @@ sub of_id
 	return ("ticket_id = $id", sub { return $_[0]{id} == $id });
 }
 
-# Some tickets: one, or all of an event, or all of a user's.
+# Some tickets: one, or all of an event, or all of a user.
 sub some_tickets
 {
 	my ($model, $ids) = @_;
@@ -368,7 +369,7 @@ sub some_tickets
 
 # ---- holds, by plain SQL ----
 
-# INSERT of a hold that expires after so many seconds, ended or not.
+# INSERT of a hold, live or ended, that expires after ttl seconds.
 sub insert_hold
 {
 	my ($event, $user, $quantity, $ttl, $ended) = @_;
@@ -379,7 +380,7 @@ sub insert_hold
 			INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)
 			VALUES ($event, $user, $quantity, clock_timestamp() + '$ttl s', $ended_at) RETURNING hold_id
 			SQL
-		does => sub {
+		apply => sub {
 			my ($model, $rows) = @_;
 
 			$model->insert_hold(ids_in($rows), event => $event, user => $user, quantity => $quantity,
@@ -388,14 +389,14 @@ sub insert_hold
 		} };
 }
 
-# UPDATE of a hold: set in SQL, and a function that tells the same of the model.
+# UPDATE of a hold.  $set is its SET list, and $change returns the same for the model.
 sub update_hold
 {
 	my ($id, $set, $change) = @_;
 
 	return {
 		sql => "UPDATE booking.hold SET $set WHERE hold_id = $id",
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 			my $hold = $model->{hold}{$id};
 
@@ -404,7 +405,7 @@ sub update_hold
 		} };
 }
 
-# A change of a hold.
+# Returns the arguments $set and $change of update_hold().
 sub some_change_of_hold
 {
 	my ($model, $ids) = @_;
@@ -429,7 +430,7 @@ sub insert_event
 	return {
 		sql => 'INSERT INTO booking.event (event_id, capacity, max_per_user, sales_start, sales_end) VALUES ('
 		  . join(', ', $id, $row{capacity}, or_null($row{limit}), map { $bound{$_} } @row{qw(start end)}) . ')',
-		does => sub { $_[0]->insert_event($id, %row); return } };
+		apply => sub { $_[0]->insert_event($id, %row); return } };
 }
 
 sub update_event
@@ -438,11 +439,11 @@ sub update_event
 
 	return {
 		sql => 'UPDATE booking.event SET ' . event_columns(%set) . " WHERE event_id = $id",
-		does => sub { $_[0]->update_event($id, %set); return } };
+		apply => sub { $_[0]->update_event($id, %set); return } };
 }
 
-# Other conditions of sale that no trigger has seen, as after a restore of data
-# alone; and the inventory made anew.
+# Changes the sale rules without firing triggers, as a restore of data alone does.
+# Then rebuilds the inventory.
 sub reload_event
 {
 	my ($id, %set) = @_;
@@ -458,7 +459,7 @@ sub reload_event
 			    PERFORM booking.rebuild_inventory($id);
 			END \$\$
 			SQL
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 
 			$model->update_event($id, %set);
@@ -467,7 +468,7 @@ sub reload_event
 		} };
 }
 
-# Another id, and perhaps another capacity.
+# Changes the id of an event, and perhaps its capacity.
 sub renumber_event
 {
 	my ($id, $to, %set) = @_;
@@ -476,7 +477,7 @@ sub renumber_event
 	return {
 		sql => "UPDATE booking.event SET event_id = $to$more WHERE event_id = $id",
 		any_order => 1,
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 
 			if (!$model->{event}{$id}) { }
@@ -486,7 +487,7 @@ sub renumber_event
 		} };
 }
 
-# The next id for each of them, which may be that of another.
+# Adds a number to the ids of several events.  A new id may be another's old id.
 sub shift_events
 {
 	my ($step, @ids) = @_;
@@ -494,7 +495,7 @@ sub shift_events
 	return {
 		sql => "UPDATE booking.event SET event_id = event_id + $step WHERE event_id IN (" . join(', ', @ids) . ')',
 		any_order => 1,
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 
 			$model->renumber_events([ map { [ $_, $_ + $step ] } shuffle grep { $model->{event}{$_} } @ids ]);
@@ -508,10 +509,10 @@ sub delete_event
 
 	return {
 		sql => "DELETE FROM booking.event WHERE event_id = $id",
-		does => sub { $_[0]->delete_event($id); return } };
+		apply => sub { $_[0]->delete_event($id); return } };
 }
 
-# Deletes an event and makes it again, by one statement.
+# Deletes an event and creates it again, in one statement.
 sub replace_event
 {
 	my ($id, $capacity) = @_;
@@ -521,7 +522,7 @@ sub replace_event
 			WITH gone AS (DELETE FROM booking.event WHERE event_id = $id RETURNING event_id)
 			INSERT INTO booking.event (event_id, capacity) SELECT event_id, $capacity FROM gone
 			SQL
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 			my $there = $model->{event}{$id};
 
@@ -537,10 +538,10 @@ sub truncate_tables
 
 	return {
 		sql => 'TRUNCATE ' . join(', ', map { "booking.$_" } @tables),
-		does => sub { $_[0]->truncate_tables(@tables); return } };
+		apply => sub { $_[0]->truncate_tables(@tables); return } };
 }
 
-# MERGE that makes the event, or changes its capacity.
+# MERGE that creates an event, or changes its capacity.
 sub merge_event
 {
 	my ($id, $capacity) = @_;
@@ -551,7 +552,7 @@ sub merge_event
 			WHEN MATCHED THEN UPDATE SET capacity = v.places
 			WHEN NOT MATCHED THEN INSERT (event_id, capacity) VALUES (v.id, v.places)
 			SQL
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 
 			$model->{event}{$id} ? $model->update_event($id, capacity => $capacity)
@@ -572,7 +573,7 @@ sub merge_tickets
 			WHEN MATCHED AND t.cancelled_at IS NULL THEN UPDATE SET cancelled_at = clock_timestamp()
 			WHEN MATCHED THEN DELETE
 			SQL
-		does => sub {
+		apply => sub {
 			my ($model) = @_;
 			my @tickets = grep { $_->{user} == $user } $model->tickets_of($event);
 
@@ -584,7 +585,7 @@ sub merge_tickets
 
 # ---- all kinds ----
 
-# What an event goes by: it alone, with all that is of it, or all events.
+# Removes an event: alone, or with its tickets and holds, or all events by TRUNCATE.
 sub end_of_event
 {
 	my ($model, $event) = @_;
@@ -596,8 +597,9 @@ sub end_of_event
 		delete_event($event));
 }
 
-# Several changes of an event in a row: what was remembered of it must not last.
-sub event_anew
+# Removes an event and creates it again.  What a session remembers of the old event
+# must not apply to the new one.
+sub event_sequence
 {
 	my ($model, $ids) = @_;
 	my $event = some_event($model, $ids);
@@ -613,8 +615,8 @@ sub event_anew
 		try_burst($event, some_of(5, 12)));
 }
 
-# Bookings, other rules, places that come back, and bookings again.
-sub rules_anew
+# Books, changes the sale rules, gives places back, and books again.
+sub rules_sequence
 {
 	my ($model, $ids) = @_;
 	my $event = some_event($model, $ids);
@@ -631,20 +633,20 @@ sub rules_anew
 		try_burst($event, some_of(1, 5, 12)));
 }
 
-# A hold, and what becomes of it, perhaps after something else.
-sub hold_life
+# Makes a hold and performs actions on holds, perhaps with another action between.
+sub hold_sequence
 {
 	my ($model, $ids) = @_;
 	my $ttl = some_of(undef, undef, 1800, '0.000001');
 
 	return (
 		hold_some(some_event($model, $ids), some_user(), some_of(1, 2, 3), $ttl, some_key()),
-		chance(0.3) ? some_of(deed_kinds()) : (),
+		chance(0.3) ? some_of(action_kinds()) : (),
 		map { some_of(qw(confirm confirm extend release update_hold update_hold expire try_burst)) } 1 .. some_of(1, 2, 4));
 }
 
-# A hold that expires by itself, while bookings ask for its places.
-sub hold_and_wait
+# Makes a hold that expires while bookings ask for its places.
+sub expiry_sequence
 {
 	my ($model, $ids) = @_;
 	my $event = some_event($model, $ids);
@@ -678,8 +680,8 @@ my %kinds = (
 		return extend(some_row($_[0], 'hold', sub { return !defined $_[0]{ended} }), some_of(1, 1200, 1200, 7200));
 	},
 	expire => \&expire,
-	hold_life => \&hold_life,
-	hold_and_wait => \&hold_and_wait,
+	hold_sequence => \&hold_sequence,
+	expiry_sequence => \&expiry_sequence,
 	verify => \&verify,
 	rebuild => sub { return rebuild(some_event(@_)) },
 	purge => sub { return purge(chance(0.5)) },
@@ -709,7 +711,7 @@ my %kinds = (
 		return update_tickets("event_id = $event", { event => $event },
 			chance(0.5) ? of_id(some_row($_[0], 'ticket')) : of_event(some_event(@_)));
 	},
-	give_rows => sub {
+	reassign_rows => sub {
 		my $user = some_user();
 
 		return update_tickets("user_id = $user", { user => $user }, some_tickets(@_));
@@ -734,8 +736,8 @@ my %kinds = (
 	shift => sub { return shift_events(some_of(1, -1), $nowhere, grep { chance(0.7) } @{ $_[1] }[ 0 .. 2 ]) },
 	delete_event => sub { return delete_event(some_event(@_)) },
 	replace => sub { return replace_event(some_event(@_), some_capacity()) },
-	event_anew => \&event_anew,
-	rules_anew => \&rules_anew,
+	event_sequence => \&event_sequence,
+	rules_sequence => \&rules_sequence,
 	truncate => sub {
 		return if chance(0.7);    # it is slow
 		return truncate_tables(@{ some_of([ 'ticket' ], [ 'ticket' ], [ 'hold' ], [ 'ticket', 'hold' ], [ 'event' ],
@@ -743,15 +745,15 @@ my %kinds = (
 	},
 	merge_event => sub { return merge_event(some_of(@{ $_[1] }), some_capacity()) },
 	merge_tickets => sub { return merge_tickets(some_event(@_), some_user()) },
-	direct_path => sub { return { sql => 'SET booking.direct_path = ' . some_of(qw(on off)), does => sub { return } } },
-	split_always => sub { return { sql => 'SET booking.split_always = ' . some_of(qw(on off)), does => sub { return } } },
+	direct_path => sub { return { sql => 'SET booking.direct_path = ' . some_of(qw(on off)), apply => sub { return } } },
+	debug_split_always => sub { return { sql => 'SET booking.debug_split_always = ' . some_of(qw(on off)), apply => sub { return } } },
 );
 
-# The names of all kinds.
-sub deed_kinds { return sort keys %kinds }
+# Returns the names of all kinds of actions.
+sub action_kinds { return sort keys %kinds }
 
-# One of that kind, or several, each with its kind.
-sub make_deeds
+# Makes actions of one kind.  Each action remembers its kind.
+sub make_actions
 {
 	my ($kind, $model, $ids) = @_;
 
