@@ -63,6 +63,10 @@ REGRESS = \
 	user_ids \
 	capacity \
 	capacity_plain_sql \
+	capacity_errors \
+	capacity_types \
+	capacity_tables \
+	capacity_expiry \
 	tampered
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks
