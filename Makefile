@@ -67,6 +67,7 @@ REGRESS = \
 	capacity_types \
 	capacity_tables \
 	capacity_expiry \
+	capacity_prepared \
 	tampered
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks

@@ -53,7 +53,8 @@ run_suite()
 	fi
 	[ "$#" -eq 0 ] || which+=("${kind^^}=$*")
 	pgb_say "$run"
-	pgb_start --cluster server 'fsync = off' 'synchronous_commit = off'
+	pgb_start --cluster server 'fsync = off' 'synchronous_commit = off' \
+		'max_prepared_transactions = 10'
 	PGOPTIONS="$options" pgb_make installcheck "${which[@]}" >"$log" 2>&1 ||
 		status=$?
 	judge "$run" "$status" "$log" "$diffs" "$((SECONDS - start))"

@@ -163,6 +163,31 @@ WHERE settle.tgfoid = 'booking.capacity_settle'::regproc;
 COMMENT ON VIEW booking.capacity_constraints IS
 'The capacity constraints of this database. condition names the columns of a row as new.column.';
 
+COMMENT ON COLUMN booking.capacity_constraints.constraint_name IS
+'Also the name of the pool table in schema booking.';
+COMMENT ON COLUMN booking.capacity_constraints.on_table IS
+'Its rows take places; null if it was dropped.';
+COMMENT ON COLUMN booking.capacity_constraints.key_columns IS
+'Rows with equal values in them share a capacity.';
+COMMENT ON COLUMN booking.capacity_constraints.capacity_table IS
+'Where the capacity stands; null if it is a constant.';
+COMMENT ON COLUMN booking.capacity_constraints.capacity_column IS
+'Column of capacity_table; null in a row means unlimited.';
+COMMENT ON COLUMN booking.capacity_constraints.capacity_key IS
+'Columns of capacity_table that correspond to key_columns.';
+COMMENT ON COLUMN booking.capacity_constraints.capacity IS
+'The same for every key; null if it stands in capacity_table.';
+COMMENT ON COLUMN booking.capacity_constraints.quantity_column IS
+'Places that a row takes; null: one each.';
+COMMENT ON COLUMN booking.capacity_constraints.condition IS
+'Which rows count; null: all.';
+COMMENT ON COLUMN booking.capacity_constraints.allow_excess IS
+'Whether a capacity may be lowered below the places taken.';
+COMMENT ON COLUMN booking.capacity_constraints.expires_at IS
+'After this time a row may be ended when no place is left; null: never.';
+COMMENT ON COLUMN booking.capacity_constraints.on_expiry IS
+'How an expired row is ended: DELETE, or the SET list of an UPDATE.';
+
 CREATE FUNCTION booking.capacity_sql(constraint_name text, kind text)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
