@@ -65,6 +65,11 @@ REGRESS = \
 	user_ids \
 	capacity \
 	capacity_plain_sql \
+	capacity_errors \
+	capacity_types \
+	capacity_tables \
+	capacity_expiry \
+	capacity_prepared \
 	tampered
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks

@@ -490,7 +490,9 @@ FROM (VALUES
     (11, 'DELETE FROM shop_show WHERE id = 5'),
     (12, 'TRUNCATE shop_ticket, shop_show'),
     (13, 'TRUNCATE shop_tier')) AS s (n, statement),
-    then_pools('by_tier', statement) t, pools('by_show') by_show, pools('alike') alike
+    then_pools('by_tier', statement) t,
+    LATERAL (SELECT pools(('by_show' || left(t.code, 0))::name) AS by_show,
+                    pools(('alike' || left(t.code, 0))::name) AS alike) p
 ORDER BY n;
 -- A table that is its own capacity table: at most so many children for each node.
 CREATE TABLE node (id integer PRIMARY KEY, parent integer REFERENCES node ON DELETE CASCADE ON UPDATE CASCADE,

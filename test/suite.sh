@@ -56,7 +56,8 @@ run_suite()
 		regress/*) which+=("REGRESS=setup $*") ;;	# the tests need it
 	esac
 	pgb_say "$run"
-	pgb_start --cluster server 'fsync = off' 'synchronous_commit = off'
+	pgb_start --cluster server 'fsync = off' 'synchronous_commit = off' \
+		'max_prepared_transactions = 10'
 	PGOPTIONS="$options" pgb_make installcheck "${which[@]}" >"$log" 2>&1 ||
 		status=$?
 	judge "$run" "$status" "$log" "$diffs" "$((SECONDS - start))"

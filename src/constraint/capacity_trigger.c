@@ -249,6 +249,7 @@ trigger_data(FunctionCallInfo fcinfo, const char *function, bool truncate)
 	TriggerData *data = (TriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
+		(TRIGGER_FIRED_FOR_ROW(data->tg_event) != 0) == truncate ||
 		(TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) != 0) != truncate)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
@@ -269,15 +270,26 @@ open_constraint(CapacityConstraint *constraint, const TriggerData *data)
 	return columns;
 }
 
-/* The trigger of the capacity table, after each row. */
+/*
+ * The trigger of the capacity table, after each row.  It may be left of a
+ * constraint that was dropped by one who doesn't own this table: then it does
+ * nothing.
+ */
 Datum
 booking_capacity_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = trigger_data(fcinfo, "capacity_changed", false);
 	Relation	rel = data->tg_relation;
 	CapacityConstraint	constraint;
-	const TriggerColumns *columns = open_constraint(&constraint, data);
-	CapacityRow row = read_row(columns, rel, data->tg_trigslot);
+	const TriggerColumns *columns;
+	CapacityRow row;
+
+	if (!definition_has_pool(data))
+		PG_RETURN_POINTER(NULL);
+	columns = open_constraint(&constraint, data);
+	if (columns->quantity == InvalidAttrNumber)
+		definition_error_not_ours(data->tg_trigger);
+	row = read_row(columns, rel, data->tg_trigslot);
 
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 		row_added(&constraint, columns, rel, &row);
@@ -329,6 +341,8 @@ booking_capacity_truncated(PG_FUNCTION_ARGS)
 	TriggerData *data = trigger_data(fcinfo, "capacity_truncated", true);
 	CapacityConstraint	constraint;
 
+	if (!definition_has_pool(data))
+		PG_RETURN_POINTER(NULL);
 	(void) open_constraint(&constraint, data);
 	pool_flush(&constraint.pool);
 	policy_refill(&constraint);

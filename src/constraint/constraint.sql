@@ -4,7 +4,7 @@
  * A constraint c on table t with capacity table e consists of:
  *   - the pool table booking.c, owned by the owner of t, with a trigger that
  *     settles each statement; its arguments are the constant capacity,
- *     allow_excess, on_expiry, and the names of t and e
+ *     allow_excess, on_expiry, the names of t and e, and that of e's owner
  *   - triggers of t: c_insert, c_update_new (take), c_update_old, c_delete (give)
  *     and c_truncate
  *   - triggers of e: c_capacity and c_capacity_truncate
@@ -124,8 +124,8 @@ COMMENT ON FUNCTION booking.full_name(regclass) IS
 /*
  * The triggers of constraints by their names and arguments.  Every user may
  * attach our trigger functions to tables of his own.  So a trigger counts only
- * if its table has the owner of the pool table, or is the capacity table that
- * the pool table names.
+ * if its table has the owner of the pool table, or the one that the capacity
+ * table had when the constraint was added.
  */
 CREATE VIEW booking.capacity_constraints AS
 WITH args AS (
@@ -158,11 +158,36 @@ LEFT JOIN args take ON take.tgfoid = 'booking.capacity_take'::regproc
 LEFT JOIN args changed ON changed.tgfoid = 'booking.capacity_changed'::regproc
                       AND changed.arg[1] = c.relname
                       AND (changed.relowner = c.relowner
-                           OR booking.full_name(changed.tgrelid) = settle.arg[5])
+                           OR pg_catalog.pg_get_userbyid(changed.relowner) = settle.arg[6])
 WHERE settle.tgfoid = 'booking.capacity_settle'::regproc;
 
 COMMENT ON VIEW booking.capacity_constraints IS
 'The capacity constraints of this database. condition names the columns of a row as new.column.';
+
+COMMENT ON COLUMN booking.capacity_constraints.constraint_name IS
+'Also the name of the pool table in schema booking.';
+COMMENT ON COLUMN booking.capacity_constraints.on_table IS
+'Its rows take places; null if it was dropped.';
+COMMENT ON COLUMN booking.capacity_constraints.key_columns IS
+'Rows with equal values in them share a capacity.';
+COMMENT ON COLUMN booking.capacity_constraints.capacity_table IS
+'Where the capacity stands; null if it is a constant.';
+COMMENT ON COLUMN booking.capacity_constraints.capacity_column IS
+'Column of capacity_table; null in a row means unlimited.';
+COMMENT ON COLUMN booking.capacity_constraints.capacity_key IS
+'Columns of capacity_table that correspond to key_columns.';
+COMMENT ON COLUMN booking.capacity_constraints.capacity IS
+'The same for every key; null if it stands in capacity_table.';
+COMMENT ON COLUMN booking.capacity_constraints.quantity_column IS
+'Places that a row takes; null: one each.';
+COMMENT ON COLUMN booking.capacity_constraints.condition IS
+'Which rows count; null: all.';
+COMMENT ON COLUMN booking.capacity_constraints.allow_excess IS
+'Whether a capacity may be lowered below the places taken.';
+COMMENT ON COLUMN booking.capacity_constraints.expires_at IS
+'After this time a row may be ended when no place is left; null: never.';
+COMMENT ON COLUMN booking.capacity_constraints.on_expiry IS
+'How an expired row is ended: DELETE, or the SET list of an UPDATE.';
 
 CREATE FUNCTION booking.capacity_sql(constraint_name text, kind text)
 RETURNS text
@@ -184,6 +209,11 @@ BEGIN
     IF c.on_table IS NULL THEN
         RETURN NULL;
     END IF;
+    IF kind = 'fill' AND c.capacity IS NULL AND c.capacity_table IS NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('capacity constraint "%s" has lost its capacity table', constraint_name),
+            HINT = 'Drop the constraint by booking.drop_capacity_constraint().';
+    END IF;
     n := cardinality(c.key_columns);
     SELECT string_agg(format('new.%I', k), ', ' ORDER BY i),
            string_agg(format('new.%I IS NOT NULL', k), ' AND ' ORDER BY i),
@@ -192,7 +222,7 @@ BEGIN
     INTO keys, not_null, same_key
     FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
     counts := coalesce('(' || c.condition || ')', 'true')
-        || coalesce(' AND new.' || quote_ident(c.quantity_column) || ' <> 0', '');
+        || coalesce(' AND new.' || quote_ident(c.quantity_column) || ' > 0', '');
     places := coalesce('coalesce(new.' || quote_ident(c.quantity_column) || '::bigint, 0)', '1::bigint');
 
     CASE kind
@@ -223,12 +253,15 @@ BEGIN
                       ' AND new.%5$I > $%6$s ORDER BY new.%5$I LIMIT 1)',
                       places, c.on_table, same_key, counts, c.expires_at, n + 1, n + 2);
     WHEN 'reclaim', 'reclaim unlocked' THEN
-        RETURN format('%s WHERE (new.tableoid, new.ctid) IN (SELECT l.tableoid, l.ctid FROM'
-                      ' (SELECT new.tableoid, new.ctid FROM %s AS new WHERE %s AND %s'
-                      ' AND new.%I <= $%s ORDER BY new.%I LIMIT $%s FOR UPDATE%s) l)',
-                      booking.expiry_statement(c.on_table, c.on_expiry),
+        -- how many rows were found, and how many were ended
+        RETURN format('WITH l AS (SELECT new.tableoid, new.ctid FROM %s AS new WHERE %s AND %s'
+                      ' AND new.%I <= $%s ORDER BY new.%I LIMIT $%s FOR UPDATE%s),'
+                      ' d AS (%s WHERE (new.tableoid, new.ctid) IN (SELECT l.tableoid, l.ctid FROM l)'
+                      ' RETURNING 1)'
+                      ' SELECT (SELECT count(*) FROM l), (SELECT count(*) FROM d)',
                       c.on_table, same_key, counts, c.expires_at, n + 1, c.expires_at, n + 2,
-                      CASE kind WHEN 'reclaim' THEN '' ELSE ' SKIP LOCKED' END);
+                      CASE kind WHEN 'reclaim' THEN '' ELSE ' SKIP LOCKED' END,
+                      booking.expiry_statement(c.on_table, c.on_expiry));
     WHEN 'expire' THEN
         RETURN format('%s WHERE (new.tableoid, new.ctid) IN (SELECT l.tableoid, l.ctid FROM'
                       ' (SELECT new.tableoid, new.ctid FROM %s AS new WHERE %s AND %s'
@@ -274,29 +307,8 @@ COMMENT ON FUNCTION booking.capacity_sql(text, text) IS
 
 CREATE FUNCTION booking.equality(on_table regclass, column_name name)
 RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    -- the equality of the default btree operator class of the column's type
-    SELECT format('%I.%s', n.nspname, o.oprname)
-    FROM pg_attribute a
-    JOIN pg_type t ON t.oid = a.atttypid
-    JOIN pg_opclass p ON p.opcdefault
-         AND p.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree')
-         AND p.opcintype IN (a.atttypid, t.typbasetype,
-                             CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'anyarray'::regtype END,
-                             CASE WHEN t.typtype = 'e' THEN 'anyenum'::regtype END,
-                             CASE WHEN t.oid = 'varchar'::regtype
-                                    OR t.typbasetype = 'varchar'::regtype
-                                  THEN 'text'::regtype END)
-    JOIN pg_amop m ON m.amopfamily = p.opcfamily AND m.amopstrategy = 3
-                  AND m.amoplefttype = p.opcintype AND m.amoprighttype = p.opcintype
-    JOIN pg_operator o ON o.oid = m.amopopr
-    JOIN pg_namespace n ON n.oid = o.oprnamespace
-    WHERE a.attrelid = on_table AND a.attname = column_name
-    ORDER BY p.opcintype = a.atttypid DESC
-    LIMIT 1
-$$;
+AS 'MODULE_PATHNAME', 'booking_equality'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION booking.equality(regclass, name) IS
 'Internal: returns the operator, with its schema, by which values of a column are equal; '
@@ -360,20 +372,27 @@ DECLARE
     type_of regtype;
     other regtype;
 BEGIN
-    IF on_table IS NULL OR key_columns IS NULL OR array_position(key_columns, NULL) IS NOT NULL THEN
+    IF on_table IS NULL OR key_columns IS NULL
+       OR EXISTS (SELECT FROM unnest(key_columns) k WHERE k IS NULL) THEN
         RAISE null_value_not_allowed USING
             MESSAGE = 'arguments "on_table" and "key_columns" must not be null';
     END IF;
-    IF cardinality(key_columns) NOT BETWEEN 1 AND 4 THEN
+    IF array_position(capacity_key, NULL) IS NOT NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'argument "capacity_key" must not contain null';
+    END IF;
+    IF cardinality(key_columns) NOT BETWEEN 1 AND 4 OR array_ndims(key_columns) > 1 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the key must have 1 to 4 columns',
-            DETAIL = format('It has %s.', cardinality(key_columns));
+            DETAIL = format('It has %s.', cardinality(key_columns)),
+            HINT = 'Pass an array of column names, such as ''{show_id}''.';
     END IF;
     IF (capacity IS NULL) = (capacity_table IS NULL)
-       OR (capacity_table IS NULL) <> (capacity_column IS NULL) THEN
+       OR (capacity_table IS NULL) <> (capacity_column IS NULL)
+       OR (capacity_table IS NULL AND capacity_key IS NOT NULL) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the capacity must be either a constant or a column',
-            HINT = 'Pass capacity, or capacity_table and capacity_column.';
+            HINT = 'Pass either capacity, or capacity_table and capacity_column.';
     END IF;
     IF (expires_at IS NULL) <> (on_expiry IS NULL) THEN
         RAISE invalid_parameter_value USING
@@ -384,13 +403,20 @@ BEGIN
     IF capacity < 0 THEN
         RAISE check_violation USING
             MESSAGE = 'the capacity must not be negative',
-            DETAIL = format('It is %s.', capacity);
+            DETAIL = format('It is %s.', capacity),
+            HINT = 'Pass 0 or more; for no limit drop the constraint.';
     END IF;
     FOR i IN 1..2 LOOP
         CONTINUE WHEN i = 2 AND capacity_table IS NULL;
+        IF NOT EXISTS (SELECT FROM pg_class
+                       WHERE oid = CASE i WHEN 1 THEN on_table ELSE capacity_table END) THEN
+            RAISE undefined_table USING
+                MESSAGE = format('table with OID %s does not exist',
+                                 CASE i WHEN 1 THEN on_table ELSE capacity_table END::oid);
+        END IF;
         SELECT relkind INTO kind FROM pg_class
         WHERE oid = CASE i WHEN 1 THEN on_table ELSE capacity_table END
-          AND relpersistence <> 't' AND relnamespace <> 'pg_catalog'::regnamespace
+          AND relpersistence <> 't' AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
           AND relkind IN ('r', 'p')
           AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = pg_class.oid)
           AND (relkind = 'p'
@@ -400,7 +426,8 @@ BEGIN
                 MESSAGE = format('"%s" cannot have a capacity constraint',
                                  CASE i WHEN 1 THEN on_table ELSE capacity_table END),
                 DETAIL = 'It must be an ordinary or partitioned table: no view, foreign,'
-                         ' temporary or system table, no partition and no child or parent table.';
+                         ' temporary or system table, no partition and no child or parent table.',
+                HINT = 'Of a partitioned table, name the table itself, not a partition.';
         END IF;
     END LOOP;
     FOREACH col IN ARRAY key_columns || quantity_column || expires_at LOOP
@@ -409,9 +436,16 @@ BEGIN
                            WHERE a.attrelid = on_table AND a.attname = col
                              AND a.attnum > 0 AND NOT a.attisdropped) THEN
             RAISE undefined_column USING
-                MESSAGE = format('column "%s" of table %s does not exist', col, on_table);
+                MESSAGE = format('column "%s" of table %s does not exist', col, on_table),
+                HINT = 'key_columns, quantity_column and expires_at name columns of on_table.';
         END IF;
     END LOOP;
+    SELECT k INTO col FROM unnest(key_columns) k GROUP BY k HAVING count(*) > 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE duplicate_column USING
+            MESSAGE = format('column "%s" appears twice in the key', col),
+            HINT = 'Name each column once.';
+    END IF;
     FOREACH col IN ARRAY key_columns LOOP
         IF col IN ('stripe', 'available', 'capacity') THEN
             RAISE duplicate_column USING
@@ -422,7 +456,8 @@ BEGIN
         IF booking.equality(on_table, col) IS NULL THEN
             RAISE datatype_mismatch USING
                 MESSAGE = format('column "%s" of table %s cannot be part of a key', col, on_table),
-                DETAIL = 'Its type has no btree operator class.';
+                DETAIL = 'Its type has no btree operator class.',
+                HINT = 'Give the column a type that can be sorted.';
         END IF;
     END LOOP;
     SELECT atttypid INTO type_of FROM pg_attribute
@@ -431,7 +466,8 @@ BEGIN
         RAISE datatype_mismatch USING
             MESSAGE = format('column "%s" of table %s cannot be a quantity',
                              quantity_column, on_table),
-            DETAIL = format('Its type is %s; it must be smallint, integer or bigint.', type_of);
+            DETAIL = format('Its type is %s.', type_of),
+            HINT = 'Its type must be smallint, integer or bigint.';
     END IF;
     SELECT atttypid INTO type_of FROM pg_attribute
     WHERE attrelid = on_table AND attname = check_capacity_arguments.expires_at;
@@ -439,7 +475,8 @@ BEGIN
         RAISE datatype_mismatch USING
             MESSAGE = format('column "%s" of table %s cannot be a time of expiry',
                              expires_at, on_table),
-            DETAIL = format('Its type is %s; it must be timestamp with time zone.', type_of);
+            DETAIL = format('Its type is %s.', type_of),
+            HINT = 'Its type must be timestamp with time zone.';
     END IF;
     IF capacity_table IS NULL THEN
         RETURN;
@@ -449,14 +486,16 @@ BEGIN
                        WHERE a.attrelid = capacity_table AND a.attname = col
                          AND a.attnum > 0 AND NOT a.attisdropped) THEN
             RAISE undefined_column USING
-                MESSAGE = format('column "%s" of table %s does not exist', col, capacity_table);
+                MESSAGE = format('column "%s" of table %s does not exist', col, capacity_table),
+                HINT = 'capacity_column and capacity_key name columns of capacity_table.';
         END IF;
     END LOOP;
     IF cardinality(capacity_key) <> cardinality(key_columns) THEN
         RAISE datatype_mismatch USING
             MESSAGE = 'the keys of the two tables have different numbers of columns',
             DETAIL = format('Table %s: %s; table %s: %s.', on_table, cardinality(key_columns),
-                            capacity_table, cardinality(capacity_key));
+                            capacity_table, cardinality(capacity_key)),
+            HINT = 'capacity_key must name as many columns as key_columns; its default is the primary key.';
     END IF;
     FOR i IN 1..cardinality(key_columns) LOOP
         SELECT a.atttypid, b.atttypid INTO type_of, other
@@ -477,7 +516,8 @@ BEGIN
         RAISE datatype_mismatch USING
             MESSAGE = format('column "%s" of table %s cannot be a capacity',
                              capacity_column, capacity_table),
-            DETAIL = format('Its type is %s; it must be smallint, integer or bigint.', type_of);
+            DETAIL = format('Its type is %s.', type_of),
+            HINT = 'Its type must be smallint, integer or bigint.';
     END IF;
     IF NOT EXISTS (
         SELECT FROM pg_index x
@@ -516,6 +556,20 @@ BEGIN
     WHERE v.constraint_name = check_excess.constraint_name;
     SELECT string_agg(quote_ident(k), ', ' ORDER BY i) INTO keys
     FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
+    -- rows that are no good by themselves
+    IF c.quantity_column IS NOT NULL THEN
+        EXECUTE format('SELECT count(*), min(new.%1$I) FROM %2$s AS new WHERE new.%1$I < 0 AND %3$s',
+                       c.quantity_column, c.on_table, coalesce(c.condition, 'true'))
+        INTO number, worst;
+        IF number > 0 THEN
+            RAISE check_violation USING
+                MESSAGE = format('capacity constraint "%s" is violated by some rows', constraint_name),
+                DETAIL = format('Number of rows whose "%s" is negative: %s; the least is %s.',
+                                c.quantity_column, number, worst),
+                HINT = 'Correct these rows.',
+                CONSTRAINT = constraint_name;
+        END IF;
+    END IF;
     -- rows whose key has no capacity
     IF c.capacity_table IS NOT NULL THEN
         EXECUTE format('SELECT count(*), string_agg(k, '', '' ORDER BY available, k) FILTER (WHERE r <= 5)'
@@ -608,6 +662,10 @@ BEGIN
         WHERE x.indrelid = capacity_table AND x.indisprimary AND k.n <= x.indnkeyatts;
         capacity_key := coalesce(capacity_key, '{}');
     END IF;
+    IF allow_excess IS NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = 'argument "allow_excess" must not be null';
+    END IF;
     PERFORM booking.check_capacity_arguments(on_table, key_columns, capacity_table, capacity_column,
         capacity_key, capacity, quantity_column, expires_at, on_expiry);
     SELECT relowner INTO owner FROM pg_class WHERE oid = on_table;
@@ -623,6 +681,15 @@ BEGIN
             MESSAGE = format('capacity constraint "%s" cannot be added: booking.%I exists',
                              constraint_name, constraint_name),
             HINT = 'Pass another constraint_name, or drop that constraint first.';
+    END IF;
+    IF constraint_name = '' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'constraint_name must not be empty',
+            HINT = 'Pass null for a name made of the table and the columns.';
+    END IF;
+    IF on_expiry IS NOT NULL THEN
+        -- raises what is wrong with it, and runs nothing
+        EXECUTE 'EXPLAIN ' || booking.expiry_statement(on_table, on_expiry) || ' WHERE false';
     END IF;
     when_new := booking.parse_condition(on_table, condition, 'new');
     when_old := booking.parse_condition(on_table, condition, 'old');
@@ -647,11 +714,13 @@ BEGIN
                    || quote_ident(constraint_name) || ' of table ' || on_table || '. Do not write to it.');
     EXECUTE format('ALTER TABLE booking.%I OWNER TO %s', constraint_name, owner);
     EXECUTE format('CREATE TRIGGER booking_capacity_settle AFTER INSERT ON booking.%I'
-                   ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_settle(%L, %L, %L, %L, %L)',
+                   ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_settle(%L, %L, %L, %L, %L, %L)',
                    constraint_name, coalesce(capacity::text, ''),
                    CASE WHEN allow_excess THEN 't' ELSE 'f' END,
                    coalesce(on_expiry, ''), booking.full_name(on_table),
-                   coalesce(booking.full_name(capacity_table), ''));
+                   coalesce(booking.full_name(capacity_table), ''),
+                   coalesce((SELECT pg_get_userbyid(relowner) FROM pg_class
+                             WHERE oid = capacity_table), ''));
 
     -- the triggers of the constrained table: locks it against writers
     SELECT string_agg(quote_literal(w), ', ' ORDER BY n) INTO args
@@ -692,6 +761,18 @@ BEGIN
                        capacity_table, args);
     END IF;
 
+    IF capacity_table IS NOT NULL THEN
+        EXECUTE format('SELECT count(*) FROM %2$s WHERE %1$I NOT BETWEEN 0 AND 2147483647',
+                       capacity_column, capacity_table) INTO i;
+        IF i > 0 THEN
+            RAISE check_violation USING
+                MESSAGE = format('capacity constraint "%s" is violated by some capacities', constraint_name),
+                DETAIL = format('Rows of table %s whose "%s" is not between 0 and 2147483647: %s.',
+                                capacity_table, capacity_column, i),
+                HINT = 'Correct these rows; null is unlimited.',
+                CONSTRAINT = constraint_name;
+        END IF;
+    END IF;
     PERFORM booking.refill_capacity(constraint_name);
     PERFORM booking.check_excess(constraint_name, allow_excess);
     RETURN constraint_name;
@@ -714,38 +795,50 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    c booking.capacity_constraints;
+    pool regclass := (
+        SELECT tgrelid FROM pg_trigger t JOIN pg_class r ON r.oid = t.tgrelid
+        WHERE t.tgfoid = 'booking.capacity_settle'::regproc
+          AND r.relnamespace = 'booking'::regnamespace AND r.relname = constraint_name);
+    pool_owner oid := (SELECT relowner FROM pg_class WHERE oid = pool);
+    exists boolean := pool IS NOT NULL;
     target record;
 BEGIN
     IF constraint_name IS NULL THEN
         RAISE null_value_not_allowed USING
             MESSAGE = 'argument "constraint_name" must not be null';
     END IF;
-    SELECT * INTO c FROM booking.capacity_constraints v
-    WHERE v.constraint_name = drop_capacity_constraint.constraint_name;
-    IF NOT FOUND THEN
-        IF if_exists THEN
-            RAISE NOTICE 'capacity constraint "%" does not exist, skipping', constraint_name;
-            RETURN;
-        END IF;
+    IF pool IS NOT NULL AND NOT pg_has_role(pool_owner, 'USAGE') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('must be owner of capacity constraint "%s"', constraint_name);
+    END IF;
+    -- Triggers of tables that others own are left: without a pool table those
+    -- of a capacity table do nothing.
+    FOR target IN
+        SELECT t.tgname, t.tgrelid::regclass AS rel
+        FROM pg_trigger t JOIN pg_class r ON r.oid = t.tgrelid
+        WHERE t.tgparentid = 0 AND pg_has_role(r.relowner, 'USAGE')
+          AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_give'::regproc,
+                           'booking.capacity_changed'::regproc, 'booking.capacity_truncated'::regproc)
+          AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = constraint_name
+          AND (pool IS NULL OR r.relowner = pool_owner
+               OR pg_get_userbyid(r.relowner)
+                  = (SELECT (booking.trigger_words(s.tgargs, s.tgnargs))[6] FROM pg_trigger s
+                     WHERE s.tgrelid = pool AND s.tgfoid = 'booking.capacity_settle'::regproc))
+        ORDER BY t.tgrelid, t.tgname
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', target.tgname, target.rel);
+        exists := true;
+    END LOOP;
+    IF NOT exists AND if_exists THEN
+        RAISE NOTICE 'capacity constraint "%" does not exist, skipping', constraint_name;
+    ELSIF NOT exists THEN
         RAISE undefined_object USING
             MESSAGE = format('capacity constraint "%s" does not exist', constraint_name),
             HINT = 'booking.capacity_constraints lists the constraints.';
     END IF;
-    FOR target IN
-        SELECT t.tgname, t.tgrelid::regclass AS rel, pg_has_role(r.relowner, 'USAGE') AS mine
-        FROM pg_trigger t JOIN pg_class r ON r.oid = t.tgrelid
-        WHERE t.tgparentid = 0 AND t.tgrelid IN (c.on_table, c.capacity_table)
-          AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_give'::regproc,
-                           'booking.capacity_changed'::regproc, 'booking.capacity_truncated'::regproc)
-          AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = constraint_name
-        ORDER BY t.tgrelid, t.tgname
-    LOOP
-        CONTINUE WHEN NOT target.mine AND target.rel = c.capacity_table
-                      AND target.rel <> c.on_table;
-        EXECUTE format('DROP TRIGGER %I ON %s', target.tgname, target.rel);
-    END LOOP;
-    EXECUTE format('DROP TABLE booking.%I', constraint_name);
+    IF pool IS NOT NULL THEN
+        EXECUTE format('DROP TABLE %s', pool);
+    END IF;
 END
 $$;
 
@@ -811,6 +904,18 @@ BEGIN
             RETURN QUERY SELECT c.constraint_name, NULL::text,
                 'the triggers of the constraint are missing', NULL::bigint, NULL::bigint;
             CONTINUE;
+        END IF;
+        IF (SELECT count(*) FROM pg_trigger t
+            WHERE t.tgparentid = 0 AND t.tgenabled IN ('O', 'A')
+              AND (t.tgrelid IN (c.on_table, c.capacity_table)
+                   AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = c.constraint_name
+                   AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_give'::regproc,
+                                    'booking.capacity_changed'::regproc, 'booking.capacity_truncated'::regproc)
+                   OR t.tgrelid = format('booking.%I', c.constraint_name)::regclass
+                   AND t.tgfoid = 'booking.capacity_settle'::regproc))
+           < (CASE WHEN c.capacity_table IS NULL THEN 6 ELSE 8 END) THEN
+            RETURN QUERY SELECT c.constraint_name, NULL::text,
+                'a trigger of the constraint is missing or disabled', NULL::bigint, NULL::bigint;
         END IF;
         SELECT string_agg(format('p.%I', k), ', ' ORDER BY i),
                string_agg(format('k%s', i), ', ' ORDER BY i),

@@ -12,8 +12,9 @@
  * The constraint "c" has the pool table booking.c, owned by the owner of the
  * constrained table.  Every user may attach our trigger functions to a table
  * of his own and name a constraint of another user.  Therefore the owner of
- * the table must be the owner of the pool table, or the table must be the
- * capacity table that the pool table names.
+ * the table must be the owner of the pool table, or the owner of the capacity
+ * table when the constraint was added.  A name would not do: when a table is
+ * renamed, another user may take its name.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -84,6 +85,18 @@ definition_error_missing(const char *name)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("capacity constraint \"%s\" does not exist", name),
 			 errhint("booking.capacity_constraints lists the constraints.")));
+}
+
+/* True if the constraint that a trigger names has a pool table. */
+bool
+definition_has_pool(const TriggerData *data)
+{
+	const Trigger *trigger = data->tg_trigger;
+	Oid			schema = get_namespace_oid(BOOKING_SCHEMA, true);
+
+	return trigger->tgnargs > DEFINITION_ARG_KEYS && OidIsValid(schema) &&
+		OidIsValid(get_relname_relid(trigger->tgargs[DEFINITION_ARG_NAME],
+									 schema));
 }
 
 /* Opens and locks the pool table of a constraint; raises 42704. */
@@ -196,33 +209,22 @@ owner_of(Relation rel)
 	return owner;
 }
 
-/* True if the table, or the partitioned table above it, has this name. */
-static bool
-has_name(Relation rel, const char *qualified)
-{
-	Oid			relid = RelationGetRelid(rel);
-
-	if (rel->rd_rel->relispartition)
-		relid = llast_oid(get_partition_ancestors(relid));
-	return strcmp(quote_qualified_identifier(get_namespace_name(
-												 get_rel_namespace(relid)),
-											 get_rel_name(relid)),
-				  qualified) == 0;
-}
-
 /* Raises 55000 unless the table may use the constraint (see above). */
 static void
 check_table(Relation rel, Relation pool)
 {
 	const Trigger *trigger = pool_trigger(pool);
 
-	if (owner_of(rel) == pool->rd_rel->relowner ||
-		has_name(rel, trigger->tgargs[DEFINITION_POOL_ARG_CAPACITY_TABLE]))
+	Oid			owner = owner_of(rel);
+
+	if (owner == pool->rd_rel->relowner ||
+		strcmp(GetUserNameFromId(owner, false),
+			   trigger->tgargs[DEFINITION_POOL_ARG_CAPACITY_OWNER]) == 0)
 		return;
 	error_unusable(psprintf("table \"%s\" is not a table of capacity constraint \"%s\"",
 							RelationGetRelationName(rel),
 							RelationGetRelationName(pool)),
-				   "If the table was renamed or has a new owner, rename it back, give the pool table the same owner, or drop the constraint and add it again.");
+				   "If the table has a new owner, give the pool table the same owner, or drop the constraint and add it again.");
 }
 
 /* Finds a column of the table; raises 55000 if it is missing. */
@@ -303,8 +305,8 @@ find_key(TriggerColumns *columns, Relation rel, Relation pool, char **names)
 }
 
 /* Raises 39P01: a trigger has other arguments than ours, or is deferrable. */
-static void
-error_not_ours(const Trigger *trigger)
+void
+definition_error_not_ours(const Trigger *trigger)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
@@ -322,7 +324,7 @@ look_up(TriggerColumns *columns, Relation rel, const Trigger *trigger)
 	if (trigger->tgnargs <= DEFINITION_ARG_KEYS ||
 		trigger->tgnargs > DEFINITION_ARG_KEYS + KEY_MAX_COLUMNS ||
 		trigger->tgdeferrable)
-		error_not_ours(trigger);
+		definition_error_not_ours(trigger);
 	strlcpy(columns->name, args[DEFINITION_ARG_NAME], NAMEDATALEN);
 	pool = definition_open_pool(columns->name, RowExclusiveLock);
 	check_table(rel, pool);
@@ -331,7 +333,7 @@ look_up(TriggerColumns *columns, Relation rel, const Trigger *trigger)
 	find_other_columns(columns, rel, args);
 	columns->key.count = trigger->tgnargs - DEFINITION_ARG_KEYS;
 	if (get_attnum(columns->pool, "stripe") != columns->key.count + 1)
-		error_not_ours(trigger);
+		definition_error_not_ours(trigger);
 	find_key(columns, rel, pool, args + DEFINITION_ARG_KEYS);
 	table_close(pool, NoLock);
 }

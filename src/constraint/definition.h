@@ -41,6 +41,7 @@ enum
 	DEFINITION_POOL_ARG_EXPIRY,	/* on_expiry, or '' */
 	DEFINITION_POOL_ARG_TABLE,	/* the constrained table, schema and name */
 	DEFINITION_POOL_ARG_CAPACITY_TABLE, /* likewise, or '' */
+	DEFINITION_POOL_ARG_CAPACITY_OWNER, /* the name of its owner, or '' */
 	DEFINITION_POOL_ARGS
 };
 
@@ -86,6 +87,7 @@ definition_has_no_capacity(const PoolTerms *terms)
 
 extern void definition_init(void);
 extern const TriggerColumns *definition_columns(const TriggerData *data);
+extern bool definition_has_pool(const TriggerData *data);
 extern Relation definition_open_pool(const char *name, LOCKMODE lockmode);
 extern void definition_open(CapacityConstraint *constraint, Relation pool,
 							const PoolPolicy *policy);
@@ -94,5 +96,6 @@ definition_table_name(const CapacityConstraint *constraint,
 					  const char **schema);
 extern void definition_close(CapacityConstraint *constraint);
 pg_noreturn extern void definition_error_missing(const char *name);
+pg_noreturn extern void definition_error_not_ours(const Trigger *trigger);
 
 #endif							/* DEFINITION_H */

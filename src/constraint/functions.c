@@ -13,12 +13,14 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/table.h"
-#include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "commands/defrem.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -49,39 +51,34 @@ SQL_FUNCTION(booking_flush_capacity);
 SQL_FUNCTION(booking_parse_condition);
 SQL_FUNCTION(booking_trigger_condition);
 SQL_FUNCTION(booking_trigger_words);
+SQL_FUNCTION(booking_equality);
 SQL_FUNCTION(booking_refill_capacity);
 SQL_FUNCTION(booking_capacity_taken);
 SQL_FUNCTION(booking_check_expiry);
 
-/* Parses the text of an expression; raises 42601 if it is more than one. */
+/*
+ * Parses the text of a condition, which may be what can follow WHERE; raises
+ * 42601 if it is more than that.
+ */
 static Node *
 parse_text(const char *text)
 {
-	List	   *statements = raw_parser(psprintf("SELECT %s", text),
+	List	   *statements = raw_parser(psprintf("SELECT WHERE %s", text),
 										RAW_PARSE_DEFAULT);
 	SelectStmt *select;
-	ResTarget  *target;
 
 	select = list_length(statements) == 1 ?
 		castNode(SelectStmt, linitial_node(RawStmt, statements)->stmt) :
 		NULL;
-	if (select == NULL || list_length(select->targetList) != 1 ||
-		select->fromClause != NIL || select->whereClause != NULL ||
+	if (select == NULL || select->whereClause == NULL ||
 		select->groupClause != NIL || select->havingClause != NULL ||
 		select->sortClause != NIL || select->limitCount != NULL ||
 		select->limitOffset != NULL || select->lockingClause != NIL ||
-		select->distinctClause != NIL || select->windowClause != NIL ||
-		select->intoClause != NULL || select->withClause != NULL ||
-		select->op != SETOP_NONE)
+		select->windowClause != NIL || select->op != SETOP_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("condition must be one expression over the columns of the table")));
-	target = linitial_node(ResTarget, select->targetList);
-	if (target->name != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("condition must be one expression over the columns of the table")));
-	return target->val;
+	return select->whereClause;
 }
 
 /*
@@ -187,6 +184,42 @@ booking_trigger_words(PG_FUNCTION_ARGS)
 		word += length + 1;
 	}
 	PG_RETURN_DATUM(makeArrayResult(words, CurrentMemoryContext));
+}
+
+/*
+ * equality(table, column): returns the operator, with its schema, by which the
+ * default btree operator class of the column's type compares; null if there is
+ * none.
+ */
+Datum
+booking_equality(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	AttrNumber	attnum = get_attnum(relid, NameStr(*PG_GETARG_NAME(1)));
+	Oid			opclass = attnum == InvalidAttrNumber ?
+		InvalidOid :
+		GetDefaultOpClass(getBaseType(get_atttype(relid, attnum)),
+						  BTREE_AM_OID);
+	Oid			operator;
+	HeapTuple	tuple;
+	Form_pg_operator form;
+	char	   *result;
+
+	if (!OidIsValid(opclass))
+		PG_RETURN_NULL();
+	operator= get_opfamily_member(get_opclass_family(opclass),
+								  get_opclass_input_type(opclass),
+								  get_opclass_input_type(opclass),
+								  BTEqualStrategyNumber);
+	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	if (!HeapTupleIsValid(tuple))
+		PG_RETURN_NULL();
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	result = psprintf("%s.%s",
+					  quote_identifier(get_namespace_name(form->oprnamespace)),
+					  NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
 /*
@@ -420,7 +453,7 @@ booking_capacity_taken(PG_FUNCTION_ARGS)
 										 AccessShareLock),
 					&policy_callbacks);
 	check_may_read(&constraint);
-	policy_count_all(&constraint, result->setResult);
+	policy_count_all(&constraint, result->setResult, result->setDesc);
 	definition_close(&constraint);
 	return (Datum) 0;
 }

@@ -36,6 +36,9 @@
 #include "server/errors.h"
 #include "server/plan.h"
 
+/* How often expired rows are looked for that could be locked, but not ended. */
+#define RECLAIM_ATTEMPTS 10
+
 /* Expired rows that are being ended for a pool. */
 typedef struct Reclaiming
 {
@@ -63,7 +66,10 @@ connect_for_all_rows(CapacityConstraint *constraint)
 	plan_connect_for_all_rows(&constraint->call);
 }
 
-/* Asks booking.capacity_sql() for a statement.  SPI is connected. */
+/*
+ * Asks booking.capacity_sql() for a statement.  Returns NULL if the
+ * constrained table was dropped.  SPI is connected.
+ */
 static char *
 statement_of(CapacityConstraint *constraint, const char *kind)
 {
@@ -80,15 +86,13 @@ statement_of(CapacityConstraint *constraint, const char *kind)
 	values[1] = CStringGetTextDatum(kind);
 	(void) plan_execute(&constraint->call, &sql_plan, values, NULL);
 	sql = plan_result(&constraint->call, 0, 1, TEXTOID, &isnull);
-	if (isnull)
-		definition_error_missing(constraint->name);
-	return TextDatumGetCString(sql);
+	return isnull ? NULL : TextDatumGetCString(sql);
 }
 
 /*
  * Runs a statement of the constraint with the key and further arguments, and
- * returns the number of its rows.  Without a snapshot it takes that of the
- * transaction.  SPI is connected.
+ * returns the number of its rows; 0 if the constrained table was dropped.
+ * Without a snapshot it takes that of the transaction.  SPI is connected.
  */
 static uint64
 run(CapacityConstraint *constraint, const char *kind, const PoolKey *key,
@@ -100,9 +104,12 @@ run(CapacityConstraint *constraint, const char *kind, const PoolKey *key,
 	Oid			types[KEY_MAX_COLUMNS + 2];
 	Datum		values[KEY_MAX_COLUMNS + 2];
 	int			nargs = 0;
+	char	   *sql = statement_of(constraint, kind);
 	SPIPlanPtr	plan;
 	int			code;
 
+	if (sql == NULL)
+		return 0;
 	for (int i = 0; key != NULL && i < columns->count; i++)
 	{
 		types[nargs] =
@@ -114,7 +121,7 @@ run(CapacityConstraint *constraint, const char *kind, const PoolKey *key,
 		types[nargs] = more_types[i];
 		values[nargs++] = more[i];
 	}
-	plan = SPI_prepare(statement_of(constraint, kind), nargs, types);
+	plan = SPI_prepare(sql, nargs, types);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s",
 			 SPI_result_code_string(SPI_result));
@@ -142,13 +149,13 @@ result_of(uint64 row, int column, bool *isnull)
 int64
 policy_count_rows(CapacityConstraint *constraint, const PoolKey *key)
 {
-	int64		places;
+	int64		places = 0;
 	bool		isnull;
 
 	connect_for_all_rows(constraint);
-	(void) run(constraint, "count", key, 0, NULL, NULL, GetLatestSnapshot(),
-			   true);
-	places = DatumGetInt64(result_of(0, 1, &isnull));
+	if (run(constraint, "count", key, 0, NULL, NULL, GetLatestSnapshot(),
+			true) > 0)
+		places = DatumGetInt64(result_of(0, 1, &isnull));
 	plan_disconnect(&constraint->call);
 	return places;
 }
@@ -184,13 +191,33 @@ policy_refill(CapacityConstraint *constraint)
 	plan_disconnect(&constraint->call);
 }
 
-/* Puts each key with the places that rows take into the tuple store. */
+/* Raises 42804 unless a result has the columns that the caller expects. */
+static void
+check_columns(TupleDesc result, TupleDesc expected)
+{
+	bool		same = result->natts == expected->natts;
+
+	for (int i = 0; same && i < result->natts; i++)
+		same = TupleDescAttr(result, i)->atttypid ==
+			TupleDescAttr(expected, i)->atttypid;
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the columns must be those of the key and a bigint")));
+}
+
+/*
+ * Puts each key with the places that rows take into the tuple store.  Raises
+ * 42804 if the caller expects other columns.
+ */
 void
-policy_count_all(CapacityConstraint *constraint, Tuplestorestate *store)
+policy_count_all(CapacityConstraint *constraint, Tuplestorestate *store,
+				 TupleDesc desc)
 {
 	connect_for_all_rows(constraint);
-	(void) run(constraint, "taken", NULL, 0, NULL, NULL, InvalidSnapshot,
-			   false);
+	if (run(constraint, "taken", NULL, 0, NULL, NULL, InvalidSnapshot,
+			false) > 0)
+		check_columns(SPI_tuptable->tupdesc, desc);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(store, SPI_tuptable->vals[i]);
 	plan_disconnect(&constraint->call);
@@ -246,8 +273,9 @@ reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(most);
 	connect_for_all_rows(constraint);
-	(void) run(constraint, "expired", key, 2, types, values, snapshot,
-			   true);
+	if (run(constraint, "expired", key, 2, types, values, snapshot,
+			true) == 0)
+		definition_error_missing(constraint->name);
 	places = DatumGetInt64(result_of(0, 1, &isnull));
 	expiry = result_of(0, 2, &isnull);
 	*next = isnull ? DT_NOEND : DatumGetTimestampTz(expiry);
@@ -255,37 +283,61 @@ reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
 	return places;
 }
 
-/* Ends expired rows, and returns the places that their triggers gave. */
+/* Runs the statement that ends expired rows once, and returns their number. */
 static int64
-reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
+reclaim_once(CapacityConstraint *constraint, Reclaiming *mine, int64 places,
+			 bool wait, int64 *found)
 {
 	static const Oid types[2] = {TIMESTAMPTZOID, INT8OID};
-	CapacityConstraint *constraint = pool->context;
-	Reclaiming	mine = {pool->shape->relid, key, 0, reclaiming};
 	Datum		values[2];
-	uint64		rows = 0;
+	int64		ended = 0;
+	bool		isnull;
 
-	if (constraint->on_expiry[0] == '\0')
-		return 0;
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(places);
 	connect_for_all_rows(constraint);
-	reclaiming = &mine;
+	reclaiming = mine;
 	PG_TRY();
 	{
-		rows = run(constraint, wait ? "reclaim" : "reclaim unlocked", key, 2,
-				   types, values, InvalidSnapshot, false);
+		if (run(constraint, wait ? "reclaim" : "reclaim unlocked", mine->key, 2,
+				types, values, InvalidSnapshot, false) == 0)
+			definition_error_missing(constraint->name);
+		*found = DatumGetInt64(result_of(0, 1, &isnull));
+		ended = DatumGetInt64(result_of(0, 2, &isnull));
 	}
 	PG_FINALLY();
 	{
-		reclaiming = mine.outer;
+		reclaiming = mine->outer;
 	}
 	PG_END_TRY();
 	plan_disconnect(&constraint->call);
-	if (mine.places < (int64) rows)
+	return ended;
+}
+
+/*
+ * Ends expired rows, and returns the places that their triggers gave.  A row
+ * that another session has changed while it was waited for is not ended, but
+ * found again by the next statement.  Raises 55000 if that does not help, or
+ * if a row counts as before.
+ */
+static int64
+reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
+{
+	CapacityConstraint *constraint = pool->context;
+	Reclaiming	mine = {pool->shape->relid, key, 0, reclaiming};
+	int64		found;
+	int64		ended;
+	int			attempts = 0;
+
+	if (constraint->on_expiry[0] == '\0')
+		return 0;
+	do
+		ended = reclaim_once(constraint, &mine, places, wait, &found);
+	while (wait && ended == 0 && found > 0 && ++attempts < RECLAIM_ATTEMPTS);
+	if (mine.places < ended || attempts == RECLAIM_ATTEMPTS)
 		error_unusable(psprintf("on_expiry of capacity constraint \"%s\" does not end rows: they still count",
 								constraint->name),
-					   "Add the constraint again with an on_expiry after which its condition is false.");
+					   "Add the constraint again with an on_expiry after which its condition is false, and look for triggers that keep rows.");
 	return mine.places;
 }
 

@@ -21,7 +21,7 @@ extern bool policy_accept_given(const TriggerColumns *columns,
 extern int64 policy_count_rows(CapacityConstraint *constraint,
 							   const PoolKey *key);
 extern void policy_count_all(CapacityConstraint *constraint,
-							 Tuplestorestate *store);
+							 Tuplestorestate *store, TupleDesc desc);
 extern bool policy_is_delete(const char *on_expiry);
 extern void policy_refill(CapacityConstraint *constraint);
 extern char *policy_find_orphans(CapacityConstraint *constraint);

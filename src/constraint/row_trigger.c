@@ -18,6 +18,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "executor/tuptable.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
@@ -75,10 +76,13 @@ integer_of(Datum value, Oid type)
 		DatumGetInt64(value);
 }
 
-/* The places of a row; raises 23514 if they are negative. */
+/*
+ * The places of a row.  Raises 23514 if they are negative; those of a removed
+ * row are 0 then, so that it can be removed.
+ */
 static int64
 read_quantity(const TriggerColumns *columns, Relation rel,
-			  TupleTableSlot *slot)
+			  TupleTableSlot *slot, bool removed)
 {
 	bool		isnull;
 	int64		quantity;
@@ -87,7 +91,7 @@ read_quantity(const TriggerColumns *columns, Relation rel,
 		return 1;
 	quantity = integer_of(slot_getattr(slot, columns->quantity, &isnull),
 						  columns->quantity_type);
-	if (isnull)
+	if (isnull || (removed && quantity < 0))
 		return 0;
 	if (quantity < 0)
 	{
@@ -105,6 +109,16 @@ read_quantity(const TriggerColumns *columns, Relation rel,
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, columns->name)));
 	}
 	return quantity;
+}
+
+/* Adds the places of a row to a sum; raises 22003 if that is too large. */
+static void
+add_places(int64 *sum, int64 places)
+{
+	if (pg_add_s64_overflow(*sum, places, sum))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("the places of one statement are out of range")));
 }
 
 /* True if an UPDATE has made the row expire sooner. */
@@ -143,7 +157,8 @@ booking_capacity_take(PG_FUNCTION_ARGS)
 	if (!read_key(columns, slot, &key))
 		PG_RETURN_POINTER(NULL);
 	pending = pending_key(columns, &key);
-	pending->taken += read_quantity(columns, data->tg_relation, slot);
+	add_places(&pending->taken,
+			   read_quantity(columns, data->tg_relation, slot, false));
 	pending->touch |= expires_sooner(columns, data);
 	PG_RETURN_POINTER(NULL);
 }
@@ -160,11 +175,12 @@ booking_capacity_give(PG_FUNCTION_ARGS)
 
 	if (!read_key(columns, data->tg_trigslot, &key))
 		PG_RETURN_POINTER(NULL);
-	places = read_quantity(columns, data->tg_relation, data->tg_trigslot);
+	places = read_quantity(columns, data->tg_relation, data->tg_trigslot,
+						   true);
 	if (policy_accept_given(columns, &key, places))
 		PG_RETURN_POINTER(NULL);
 	pending = pending_key(columns, &key);
-	pending->given += places;
+	add_places(&pending->given, places);
 	PG_RETURN_POINTER(NULL);
 }
 
@@ -193,7 +209,9 @@ error_no_place_left(const CapacityConstraint *constraint,
 		 errdetail("Key %s: capacity %d, places left " INT64_FORMAT
 				   ", asked for " INT64_FORMAT ".",
 				   key_describe(columns, pool, &pending->key),
-				   DatumGetInt32(terms->value[DEFINITION_TERM_CAPACITY]),
+				   terms->isnull[DEFINITION_TERM_CAPACITY] ?
+					   PG_INT32_MAX :
+					   DatumGetInt32(terms->value[DEFINITION_TERM_CAPACITY]),
 				   Max(claim->left, 0), pending->taken - pending->given),
 		 err_generic_string(PG_DIAG_SCHEMA_NAME, schema),
 		 err_generic_string(PG_DIAG_TABLE_NAME, table),
@@ -282,7 +300,8 @@ settle_given(CapacityConstraint *constraint, const PendingKey *pending,
 {
 	places -= prefetch_give_lost(&constraint->pool, &pending->key, places);
 	if (places > 0)
-		(void) pool_give(&constraint->pool, &pending->key, (int32) places);
+		(void) pool_give(&constraint->pool, &pending->key,
+						 (int32) Min(places, PG_INT32_MAX));
 }
 
 /*
@@ -299,7 +318,7 @@ check_lowered(CapacityConstraint *constraint, const PendingKey *pending)
 
 	if (constraint->allow_excess ||
 		!pool_read(&constraint->pool, &pending->key, &left, &terms) ||
-		left >= 0)
+		left >= 0 || policy_count_rows(constraint, &pending->key) == 0)
 		return;
 	capacity = DatumGetInt32(terms.value[DEFINITION_TERM_CAPACITY]);
 	rel = table_open(pending->lowered, NoLock);

@@ -1,0 +1,167 @@
+-- Capacity constraints whose rows expire.
+--
+-- Promises:
+--   - Rows past their time keep their places until somebody needs them: then they are
+--     ended by on_expiry.  places_left() counts their places as free.
+--   - A row that has no time, or whose time has not come, keeps its places.
+--   - expire_rows() ends expired rows, at most as many as asked for.
+CALL recreate_booking();
+CALL recreate_shop();
+ALTER TABLE shop_ticket ADD expires timestamptz;
+
+-- Returns the rows that are there; the argument makes it come after a statement.
+CREATE FUNCTION ids(code text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (SELECT string_agg(id::text, ' ' ORDER BY id) FROM shop_ticket);
+END
+$$;
+
+-- ---- DELETE ----
+
+SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', 'shop_show', 'capacity',
+    quantity_column => 'quantity', condition => $$status <> 'cancelled'$$,
+    expires_at => 'expires', on_expiry => ' Delete ', constraint_name => 'd');
+SELECT n, t.code, t.detail, t.pools, booking.places_left('d', 2) AS places_left, left_over
+FROM (VALUES
+    (1, 'INSERT INTO shop_ticket (id, show_id, expires) VALUES (101, 2, ''2020-01-03'')'),
+    (2, 'INSERT INTO shop_ticket (id, show_id, expires) VALUES (102, 2, ''2020-01-01''), (103, 2, NULL)'),
+    -- the oldest is ended first, and only as many as needed
+    (3, 'INSERT INTO shop_ticket (id, show_id, expires) VALUES (104, 2, ''infinity'')'),
+    (4, 'INSERT INTO shop_ticket (id, show_id) VALUES (105, 2)'),
+    (5, 'INSERT INTO shop_ticket (id, show_id) VALUES (106, 2)'),
+    (6, 'DELETE FROM shop_ticket WHERE id = 105'),
+    (7, 'INSERT INTO shop_ticket (id, show_id, quantity, expires) VALUES (107, 2, 1, ''2020-01-01'')'),
+    -- rows that take no place are of no use, and stay
+    (8, 'INSERT INTO shop_ticket (id, show_id, quantity, expires, status) VALUES'
+        ' (108, 2, 0, ''2010-01-01'', ''paid''), (109, 2, NULL, ''2010-01-01'', ''paid''),'
+        ' (110, 2, 1, ''2010-01-01'', ''cancelled''), (111, NULL, 1, ''2010-01-01'', ''paid'')'),
+    (9, 'INSERT INTO shop_ticket (id, show_id) VALUES (112, 2)'),
+    -- by an UPDATE a row expires sooner, or no more
+    (10, 'UPDATE shop_ticket SET expires = ''2020-01-01'' WHERE id = 103'),
+    (11, 'UPDATE shop_ticket SET expires = NULL WHERE id = 103'),
+    (12, 'INSERT INTO shop_ticket (id, show_id) VALUES (113, 2)'),
+    (13, 'UPDATE shop_ticket SET expires = ''2020-01-01'' WHERE id = 103'),
+    (14, 'INSERT INTO shop_ticket (id, show_id) VALUES (113, 2)'),
+    -- two of a kind, and not enough
+    (15, 'UPDATE shop_ticket SET expires = ''2020-01-01'' WHERE id IN (112, 113)'),
+    (16, 'INSERT INTO shop_ticket (id, show_id, quantity) VALUES (114, 2, 3)'),
+    (17, 'INSERT INTO shop_ticket (id, show_id, quantity) VALUES (114, 2, 2)'),
+    -- a row that is as good as gone in the same statement
+    (18, 'UPDATE shop_ticket SET quantity = 1, expires = ''2020-01-01'' WHERE id = 114'),
+    (19, 'UPDATE shop_ticket SET quantity = 3 WHERE id = 104'),
+    (20, 'UPDATE shop_show SET capacity = 2 WHERE id = 2'),
+    (21, 'DELETE FROM shop_ticket')) AS s (n, statement),
+    then_pools('d', statement) t, ids(t.code) left_over
+ORDER BY n;
+
+-- expire_rows()
+UPDATE shop_show SET capacity = 5 WHERE id IN (1, 2);
+INSERT INTO shop_ticket (id, show_id, expires) VALUES
+    (1, 1, '2020-01-05'), (2, 1, '2020-01-01'), (3, 2, '2020-01-03'), (4, 2, 'infinity'),
+    (5, 2, NULL), (6, NULL, '2020-01-01');
+SELECT booking.expire_rows('d', 0);
+SELECT booking.expire_rows('d', 2);
+SELECT string_agg(id::text, ' ' ORDER BY id), pools('d') FROM shop_ticket;
+SELECT booking.expire_rows('d');
+SELECT string_agg(id::text, ' ' ORDER BY id), pools('d') FROM shop_ticket;
+SELECT booking.expire_rows('d');
+-- what has expired and was not reclaimed keeps its places, also when it is rebuilt
+INSERT INTO shop_ticket (id, show_id, expires) SELECT g, 1, '2020-01-01' FROM generate_series(11, 15) g;
+SELECT booking.rebuild_capacity('d');
+SELECT pools('d'), booking.places_left('d', 1);
+-- a capacity is lowered: expired rows go first
+SELECT * FROM then_pools('d', 'UPDATE shop_show SET capacity = 2 WHERE id = 1');
+-- rolled back, all is as it was
+BEGIN;
+INSERT INTO shop_ticket (id, show_id, quantity) VALUES (20, 1, 2);
+SELECT string_agg(id::text, ' ' ORDER BY id) FROM shop_ticket WHERE show_id = 1;
+ROLLBACK;
+SELECT string_agg(id::text, ' ' ORDER BY id) FROM shop_ticket WHERE show_id = 1;
+SELECT pools('d');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+INSERT INTO shop_ticket (id, show_id, quantity) VALUES (20, 1, 2);
+COMMIT;
+SELECT string_agg(id::text, ' ' ORDER BY id) FROM shop_ticket WHERE show_id = 1;
+-- expiry while the session watches
+UPDATE shop_ticket SET expires = clock_timestamp() + '300 milliseconds' WHERE id = 20;
+SELECT code FROM outcome('INSERT INTO shop_ticket (id, show_id) VALUES (21, 1)');
+SELECT booking.places_left('d', 1);
+SELECT pg_sleep(0.4);
+SELECT booking.places_left('d', 1);
+SELECT code FROM outcome('INSERT INTO shop_ticket (id, show_id) VALUES (21, 1)');
+SELECT pools('d');
+SELECT booking.drop_capacity_constraint('d');
+
+-- ---- UPDATE ----
+
+CALL recreate_shop();
+ALTER TABLE shop_ticket ADD expires timestamptz;
+SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', 'shop_show', 'capacity',
+    condition => $$status <> 'cancelled'$$, expires_at => 'expires',
+    on_expiry => $$status = 'cancelled', note = concat(note, ' late') -- $$, constraint_name => 'u');
+INSERT INTO shop_ticket (show_id, expires, note) VALUES
+    (1, '2020-01-01', 'a'), (1, '2020-01-01', 'b'), (2, '2020-01-01', 'c');
+SELECT pools('u'), booking.places_left('u', 1);
+INSERT INTO shop_ticket (show_id, note) VALUES (1, 'd');
+SELECT pools('u'), string_agg(status, ' ' ORDER BY id) FROM shop_ticket WHERE show_id = 1;
+INSERT INTO shop_ticket (show_id, note) VALUES (1, 'd');
+SELECT id, show_id, status, note FROM shop_ticket ORDER BY id;
+SELECT code FROM outcome('INSERT INTO shop_ticket (show_id) VALUES (1)');
+SELECT booking.expire_rows('u');
+SELECT id, show_id, status, note FROM shop_ticket ORDER BY id;
+SELECT pools('u');
+SELECT on_expiry, expires_at FROM booking.capacity_constraints;
+-- the text means the same whatever the session's search_path
+CREATE SCHEMA regress_capacity_evil;
+CREATE FUNCTION regress_capacity_evil.concat(text, text) RETURNS text LANGUAGE sql AS $$ SELECT 'evil' $$;
+UPDATE shop_show SET capacity = 1 WHERE id = 3;
+INSERT INTO shop_ticket (show_id, expires, note) VALUES (3, '2020-01-01', 'e');
+SET search_path = regress_capacity_evil, pg_catalog, public;
+INSERT INTO shop_ticket (show_id) VALUES (3);
+RESET search_path;
+SELECT note, status FROM shop_ticket WHERE show_id = 3 ORDER BY id;
+DROP FUNCTION regress_capacity_evil.concat;
+DROP SCHEMA regress_capacity_evil;
+SELECT booking.drop_capacity_constraint('u');
+
+-- ---- rows that do not go ----
+
+-- An on_expiry that leaves a row counted is an error, and no endless loop.
+CALL recreate_shop();
+ALTER TABLE shop_ticket ADD expires timestamptz;
+SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', 'shop_show', 'capacity',
+    expires_at => 'expires', on_expiry => $$status = 'cancelled'$$, constraint_name => 'n');
+INSERT INTO shop_ticket (show_id, expires) VALUES (1, '2020-01-01'), (1, '2020-01-01');
+SET statement_timeout = '20s';
+SELECT * FROM diagnosed('INSERT INTO shop_ticket (show_id) VALUES (1)') \gx
+SELECT * FROM diagnosed($$SELECT booking.expire_rows('n')$$) \gx
+SELECT pools('n');
+SELECT booking.drop_capacity_constraint('n');
+-- Nor is a trigger that keeps the row.
+SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', 'shop_show', 'capacity',
+    expires_at => 'expires', on_expiry => 'DELETE', constraint_name => 'n');
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER keep BEFORE DELETE ON shop_ticket FOR EACH ROW EXECUTE FUNCTION keep();
+SELECT * FROM diagnosed('INSERT INTO shop_ticket (show_id) VALUES (1)') \gx
+DROP TRIGGER keep ON shop_ticket;
+DROP FUNCTION keep;
+INSERT INTO shop_ticket (show_id) VALUES (1);
+SELECT pools('n');
+RESET statement_timeout;
+
+-- A constant capacity, and a key of two columns.
+SELECT booking.drop_capacity_constraint('n');
+CALL recreate_shop();
+ALTER TABLE shop_ticket ADD expires timestamptz;
+SELECT booking.add_capacity_constraint('shop_ticket', '{show_id,note}', capacity => 1,
+    expires_at => 'expires', on_expiry => 'note = NULL', constraint_name => 'k');
+SELECT n, t.*
+FROM (VALUES
+    (1, 'INSERT INTO shop_ticket (show_id, note, expires) VALUES (1, ''a'', ''2020-01-01'')'),
+    (2, 'INSERT INTO shop_ticket (show_id, note, expires) VALUES (1, ''b'', ''2020-01-01'')'),
+    (3, 'INSERT INTO shop_ticket (show_id, note) VALUES (1, ''a'')'),
+    (4, 'INSERT INTO shop_ticket (show_id, note) VALUES (1, ''a'')')) AS s (n, statement),
+    then_pools('k', statement) t
+ORDER BY n;
+SELECT id, note FROM shop_ticket ORDER BY id;
+SELECT booking.places_left('k', 1, 'a') AS a, booking.places_left('k', 1, 'b') AS b;
