@@ -95,6 +95,7 @@ my %statements = (
 		'DO $$ BEGIN FOR i IN ' . any(20, 30) . ' .. 40 LOOP DELETE FROM %s.ticket WHERE id = i; END LOOP; END $$';
 	},
 	truncate => sub { 'TRUNCATE %s.ticket' },
+	rebuild => sub { "SELECT booking.rebuild_capacity('model')" },
 );
 my %of_shows = (
 	show => sub { 'INSERT INTO %s.show VALUES (' . int(1 + rand 5) . ', ' . capacity() . ')' },
@@ -114,6 +115,18 @@ my %of_shows = (
 		my $key = key();
 		'WITH s AS (UPDATE %s.show SET capacity = 30 WHERE id = ' . $key . ') INSERT INTO %s.ticket VALUES ('
 		  . int(1 + rand 16) . ", $key, 3, 'paid')";
+	},
+	delete_and_lower => sub {
+		my $key = key();
+		"WITH d AS (DELETE FROM %s.ticket WHERE show_id = $key AND mod(id, 2) = 0) UPDATE %s.show SET capacity = "
+		  . capacity() . " WHERE id = $key";
+	},
+	# without a foreign key, the rows would be without a show for a moment, which is refused
+	replace_show => sub {
+		my $key = int(1 + rand 5);
+		my $where = $scenario->{key} ? "id = $key" : 'false';
+		"WITH d AS (DELETE FROM %s.show WHERE $where RETURNING id) INSERT INTO %s.show SELECT id, "
+		  . any(0 .. 5, 30, 'NULL::integer') . ' FROM d';
 	},
 	truncate_both => sub { 'TRUNCATE %s.ticket, %s.show' },
 	truncate_shows => sub { 'TRUNCATE %s.show' },
@@ -144,12 +157,12 @@ sub state_of
 	return \%state;
 }
 
-# Returns the SQLSTATE with which the step from one state to another must be refused,
-# or ''.
-sub refusal
+# Returns the SQLSTATEs with which the step from one state to another may be refused;
+# none if it must not be.
+sub refusals
 {
 	my ($before, $after) = @_;
-	my $refusal = '';
+	my %refusals;
 
 	foreach my $key (keys %{ $after->{keys} })
 	{
@@ -160,15 +173,15 @@ sub refusal
 		{
 			my $left = $new->{taken} > 0 && $before->{keys}{$key}{exists} && !$scenario->{key};
 
-			$refusal = '23503' if $more > 0 || $left;
+			$refusals{23503} = 1 if $more > 0 || $left;
 		}
 		elsif (defined $new->{capacity} && $new->{taken} > $new->{capacity}
 			&& ($more > 0 || !$scenario->{excess}))
 		{
-			$refusal ||= '23514';
+			$refusals{23514} = 1;
 		}
 	}
-	return $refusal;
+	return sort keys %refusals;
 }
 
 # Returns what is wrong with the real tables, or ''.
@@ -230,12 +243,18 @@ sub step
 	$kind = any(@kinds) if $kind =~ /truncate|both|remove|unloop/;
 	$kind = any(@kinds) if $kind =~ /truncate/;
 	my $sql = $known{$kind}->();
-	my $run = sub { my ($dbh, $schema) = @_; (my $text = $sql) =~ s/%s/$schema/g; return $dbh->do($text); };
+	my $run = sub {
+		my ($dbh, $schema) = @_;
+
+		return 1 if $schema eq 'twin' && $sql =~ /booking/;
+		(my $text = $sql) =~ s/%s/$schema/g;
+		return $dbh->do($text);
+	};
 
 	$twin->do('SAVEPOINT statement');
 	my $failed = $run->($twin, 'twin') ? '' : $twin->state;
 	my $after = $failed ? $before : state_of($twin, 'twin');
-	my $expected = $failed || refusal($before, $after);
+	my $expected = $failed || join ' or ', refusals($before, $after);
 	my $savepoint = $expected || rand() < 0.5;
 
 	$real->do('SAVEPOINT statement') if $savepoint;
@@ -253,7 +272,7 @@ sub step
 		$real->do('ROLLBACK TO statement');
 		$after = $before;
 	}
-	return "got '$state', expected '$expected'" if ($failed ? !$state : $state ne $expected);
+	return "got '$state', expected '$expected'" if $expected ? !$state || !$failed && $expected !~ /$state/ : $state;
 	return problem($after);
 }
 
