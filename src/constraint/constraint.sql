@@ -689,6 +689,8 @@ BEGIN
     END IF;
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', c.on_table);
     EXECUTE format('LOCK TABLE booking.%I IN ACCESS EXCLUSIVE MODE', constraint_name);
+    -- what this transaction has prefetched would come back at its commit, too
+    PERFORM booking.flush_capacity();
     -- raises 40001 if a pool was changed since the snapshot of REPEATABLE READ
     EXECUTE booking.capacity_sql(constraint_name, 'empty');
     PERFORM booking.execute_newest(booking.capacity_sql(constraint_name, 'empty'));

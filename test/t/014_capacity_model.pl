@@ -95,6 +95,7 @@ my %statements = (
 		'DO $$ BEGIN FOR i IN ' . any(20, 30) . ' .. 40 LOOP DELETE FROM %s.ticket WHERE id = i; END LOOP; END $$';
 	},
 	truncate => sub { 'TRUNCATE %s.ticket' },
+	rebuild => sub { "SELECT booking.rebuild_capacity('model')" },
 );
 my %of_shows = (
 	show => sub { 'INSERT INTO %s.show VALUES (' . int(1 + rand 5) . ', ' . capacity() . ')' },
@@ -237,7 +238,13 @@ sub step
 	$kind = any(@kinds) if $kind =~ /truncate|both|remove|unloop/;
 	$kind = any(@kinds) if $kind =~ /truncate/;
 	my $sql = $known{$kind}->();
-	my $run = sub { my ($dbh, $schema) = @_; (my $text = $sql) =~ s/%s/$schema/g; return $dbh->do($text); };
+	my $run = sub {
+		my ($dbh, $schema) = @_;
+
+		return 1 if $schema eq 'twin' && $sql =~ /booking/;
+		(my $text = $sql) =~ s/%s/$schema/g;
+		return $dbh->do($text);
+	};
 
 	$twin->do('SAVEPOINT statement');
 	my $failed = $run->($twin, 'twin') ? '' : $twin->state;
