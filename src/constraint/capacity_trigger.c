@@ -18,7 +18,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "constraint/definition.h"
+#include "constraint/pending.h"
 #include "constraint/policy.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
@@ -94,44 +94,29 @@ terms_of(const CapacityRow *row)
 	return terms;
 }
 
-/* Raises 23514: the capacity is below the places that are taken. */
-pg_noreturn static void
-error_below_taken(const CapacityConstraint *constraint,
-				  const TriggerColumns *columns, Relation rel,
-				  const CapacityRow *row, int64 taken)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("new row for relation \"%s\" violates capacity constraint \"%s\"",
-					RelationGetRelationName(rel), constraint->name),
-			 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
-					   key_describe(&constraint->shape.key,
-									constraint->pool.rel, &row->key),
-					   row->capacity, taken),
-			 errhint("Remove rows first, or add the constraint with allow_excess => true."),
-			 errtablecol(rel, columns->quantity),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
-}
-
-/* Takes places from a pool whose capacity has become less. */
+/*
+ * Takes places from a pool whose capacity has become less.  If it has too few,
+ * the end of the statement decides: the statement may remove rows, too.
+ */
 static void
 lower_capacity(CapacityConstraint *constraint, const TriggerColumns *columns,
 			   Relation rel, const CapacityRow *row, int64 places)
 {
 	Pool	   *pool = &constraint->pool;
 	PoolClaim	claim = {0};
+	PendingKey *pending;
 
-	switch (pool_take(pool, &row->key, (int32) places, &claim))
+	if (pool_take(pool, &row->key, (int32) places, &claim) != POOL_SOLD_OUT)
+		return;
+	if (constraint->allow_excess)
 	{
-		case POOL_SOLD_OUT:
-			if (!constraint->allow_excess)
-				error_below_taken(constraint, columns, rel, row,
-								  row->capacity + places - claim.left);
-			(void) pool_take_anyway(pool, &row->key, places);
-			break;
-		default:
-			break;
+		(void) pool_take_anyway(pool, &row->key, places);
+		return;
 	}
+	pending = pending_key(columns, &row->key);
+	pending->lowered += places;
+	pending->capacity_column = columns->quantity;
+	pending->capacity_table = RelationGetRelid(rel);
 }
 
 /* A row was added to the capacity table: creates its pool. */
@@ -152,7 +137,8 @@ row_added(CapacityConstraint *constraint, const TriggerColumns *columns,
 	if (!row->has_key)
 		return;
 	if (taken > row->capacity && !constraint->allow_excess)
-		error_below_taken(constraint, columns, rel, row, taken);
+		definition_error_below_taken(constraint, rel, columns->quantity,
+									 &row->key, row->capacity, taken);
 	pool_create(pool, &row->key, (int32) (row->capacity - taken), &terms);
 	if (taken > 0)
 		prefetch_forget_lost(pool, &row->key);

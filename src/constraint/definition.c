@@ -85,6 +85,25 @@ definition_error_missing(const char *name)
 			 errhint("booking.capacity_constraints lists the constraints.")));
 }
 
+/* Raises 23514: the capacity of a key is below the places that are taken. */
+void
+definition_error_below_taken(const CapacityConstraint *constraint,
+							 Relation capacity_table, AttrNumber column,
+							 const PoolKey *key, int32 capacity, int64 taken)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("new row for relation \"%s\" violates capacity constraint \"%s\"",
+					RelationGetRelationName(capacity_table), constraint->name),
+			 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
+					   key_describe(&constraint->shape.key,
+									constraint->pool.rel, key),
+					   capacity, taken),
+			 errhint("Remove rows first, or add the constraint with allow_excess => true."),
+			 errtablecol(capacity_table, column),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+}
+
 /* Opens and locks the pool table of a constraint; raises 42704. */
 Relation
 definition_open_pool(const char *name, LOCKMODE lockmode)

@@ -76,5 +76,9 @@ extern void definition_open(CapacityConstraint *constraint, Relation pool,
 							const PoolPolicy *policy);
 extern void definition_close(CapacityConstraint *constraint);
 pg_noreturn extern void definition_error_missing(const char *name);
+pg_noreturn extern void
+definition_error_below_taken(const CapacityConstraint *constraint,
+							 Relation capacity_table, AttrNumber column,
+							 const PoolKey *key, int32 capacity, int64 taken);
 
 #endif							/* DEFINITION_H */

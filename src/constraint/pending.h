@@ -21,6 +21,9 @@ typedef struct PendingKey
 	int64		given;
 	CommandId	removed_in;		/* the first command that removed a row */
 	bool		touch;			/* a row expires sooner than before */
+	int64		lowered;		/* places by which the capacity is less */
+	Oid			capacity_table; /* if lowered > 0 */
+	AttrNumber	capacity_column;
 	struct PendingKey *next;	/* of a list */
 } PendingKey;
 

@@ -268,6 +268,21 @@ create_constant_pool(CapacityConstraint *constraint, const PoolKey *key)
 	pool_create(pool, key, constraint->capacity, &terms);
 }
 
+/* Raises 23514: the capacity was lowered below what is taken in the end. */
+pg_noreturn static void
+error_lowered(const CapacityConstraint *constraint, const PendingKey *pending,
+			  const PoolClaim *claim)
+{
+	int32		capacity =
+		DatumGetInt32(claim->terms.value[DEFINITION_TERM_CAPACITY]);
+	int64		net = pending->taken + pending->lowered - pending->given;
+
+	definition_error_below_taken(constraint,
+								 table_open(pending->capacity_table, NoLock),
+								 pending->capacity_column, &pending->key,
+								 capacity, capacity + net - claim->left);
+}
+
 /* Takes places for the rows of a key. */
 static void
 settle_taken(CapacityConstraint *constraint, const PendingKey *pending,
@@ -285,6 +300,8 @@ settle_taken(CapacityConstraint *constraint, const PendingKey *pending,
 	}
 	if (result == POOL_MISSING)
 		error_no_capacity(constraint, pending);
+	if (result == POOL_SOLD_OUT && pending->lowered > 0)
+		error_lowered(constraint, pending, &claim);
 	if (result == POOL_SOLD_OUT || places > PG_INT32_MAX)
 		error_no_place_left(constraint, pending, &claim);
 }
@@ -307,7 +324,7 @@ settle_given(CapacityConstraint *constraint, const PendingKey *pending,
 static void
 settle(CapacityConstraint *constraint, const PendingKey *pending)
 {
-	int64		net = pending->taken - pending->given;
+	int64		net = pending->taken + pending->lowered - pending->given;
 
 	if (constraint->on_expiry[0] != '\0')
 		remembered_note_reclaim(&constraint->pool, &pending->key);

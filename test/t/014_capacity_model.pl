@@ -116,6 +116,11 @@ my %of_shows = (
 		'WITH s AS (UPDATE %s.show SET capacity = 30 WHERE id = ' . $key . ') INSERT INTO %s.ticket VALUES ('
 		  . int(1 + rand 16) . ", $key, 3, 'paid')";
 	},
+	delete_and_lower => sub {
+		my $key = key();
+		"WITH d AS (DELETE FROM %s.ticket WHERE show_id = $key AND mod(id, 2) = 0) UPDATE %s.show SET capacity = "
+		  . capacity() . " WHERE id = $key";
+	},
 	# without a foreign key, the rows would be without a show for a moment, which is refused
 	replace_show => sub {
 		my $key = int(1 + rand 5);
