@@ -219,9 +219,9 @@ user_limit_count(BookingCall *call, int64 event_id, Datum user_id)
 
 /*
  * Locks several users in the order of their ids.  purge() may delete the row
- * of one that is not locked yet, so this repeats until all are.  Such a user is
- * then locked out of order.  So two batches for the same users can deadlock
- * while purge() runs (40P01).
+ * of one that is not locked yet if the limit is lifted at the same time, so
+ * this repeats until all are.  Such a user is then locked out of order.  So two
+ * batches for the same users can deadlock (40P01).
  */
 static void
 lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)
