@@ -52,8 +52,8 @@ stripes_read_newest(Pool *pool, const PoolKey *key, StripeSet *set)
 
 /*
  * Changes one of the stripes that are free.  It begins with one that, as a
- * rule, other sessions don't begin with.  The holders of those that were tried
- * in vain are noted in the set.
+ * rule, other sessions don't begin with.  The holders of those that it tried
+ * are noted in the set.
  */
 static bool
 change_free(Pool *pool, const PoolKey *key, StripeSet *set, int64 delta)
