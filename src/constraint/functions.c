@@ -78,7 +78,7 @@ parse_text(const char *text)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("condition must be one expression over the columns of the table")));
-	return select->whereClause;
+	return select == NULL ? NULL : select->whereClause;
 }
 
 /*
