@@ -218,10 +218,10 @@ user_limit_count(BookingCall *call, int64 event_id, Datum user_id)
 }
 
 /*
- * Locks several users in the order of their ids.  purge() may delete the row
- * of one that is not locked yet if the limit is lifted at the same time, so
- * this repeats until all are.  Such a user is then locked out of order.  So two
- * batches for the same users can deadlock (40P01).
+ * Locks several users in the order of their ids.  If the limit is lifted at the
+ * same time, purge() may delete the row of a user who is not locked yet.  So
+ * this repeats until all are locked.  Such a user is then locked out of order,
+ * so two batches for the same users can deadlock (40P01).
  */
 static void
 lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)

@@ -144,7 +144,7 @@ prepare(const Call *call, SqlPlan *plan)
 /*
  * True if the plan cache will use the plan that it has.  False after an
  * invalidation, or if search_path is not the one for which the statement was
- * analyzed: then the plan cache would plan with the session's settings.
+ * analyzed.  Then the plan cache would plan with the session's settings.
  */
 static bool
 has_plan(const SqlPlan *plan)
