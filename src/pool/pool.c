@@ -214,8 +214,8 @@ reclaim_and_gather(void *arg)
 }
 
 /*
- * Takes the quantity from several stripes, and so many places from what can be
- * reclaimed; first without waiting for rows to reclaim that are locked.
+ * Takes the quantity from several stripes, to_reclaim places of it from what
+ * can be reclaimed; first without waiting for rows to reclaim that are locked.
  * Returns false if others were first: nothing was done, and nothing is locked.
  * The subtransaction sees to that, so that no session waits for such a row
  * while it holds a stripe.
@@ -386,7 +386,7 @@ is_only_stripe(Remembered *entry, Stripe *stripe)
 }
 
 /*
- * Writes the pinned stripe, which nobody has locked, with the quantity less;
+ * Writes the pinned stripe, which is not locked, with the quantity less;
  * prefetches places if this transaction books many, and at least one is left.
  */
 static bool

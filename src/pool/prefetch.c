@@ -254,7 +254,7 @@ prefetch_add(const Pool *pool, const PoolKey *key, int64 places)
 /*
  * Keeps places that come back until the commit, if this transaction changes
  * many; the caller must have a stripe of the pool locked.  Returns false if
- * they are to be given back now.
+ * the caller has to give them back now.
  */
 bool
 prefetch_keep(const Pool *pool, const PoolKey *key, int32 quantity)

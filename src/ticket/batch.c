@@ -77,7 +77,7 @@ typedef struct Attempt
 {
 	BookingCall *call;
 	int64		event_id;
-	int64		asking;			/* for so many places */
+	int64		asking;			/* for this many places */
 	int64		places;			/* that the attempt is to take */
 	Claim		claim;
 	SaleResult	result;
