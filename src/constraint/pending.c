@@ -100,7 +100,7 @@ current_batch(const TriggerColumns *columns)
 	return batch;
 }
 
-/* The list in which a key with that hash is, or is to be put. */
+/* The list in which a key with that hash is, or belongs. */
 static PendingKey **
 list_for(PendingBatch *batch, uint32 hash)
 {
