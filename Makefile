@@ -8,22 +8,24 @@
 #   make matrix       the same on PostgreSQL 15, 17 and 18, and pg_upgrade (as root)
 #   make faults       the promises under faults, on servers of their own (as root,
 #                     under 40 minutes; QUICK=1: under 4)
-#   make coverage     what of the source the test suite reaches
+#   make coverage     which lines and errors of the source the test suite reaches
 #   make mutants      does the test suite notice wrong code? (half an hour;
-#                     MUTANTS=...: these; QUICK=1: by the tests that they name)
+#                     MUTANTS=...: only these; QUICK=1: only the tests that they name)
 #   make analyse      static analysis by clang-tidy and scan-build
 #   make sanitize     the test suite under AddressSanitizer and
 #                     UndefinedBehaviorSanitizer
-#   make asserts      the test suite on a PostgreSQL with assertions, and with its
-#                     caches forgotten wherever they might be (hours;
-#                     WITHOUT_DISCARD=1: only the former, minutes)
+#   make asserts      the test suite on a PostgreSQL with assertions, then the
+#                     regression tests with its caches discarded at every
+#                     opportunity (hours; WITHOUT_DISCARD=1: only the suite, minutes)
 #   make valgrind     the test suite with the server under valgrind (an hour)
 #   make sqlsmith     ten minutes (DURATION=600) of random statements
 #   make bench        the benchmark, on a server of its own
-#   make format, check-format, lint          for those who change the source
+#   make format       formats the C source; make check-format only checks it
+#   make lint         static analysis by cppcheck and shellcheck, and checks of the
+#                     words, links and layers (test/lint)
 #
-# All from make demo on do without an installed PostgreSQL: those that need one
-# install what is missing.
+# make demo and all below it need no PostgreSQL: they install what is missing.
+# CONTRIBUTING.md and test/README.md say more.
 
 EXTENSION = pg_booking
 
@@ -92,7 +94,7 @@ EXTRA_CLEAN = log tmp_check tmp_check_iso output_iso coverage \
 	compile_commands.json
 
 # SANITIZE=1, for test/sanitize.sh: a report of a sanitizer ends the process, and
-# so does an overflow, though PostgreSQL lets integers wrap around.
+# so does an integer overflow, which PostgreSQL's own flags allow.
 ifdef SANITIZE
 COPT += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -fno-wrapv
@@ -100,8 +102,11 @@ endif
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+# (Debian's libpq-dev has a pg_config, and its client package has the file that
+# --pgxs prints.  Only the headers come with the development package alone.)
+PG_INCLUDE := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 
-ifneq ($(wildcard $(PGXS)),)
+ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(PG_INCLUDE)/postgres.h)),)
 include $(PGXS)
 
 ifdef SANITIZE
@@ -113,14 +118,22 @@ endif
 $(OBJS) $(OBJS:.o=.bc): Makefile $(wildcard src/*/*.h)
 
 else
+PG_VERSION := $(shell $(PG_CONFIG) --version 2>/dev/null | \
+	sed -E 's/^[^0-9]*([0-9]+).*/\1/')
+
 .PHONY: all install uninstall installcheck check
 all install uninstall installcheck check:
-	@echo "No PostgreSQL to build against: install the development files" \
-		"(on Debian: test/setup.sh, or the package" \
-		"postgresql-server-dev-<version>), or say PG_CONFIG=/path/to/pg_config." >&2
+ifeq ($(PG_VERSION),)
+	@echo "There is no PostgreSQL to build against: $(PG_CONFIG) does not run." >&2
+else
+	@echo "The development files of the PostgreSQL $(PG_VERSION) server are" \
+		"missing: $(PGXS) or $(PG_INCLUDE)/postgres.h." >&2
+endif
+	@echo "On Debian install postgresql-server-dev-$(or $(PG_VERSION),<version>)," \
+		"or run test/setup.sh.  Otherwise say PG_CONFIG=/path/to/pg_config." >&2
 	@exit 1
 
-# Nothing was built without PostgreSQL, but the folder may come from elsewhere.
+# The files may have been built before, with another PostgreSQL.
 .PHONY: clean distclean
 clean distclean:
 	rm -rf $(OBJS) $(OBJS:.o=.bc) $(MODULE_big).so $(EXTRA_CLEAN) \
@@ -168,22 +181,31 @@ format:
 check-format:
 	@test/format.sh --check $(C_FILES)
 
-# The macros of PostgreSQL's that cppcheck can't guess are given to it; its
-# headers are not, for what is in them is not ours to mend.  (ctuuninitvar takes
-# a struct that is filled in part for one that is not filled.)
+# cppcheck doesn't read PostgreSQL's headers, so the macros that it can't guess are
+# given to it.  (ctuuninitvar takes a struct that is partly filled for one that is
+# not filled.)
 lint: check-lists
 	$(CPPCHECK) --quiet --error-exitcode=1 --std=c99 --inline-suppr \
 		--enable=warning,style,performance,portability --inconclusive \
 		--suppress=ctuuninitvar \
-		-D'PG_MODULE_MAGIC=' -D'PG_FUNCTION_INFO_V1(f)=' \
-		-D'PGDLLEXPORT=' -DPG_VERSION_NUM=150000 src test/faults
+		-D'PG_MODULE_MAGIC=' -D'PG_FUNCTION_INFO_V1(f)=' -D'SQL_FUNCTION(f)=' \
+		-D'PGDLLEXPORT=' -D'INT64_FORMAT="%ld"' -D'foreach(cell, list)=for (;cell;)' \
+		-DPG_VERSION_NUM=150000 src test/faults
 	$(SHELLCHECK) -x $(SHELL_FILES)
 
-# A file that nobody listed above would be forgotten in silence, and so would a
-# mutant that no longer fits the source.
+# Without this check, a file that is missing in a list above would be ignored
+# silently.  So would a mutant that no longer fits the source.
 check-lists:
 	@for f in $(filter-out $(SQL_PARTS),$(wildcard src/*.sql src/*/*.sql)); do \
 		echo "$$f is not in SQL_PARTS" >&2; exit 1; done
 	@for f in $(filter-out $(REGRESS:%=sql/%.sql),$(wildcard sql/*.sql)); do \
 		echo "$$f is not in REGRESS" >&2; exit 1; done
 	@test/mutants/apply.pl --check . test/mutants/*.mutant
+
+# Checks of the text of all files (test/lint/run.sh), and of what make says if
+# packages are missing.
+.PHONY: check-text
+lint: check-text
+check-text:
+	@test/lint/run.sh
+	@test/lint/pg_config.sh

@@ -1,95 +1,124 @@
 #!/bin/bash
-# shellcheck disable=SC2034	# what is set here is read in the files that it sources
+# shellcheck disable=SC2034	# the files that it sources read these variables
 #
-# run.sh - pg_booking beside the other ways of booking (make bench).
+# run.sh - compares pg_booking with the other ways of booking (make bench).
 #
-# usage: bench/run.sh [scenario ...]		all of them by default
+# usage: bench/run.sh [scenario ...]		(default: all)
 #        bench/run.sh --list
 #
-# Every way, in ways/, is written as its users write it and differs from the
-# others by how it keeps places from being sold twice: the tables of tickets
-# have the same columns, defaults and indexes.  Every scenario, in scenarios/,
-# prints what it measured, what the target is, and whether that was reached.
+# A full run takes about 40 minutes.
 #
-# It promises:
+# Each folder in ways/ is one way of booking, written as its users write it.  The
+# ways differ only in how they keep a place from being sold twice: their tables of
+# tickets have the same columns, defaults and indexes.  Each file in scenarios/ is
+# one scenario.  It prints what it measured, the target, and the verdict.
 #
-# - One throw-away server for all, with PostgreSQL's default settings but for
-#   max_connections (fsync is on); a new database and a checkpoint before each
-#   run.
-# - The ways take turns and the turns are repeated, backwards every other time,
-#   so that a machine's drift hits all alike.  Ratios are taken within a repeat;
-#   their median is what counts, and the least and the greatest are shown.
+# The benchmark promises:
+#
+# - All runs use one throw-away server with PostgreSQL's default settings, except
+#   max_connections.  So fsync is on.  Each run starts with a new database and a
+#   checkpoint.
+# - Each repeat runs every way once, and every other repeat runs them backwards.
+#   So a machine that becomes slower slows all ways alike.  A ratio compares two
+#   runs of the same repeat.  The median of the ratios counts; the least and the
+#   greatest are shown beside it.
 # - After each run the tables are compared with what the clients were told, and
-#   booking.verify() is asked.  A broken promise ends the benchmark.
+#   booking.verify() is called.  A broken promise ends the benchmark.
 #
-# It exits with 0 if all targets were reached, with 2 if one was missed, and
-# with 1 if a promise was broken or something else went wrong.  A quick run
-# reports how fast it was, but is too short to miss a target by that.
+# The verdict on a figure is one of:
+#
+#   reached     the median reaches the target
+#   undecided   the median does not, but at least one repeat does: noise may be
+#               the reason
+#   MISSED      no repeat reaches the target
+#
+# The exit status is 0 if all targets were reached, 2 if one was not, and 1 if a
+# promise was broken or something else went wrong.  The runs of a quick benchmark
+# are too short to judge speeds by: there, only other figures count.
 #
 # Environment:
-#   CLIENTS           for the hot event (default: 1 8 32 128)
+#   CLIENTS           numbers of clients for the hot event (default: 1 8 32 128)
 #   SECONDS_PER_RUN   (5)
-#   REPEATS           (4; an even number has each order as often as the other)
+#   SHORT_SECONDS     the same for runs that compare a function with itself (3)
+#   REPEATS           (6; with an even number, each order is used equally often)
 #   SYNC_COMMIT       synchronous_commit of all clients (on)
-#   WAYS              for the hot event; a folder's name in ways/ each (all)
-#   QUICK=1           all scenarios in less than two minutes
-# and what test/server.sh reads.  Where PGB_TMPDIR lies decides what fsync costs.
+#   WAYS              for the hot event: names of folders in ways/ (all)
+#   QUICK=1           all scenarios in about two minutes
+#   TABLES_TO         a folder: every run writes its tables, into the documents below
+#                     that folder (see test/lib/docs.sh)
+# and what test/server.sh reads.  PGB_TMPDIR decides which disk is measured.
 #
-# Results are in bench/results/<time>/: runs.csv, targets.csv, chart.svg, and
-# environment.txt, which says what they were measured on.  A full run of the
-# hot event leaves its chart in bench/chart.svg, too, for the README.
+# The results are in bench/results/<time>/: runs.csv, figures.csv, chart.svg, and
+# environment.txt, which describes the machine.  A full run of the hot event also
+# writes bench/chart.svg, the table "performance" of README.md, and the table "hot"
+# of doc/performance.md.  A full run of all scenarios also writes the tables "work"
+# and "cost" there.
 
 set -euo pipefail
 
 # shellcheck source=test/server.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../test/server.sh"
+# shellcheck source=test/lib/docs.sh
+. "$PGB_REPO/test/lib/docs.sh"
 for file in "$PGB_REPO"/bench/lib/*.sh "$PGB_REPO"/bench/scenarios/*.sh; do
 	# shellcheck source=/dev/null
 	. "$file"
 done
 
-# In the order of the table in which the targets were set.
-readonly SCENARIOS='promises hot ramp many-events sold-out end-of-sale old-snapshot
-	calls-in-one-transaction inventory-size batch history holds watching limits'
+# The scenarios whose figures are in the table "work": how well does it sell?
+readonly WORK_SCENARIOS='promises hot ramp many-events sold-out end-of-sale old-snapshot
+	calls-in-one-transaction inventory-size'
+# The scenarios whose figures are in the table "cost": what do the extras cost?
+readonly COST_SCENARIOS='limits keys holds history batch watching'
 
-# The fast ones are neighbours: what is compared most closely lies close in time.
+# The fast ways are neighbours: a close comparison needs runs that follow each other.
 readonly ALL_WAYS='blind_insert book_ticket try_book_ticket insert_with_trigger one_statement
 	plpgsql_for_update advisory_lock client_for_update skip_locked serializable'
 
-# What a full run is.
-readonly FULL_CLIENTS='1 8 32 128' FULL_SECONDS=5 FULL_REPEATS=4
+# The settings of a full run.
+readonly FULL_CLIENTS='1 8 32 128' FULL_SECONDS=5 FULL_SHORT_SECONDS=3 FULL_REPEATS=6
 
 QUICK=${QUICK:-0}
 if [ "$QUICK" = 0 ]; then
 	CLIENTS=${CLIENTS:-$FULL_CLIENTS}
 	SECONDS_PER_RUN=${SECONDS_PER_RUN:-$FULL_SECONDS}
+	SHORT_SECONDS=${SHORT_SECONDS:-$FULL_SHORT_SECONDS}
 	REPEATS=${REPEATS:-$FULL_REPEATS}
 else
 	CLIENTS=${CLIENTS:-1 32}
 	SECONDS_PER_RUN=${SECONDS_PER_RUN:-1}
+	SHORT_SECONDS=${SHORT_SECONDS:-1}
 	REPEATS=${REPEATS:-1}
 fi
 WAYS=${WAYS:-$ALL_WAYS}
 SYNC_COMMIT=${SYNC_COMMIT:-on}
 
 BENCH=''		# this folder, in the copy that the server's user can read
-RESULTS=''		# the folder of this run's results
-REPORT=''		# what the last pgbench said
+RESULTS=''		# the folder for the results of this run
+REPORT=''		# the file with the output of the last pgbench
+SCENARIO=''		# the scenario that is running
 
-# The head of this file.
+# Print the comment at the head of this file.
 usage()
 {
 	awk 'NR > 3 && !/^#/ { exit } NR > 3 { sub(/^# ?/, ""); print }' "${BASH_SOURCE[0]}"
 }
 
-# check_words KIND KNOWN WORD ...: every word is one of those known.
+# Print the words of a list on one line.
+one_line()
+{
+	tr -s ' \t\n' ' ' <<<"$*"
+}
+
+# check_words KIND KNOWN WORD ...: fail unless every word is one of the known ones.
 check_words()
 {
-	local kind=$1 known=$2 word
+	local kind=$1 known word
 
+	known=$(one_line "$2")
 	shift 2
 	for word in "$@"; do
-		[[ " ${known//[$'\n\t']/ } " == *" $word "* ]] || pgb_die "no such $kind: $word"
+		[[ " $known " == *" $word "* ]] || pgb_die "there is no $kind \"$word\""
 	done
 }
 
@@ -99,33 +128,36 @@ check_settings()
 
 	# shellcheck disable=SC2086
 	check_words way "$ALL_WAYS" $WAYS
-	for number in $CLIENTS "$SECONDS_PER_RUN" "$REPEATS"; do
+	for number in $CLIENTS "$SECONDS_PER_RUN" "$SHORT_SECONDS" "$REPEATS"; do
 		[[ $number =~ ^[1-9][0-9]*$ ]] ||
-			pgb_die "CLIENTS, SECONDS_PER_RUN and REPEATS are whole numbers above 0, not \"$number\""
+			pgb_die "CLIENTS, SECONDS_PER_RUN, SHORT_SECONDS and REPEATS are whole numbers" \
+				"above 0, not \"$number\""
 	done
-	[[ $QUICK =~ ^[01]$ ]] || pgb_die "QUICK is 0 or 1"
+	[[ $QUICK =~ ^[01]$ ]] || pgb_die "QUICK is 0 or 1, not \"$QUICK\""
 }
 
-# Nothing was left out or cut short.
+# True if no setting makes this run less than a full one.
 is_full_run()
 {
 	[ "$QUICK" = 0 ] && [ "$WAYS" = "$ALL_WAYS" ] && [ "$CLIENTS" = "$FULL_CLIENTS" ] &&
-		[ "$SECONDS_PER_RUN" -ge "$FULL_SECONDS" ] && [ "$REPEATS" -ge "$FULL_REPEATS" ] &&
-		[ "$SYNC_COMMIT" = on ]
+		[ "$SECONDS_PER_RUN" -ge "$FULL_SECONDS" ] &&
+		[ "$SHORT_SECONDS" -ge "$FULL_SHORT_SECONDS" ] &&
+		[ "$REPEATS" -ge "$FULL_REPEATS" ] && [ "$SYNC_COMMIT" = on ]
 }
 
-# The greatest of the counts of clients, and those that scenarios ask for.
+# Print the largest number of clients that a scenario uses.
 most_clients()
 {
 	tr ' ' '\n' <<<"$CLIENTS 128" | sort -n | tail -n 1
 }
 
-# In memory fsync costs nothing, and every ratio would be another.
+# Fail if the data is in memory: fsync costs nothing there, so every ratio would be
+# a different one.
 check_disk()
 {
 	[ "$(stat -f -c %T "$PGB_DIR")" = tmpfs ] || return 0
-	[ "$QUICK" = 1 ] || pgb_die "$PGB_DIR lies in memory: set PGB_TMPDIR to a folder on a disk"
-	note "$PGB_DIR lies in memory: nothing of this says anything about a disk"
+	[ "$QUICK" = 1 ] || pgb_die "$PGB_DIR is in memory: set PGB_TMPDIR to a folder on a disk"
+	note "$PGB_DIR is in memory: these figures say nothing about a disk"
 }
 
 start_results()
@@ -134,46 +166,60 @@ start_results()
 	mkdir -p "$RESULTS"
 	REPORT="$PGB_DIR/report"
 	echo scenario,way,clients,repeat,measure,count >"$RESULTS/runs.csv"
-	echo kind,work,measured,operator,target,verdict,remark >"$RESULTS/targets.csv"
+	echo scenario,kind,work,clients,measured,least,greatest,operator,target,verdict,remark \
+		>"$RESULTS/figures.csv"
 	describe_environment >"$RESULTS/environment.txt"
 }
 
 describe_environment()
 {
+	echo "$MEASURED_ON"
 	date -u '+%Y-%m-%d %H:%M UTC'
 	pgb_psql -c 'SELECT version()'
-	echo "$(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
-	echo "data on $(stat -f -c %T "$PGB_DIR")"
-	echo "clients: $CLIENTS; seconds per run: $SECONDS_PER_RUN; repeats: $REPEATS; quick: $QUICK"
+	echo "Linux $(uname -r), data on $(df --output=fstype "$PGB_DIR" | tail -n 1)"
+	echo "clients: $CLIENTS; repeats: $REPEATS; quick: $QUICK"
+	echo "seconds per run: $SECONDS_PER_RUN, or $SHORT_SECONDS for short ones"
 	echo "synchronous_commit: $SYNC_COMMIT"
 	pgb_psql -c "SELECT name || ': ' || current_setting(name) FROM pg_settings
 		WHERE name IN ('autovacuum', 'fsync', 'jit', 'max_connections', 'max_wal_size',
 			'shared_buffers', 'wal_level', 'wal_sync_method') ORDER BY name"
 }
 
+run_scenarios()
+{
+	local started
+
+	for SCENARIO in "$@"; do
+		started=$SECONDS
+		"scenario_$SCENARIO"
+		note "$SCENARIO took $((SECONDS - started)) s"
+	done
+}
+
 main()
 {
-	local scenario scenarios status=0
+	local scenarios status=0
 
 	case ${1:-} in
 		-h | --help) usage && return ;;
-		--list) tr -s ' \t\n' '\n' <<<"$SCENARIOS" && return ;;
+		--list) one_line "$WORK_SCENARIOS $COST_SCENARIOS" | xargs -n 1 && return ;;
 	esac
-	read -r -a scenarios <<<"${*:-${SCENARIOS//[$'\n\t']/ }}"
-	check_words scenario "$SCENARIOS" "${scenarios[@]}"
+	read -r -a scenarios <<<"$(one_line "${*:-$WORK_SCENARIOS $COST_SCENARIOS}")"
+	check_words scenario "$WORK_SCENARIOS $COST_SCENARIOS" "${scenarios[@]}"
 	check_settings
+	check_tables "${scenarios[@]}"
 
 	pgb_prepare gnuplot-nox
 	check_disk
+	describe_machine "$PGB_DIR"
 	BENCH="$PGB_SRC/bench"
 	pgb_start "max_connections = $(($(most_clients) + 20))"
 	start_results
 	make_template
 	warm_up
-	for scenario in "${scenarios[@]}"; do
-		"scenario_$scenario"
-	done
+	run_scenarios "${scenarios[@]}"
 	show_verdicts || status=$?
+	publish_tables "${scenarios[@]}"
 	pgb_say "results: ${RESULTS#"$PGB_REPO"/}"
 	return "$status"
 }

@@ -2,11 +2,10 @@
 #
 # analyse.sh - static analysis of the C source (make analyse).
 #
-# Runs clang-tidy (.clang-tidy says what it looks for) and scan-build, which is
-# clang's analyzer with more checkers, against the headers of PostgreSQL.
-# Whatever one of them has to say is an error.  Each must first find the fault
-# in test/faulty.c: one that finds nothing may be looking for nothing.
-# (cppcheck and shellcheck are run by make lint.)
+# Runs clang-tidy (with the checks in .clang-tidy) and scan-build, which is clang's
+# analyzer with more checkers, with the headers of PostgreSQL.  Everything that one
+# of them reports is an error.  Each must first find the fault in test/faulty.c,
+# which shows that it works.  (make lint runs cppcheck and shellcheck.)
 #
 # Environment: CLANG_TIDY, SCAN_BUILD (default: those of clang 14), and what
 # server.sh reads.
@@ -19,20 +18,21 @@ set -euo pipefail
 CLANG_TIDY=${CLANG_TIDY:-clang-tidy-14}
 SCAN_BUILD=${SCAN_BUILD:-scan-build-14}
 
-# Those that are not on by default, and are of use for a server's C.
+# Checkers that are useful for a server's C and not on by default.
 readonly CHECKERS=(nullability.NullPassedToNonnull
 	nullability.NullReturnedFromNonnull optin.portability.UnixAPI
 	security.FloatLoopCounter security.insecureAPI.strcpy
 	valist.CopyToSelf valist.Uninitialized valist.Unterminated)
 
-# Say by which flags clang is to read the sources.
+# Write the flags with which clang reads the sources.
 write_flags()
 {
-	printf '%s\n' -std=gnu99 -D_GNU_SOURCE "-I$("$PG_CONFIG" --includedir-server)" |
+	printf '%s\n' -std=gnu99 -D_GNU_SOURCE "-I$("$PG_CONFIG" --includedir-server)" \
+		"-I$PGB_SRC/src" |
 		pgb_as tee "$PGB_SRC/compile_flags.txt" >/dev/null
 }
 
-# clang-tidy on files of the copy of the checkout.
+# Run clang-tidy on files of the copy of the checkout.
 # tidy FILE ...
 tidy()
 {
@@ -41,7 +41,7 @@ tidy()
 			"$CLANG_TIDY" --quiet
 }
 
-# scan-build on a target of the Makefile.
+# Run scan-build on a target of the Makefile.
 # scan TARGET
 scan()
 {
@@ -51,15 +51,15 @@ scan()
 		arguments+=(-enable-checker "$checker")
 	done
 	pgb_make -s clean with_llvm=no
-	# (The Makefile's compiler must be the one that scan-build says, and only a
-	# command that it starts knows which that is.)
+	# (scan-build passes its compiler in CC to the command that it starts, and the
+	# Makefile takes it only as an argument.)
 	# shellcheck disable=SC2016
 	pgb_run "$SCAN_BUILD" --status-bugs -o "$PGB_DIR/scan" "${arguments[@]}" \
 		sh -c 'exec make -s -C "$0" -j "$3" PG_CONFIG="$1" CC="$CC" with_llvm=no "$2"' \
 		"$PGB_SRC" "$PG_CONFIG" "$1" "$(nproc)"
 }
 
-# A tool must find the fault, and nothing in pg_booking.
+# Check that a tool finds the fault, and nothing in pg_booking.
 # judge NAME PATTERN FAULTY-COMMAND ... -- COMMAND ...
 judge()
 {
@@ -84,7 +84,7 @@ main()
 
 	pgb_prepare --werror "$CLANG_TIDY" clang-tools-14
 	write_flags
-	mapfile -t sources < <(cd "$PGB_SRC" && printf '%s\n' src/*.c)
+	mapfile -t sources < <(cd "$PGB_SRC" && find src -name '*.c' | sort)
 	judge clang-tidy 'clang-analyzer-core.DivideZero' \
 		tidy test/faulty.c -- tidy "${sources[@]}"
 	judge scan-build 'core.DivideZero' scan test/faulty.o -- scan pg_booking.so

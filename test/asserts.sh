@@ -1,15 +1,18 @@
 #!/bin/bash
 #
-# asserts.sh - the test suite on a PostgreSQL that checks itself (make asserts).
+# asserts.sh - the test suite on a PostgreSQL with assertions (make asserts).
 #
 # usage: test/asserts.sh [regress] [isolation] [tap]	(default: all three)
 #
-# The server is that of debug_postgres.sh, with assertions, and so is pg_booking.
-# It also overwrites memory that is freed.  After the suite the regression tests
-# are run once more, with default settings and debug_discard_caches = 1: whatever
-# a session knows of the catalogs is forgotten wherever it might be, so that what
-# is still used afterwards is found.  That takes hours; WITHOUT_DISCARD=1 leaves it
-# out.  The last line is
+# The server is that of debug_postgres.sh.  It and pg_booking check their assertions,
+# and the server overwrites memory that is freed.
+#
+# After the suite the regression tests run once more, with default settings and
+# debug_discard_caches = 1.  Then a session discards its caches of the catalogs
+# wherever an invalidation could arrive.  Code that still uses an entry after that
+# reads freed memory.  This takes hours; WITHOUT_DISCARD=1 leaves it out.
+#
+# The last line is
 #
 #   N passed, N failed
 #
@@ -22,14 +25,14 @@ set -euo pipefail
 # shellcheck source=test/watched.sh
 . "$PGB_REPO/test/watched.sh"
 
-# Does the server have what it was chosen for?
+# Check that the server has assertions and can discard its caches.
 check_server()
 {
 	pgb_start --cluster checked 'fsync = off' 'debug_discard_caches = 1'
 	[ "$(pgb_psql -c 'SHOW debug_assertions')" = on ] ||
 		pgb_die "the server has no assertions"
 	[ "$(pgb_psql -c 'SHOW debug_discard_caches')" = 1 ] ||
-		pgb_die "the server does not forget its caches"
+		pgb_die "the server does not discard its caches"
 	pgb_stop
 }
 
@@ -48,7 +51,7 @@ main()
 	watched_run "the test suite with assertions" "${suites[@]}"
 	if [ -z "${WITHOUT_DISCARD:-}" ]; then
 		export PGB_CONF='debug_discard_caches = 1'
-		watched_run "the regression tests with caches forgotten" regress-default
+		watched_run "the regression tests with caches discarded" regress-default
 	fi
 	watched_end
 }

@@ -1,38 +1,44 @@
 #!/bin/bash
 #
-# coverage.sh - what the test suite reaches (make coverage).
+# coverage.sh - measures what the test suite reaches (make coverage).
 #
 # usage: test/coverage.sh [suite ...]		(default: all that run.sh runs)
 #
 # Builds pg_booking with gcov's counters and without optimization, runs
-# test/run.sh, and collects with lcov what was reached.  Shows for each file in
-# src/ how many of its lines were, and which were not, and every place that
-# raises an error (an ereport, an elog, a call of one of the functions that do
-# nothing else) and never did.  The same as web pages is left in coverage/.
+# test/run.sh, and collects the counters with lcov.  Shows for each file in src/
+# how many of its lines were reached, and which were not.  Also shows each place
+# that raises an error (an ereport, an elog, or a call of a function that does
+# nothing else) and was never reached.  The same as web pages is in coverage/.
 #
 # An error that no test can raise is marked in the source, with the reason:
 #
 #	/* can't happen: the callers raise the others */
 #	elog(ERROR, "unexpected refusal %d", refusal);
 #
-# Such places are listed apart; their lines count as not reached.
+# Such places are listed separately.  Their lines count as not reached.
 #
 # The exit status is 0 only if the suite passed, at least 95 % of the lines were
-# reached, and every error was raised but those marked, of which none was.
+# reached, every error was raised except the marked ones, and no marked one was.
 #
-# A backend writes its counters when it exits.  One that is ended at once, by
-# SIGKILL or an immediate stop, writes none: what only such backends have run
-# is not counted.
+# A run of all suites that passed also writes the table "coverage" of
+# doc/testing.md.
 #
-# Environment: what run.sh and server.sh read, but for COPT, PGB_MAKE_ARGS and
-# PGB_KEEP.
+# A backend writes its counters when it exits.  A backend that is ended by SIGKILL
+# or an immediate stop writes none, so what only such backends run is not counted.
+#
+# Environment: what run.sh and server.sh read, except COPT, PGB_MAKE_ARGS and
+# PGB_KEEP.  If TABLES_TO names a folder, every run writes the table, into
+# doc/testing.md below that folder (see test/lib/docs.sh).
 
 set -euo pipefail
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly REPO
-readonly AT_LEAST=95	# per cent of the lines
+readonly AT_LEAST=95	# percent of the lines
 readonly REPORT="$REPO/coverage"
+
+# shellcheck source=test/lib/docs.sh
+. "$REPO/test/lib/docs.sh"
 
 WORK=''
 SUITE=''		# the process of the suite, while it runs
@@ -43,10 +49,11 @@ die()
 	exit 1
 }
 
-# Run the suite, and leave what it was built from and what it counted in $WORK.
-# (COPT is PostgreSQL's own variable for further flags of the compiler.  Debian
-# asks for checks that need optimization: the warning that there is none is not
-# an error.  Code that was compiled just in time would not be counted.)
+# Run the suite, and keep the sources and the counters in $WORK.
+# (COPT is PostgreSQL's variable for more flags of the compiler.  -Wno-cpp: Debian's
+# flags ask for checks that need optimization, and the warning that there is none
+# must not be an error.  with_llvm=no: code that was compiled just in time is not
+# counted.)
 run_suite()
 {
 	local status=0
@@ -59,7 +66,7 @@ run_suite()
 	return "$status"
 }
 
-# However this script ends, so does the suite, and nothing is left.
+# End the suite, if it still runs, and remove the folder.
 cleanup()
 {
 	trap '' HUP INT TERM
@@ -77,8 +84,8 @@ lcov_failed()
 	die "lcov failed"
 }
 
-# Collect the counters of src/ into $WORK/lcov.info, with the paths as in the
-# checkout.
+# Collect the counters of src/ in $WORK/lcov.info, with the paths of the checkout.
+# collect SOURCES
 collect()
 {
 	local sources=$1 log="$WORK/lcov.log"
@@ -88,16 +95,17 @@ collect()
 		>"$log" 2>&1 || lcov_failed "$log"
 	sed "s|^SF:$sources/|SF:|" "$WORK/all.info" >"$WORK/apart.info"
 
-	# a header has been counted apart for each file that includes it
+	# add up the counters of a header, which has some for each file that includes it
 	lcov --add-tracefile "$WORK/apart.info" --output-file "$WORK/lcov.info" \
 		>"$log" 2>&1 || lcov_failed "$log"
 }
 
-# The table of lines.  The last line has the per cent of all.
+# Show the table of lines.  The last line has the percentage for all files.
+# show_lines INFO
 show_lines()
 {
 	awk '
-		# Lines as "3-5 9".
+		# the numbers of lines as "3-5 9"
 		function ranges(list, n,    i, first, text) {
 			for (i = 1; i <= n; i = i + 1) {
 				first = list[i]
@@ -108,10 +116,10 @@ show_lines()
 			return text
 		}
 		function show(name, lines, reached, missed) {
-			printf "    %-24s %6d %8d %6.1f %s\n", name, lines, reached,
+			printf "    %-32s %6d %8d %6.1f %s\n", name, lines, reached,
 				lines ? 100 * reached / lines : 100, missed
 		}
-		BEGIN { printf "    %-24s %6s %8s %6s  %s\n",
+		BEGIN { printf "    %-32s %6s %8s %6s  %s\n",
 				"file", "lines", "reached", "%", "not reached" }
 		/^SF:/ { file = substr($0, 4); lines = missed = 0 }
 		/^DA:/ {
@@ -128,23 +136,25 @@ show_lines()
 		END { show("all", all, all - all_missed, "") }' "$1"
 }
 
-# The functions that do nothing but raise an error, as "a|b|c".
+# Print the functions that only raise an error, as "a|b|c".
+# error_functions FILE ...
 error_functions()
 {
 	grep -hA1 '^pg_noreturn' "$@" | grep -oE '[a-z_]+\(' | sort -u |
 		tr -d '(' | paste -sd '|'
 }
 
-# Every statement that raises an error, a line each: "raised" or "never", or, if
-# it is marked as one that can't happen, "did happen" or "can't happen", the
-# reason last.
+# Print a line for each statement that raises an error: "raised" or "never", or, if
+# it is marked as one that can't happen, "did happen" or "can't happen".  The reason
+# comes last.
+# list_errors INFO FILE ...
 list_errors()
 {
 	local info=$1
 
 	shift
 	awk -v names="ereport|elog|$(error_functions "$@")" '
-		# (A parenthesis in a message closes nothing.)
+		# (A parenthesis within a message does not count.)
 		function depth(text) {
 			gsub(/"([^"\\]|\\.)*"/, "", text)
 			return gsub(/\(/, "(", text) - gsub(/\)/, ")", text)
@@ -187,13 +197,14 @@ list_errors()
 		}' "$info" "$@"
 }
 
-# Show the errors; false: one was not raised, or was though it can't be, or they
-# were not found at all.
+# Show the errors.  Returns false if no error was found, if one was never raised, or
+# if one was raised that is marked as impossible.
 show_errors()
 {
-	local errors="$WORK/errors"
+	local errors="$WORK/errors" files
 
-	list_errors "$WORK/lcov.info" src/*.c src/*.h >"$errors"
+	mapfile -t files < <(find src -name '*.[ch]' | sort)
+	list_errors "$WORK/lcov.info" "${files[@]}" >"$errors"
 	awk -F: '{ n[$1]++ }
 		END { printf "==> errors: %d raised, %d never raised, %d that can\047t happen\n",
 			n["raised"], n["never"], n["can\047t happen"] }' "$errors"
@@ -203,10 +214,63 @@ show_errors()
 	grep -q '^raised: ' "$errors" && ! grep -qE '^(never|did happen): ' "$errors"
 }
 
+# Print a table for Markdown: for each folder of src/, its lines and the lines
+# reached, its errors and the errors raised, and the errors that can't happen.
+markdown_table()
+{
+	echo "| folder | lines | reached | % | errors | raised | can't happen |"
+	echo "|---|--:|--:|--:|--:|--:|--:|"
+	awk '
+		function folder(path) {
+			sub(/[^\/]*$/, "", path)
+			return path
+		}
+		function show(name, key) {
+			printf "| %s | %d | %d | %.1f | %d | %d | %d |\n", name, lines[key],
+				reached[key], lines[key] ? 100 * reached[key] / lines[key] : 100,
+				raised[key] + never[key], raised[key], impossible[key]
+		}
+		FNR == 1 { files++ }
+		files == 1 && $1 ~ /^src\// {
+			key = folder($1)
+			if (!(key in lines))
+				names[++n] = key
+			lines[key] += $2
+			lines[""] += $2
+			reached[key] += $3
+			reached[""] += $3
+		}
+		files == 2 {
+			kind = $0
+			sub(/: .*/, "", kind)
+			place = substr($0, length(kind) + 3)
+			sub(/:.*/, "", place)
+			for (i = 1; i <= 2; i++) {
+				key = i == 1 ? folder(place) : ""
+				raised[key] += kind == "raised"
+				never[key] += kind == "never"
+				impossible[key] += kind ~ /happen$/
+			}
+		}
+		END {
+			for (i = 1; i <= n; i++)
+				show("`" names[i] "`", names[i])
+			show("all", "")
+		}' "$WORK/lines" "$WORK/errors"
+}
+
+# True if a run with these arguments is to write the table.
+# writes_table [suite ...]
+writes_table()
+{
+	[ "$#" -eq 0 ] || [ -n "$TABLES_TO" ]
+}
+
 main()
 {
-	local failed='' sources percent
+	local failed='' sources percent passed=''
 
+	! writes_table "$@" || check_table doc/testing.md coverage
 	"$REPO/test/setup.sh" lcov
 	WORK=$(mktemp -d "${PGB_TMPDIR:-/tmp}/pgb-cov.XXXXXX")
 	trap cleanup EXIT
@@ -214,9 +278,14 @@ main()
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	chmod 711 "$WORK"
-	run_suite "$@" || failed=1
+	describe_machine "$WORK"
+	if run_suite "$@"; then
+		passed=1
+	else
+		failed=1
+	fi
 	sources=$(echo "$WORK"/pgb.*/src)
-	[ -d "$sources" ] || die "the suite has left nothing to look at"
+	[ -d "$sources" ] || die "the suite has left no sources"
 
 	echo "==> lines"
 	collect "$sources"
@@ -224,6 +293,9 @@ main()
 	show_lines "$WORK/lcov.info" | tee "$WORK/lines"
 	percent=$(awk '$1 == "all" { print $4 }' "$WORK/lines")
 	show_errors || failed=1
+	if writes_table "$@" && { [ -n "$passed" ] || [ -n "$TABLES_TO" ]; }; then
+		markdown_table | publish doc/testing.md coverage
+	fi
 	rm -rf "$REPORT"
 	genhtml --quiet --title pg_booking --output-directory "$REPORT" \
 		"$WORK/lcov.info"

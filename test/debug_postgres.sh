@@ -5,27 +5,28 @@
 # usage: test/debug_postgres.sh
 #
 # Prints the path of the pg_config of a PostgreSQL that was built from Debian's
-# source package with --enable-cassert and USE_VALGRIND, and builds it if need
-# be, which takes some minutes.  PostgreSQL's own suppressions for valgrind are
-# beside it, in share/valgrind.supp.  It has the major version that setup.sh
-# chooses, and is the newest of which the mirror has the source; of Debian's
-# patches it has the one by which a server is told where extensions are.
+# source package with --enable-cassert and USE_VALGRIND.  If there is none yet, it
+# builds one, which takes some minutes.  PostgreSQL's own suppressions for valgrind
+# are beside it, in share/valgrind.supp.
 #
-# The build is kept in a folder outside the checkout and found there the next
-# time.  It becomes visible when it is whole, so that several of these scripts
-# may run side by side and an interrupted one leaves nothing that is used.
+# The major version is the one that setup.sh chooses, and the minor version the
+# newest of which the mirror has the source.  Only one of Debian's patches is
+# applied: the one with the setting for where the server looks for extensions.
 #
-# Environment: PGB_CACHE, the folder (default: /var/cache/pg_booking for root,
-# whose own folders the server's user could not enter, else pg_booking in
-# $XDG_CACHE_HOME or ~/.cache); PG_MAJOR; and PGB_JOBS, for make -j
-# (default: 1).
+# The build is kept in a folder outside the checkout, for the next time.  It appears
+# there when it is complete.  So several of these scripts can run at the same time,
+# and an interrupted one leaves nothing that another would use.
+#
+# Environment: PGB_CACHE, the folder (default: /var/cache/pg_booking for root, because
+# the server's user can't enter root's own folders; for others pg_booking in
+# $XDG_CACHE_HOME or ~/.cache); PG_MAJOR; and PGB_JOBS, for make -j (default: 1).
 
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly HERE
 
-# What is built beside the server: what the tests use.
+# The contrib modules that the tests use.
 readonly CONTRIB=(amcheck pageinspect pg_stat_statements pgstattuple postgres_fdw)
 
 WORK=''				# our temporary folder, in the cache
@@ -42,7 +43,7 @@ cleanup()
 	[ -z "$WORK" ] || rm -rf "$WORK"
 }
 
-# Run a command whose output only matters when it fails.
+# Run a command, and show its output only if it fails.
 quietly()
 {
 	"$@" >"$WORK/log" 2>&1 || {
@@ -62,7 +63,8 @@ cache_folder()
 	fi
 }
 
-# apt-get and apt-cache with lists of their own, in our folder.
+# Run apt-get or apt-cache with lists of its own, in our folder.
+# apt get|cache ARGUMENT ...
 apt()
 {
 	local command=$1
@@ -75,7 +77,7 @@ apt()
 		-o Dir::Cache="$WORK/apt/cache" "$@"
 }
 
-# Make those lists: the sources to the packages that this machine installs.
+# Make these lists: for the sources of the packages that this machine installs.
 list_sources()
 {
 	mkdir -p "$WORK/apt/lists/partial" "$WORK/apt/cache/archives/partial"
@@ -88,8 +90,9 @@ list_sources()
 	quietly apt get update
 }
 
-# Get and unpack the newest source that can be had: a mirror that is a snapshot
-# may list one that it has not.
+# Get and unpack the newest source.  If the mirror does not have it, take the next: a
+# mirror that is a snapshot may list a source that it lacks.
+# get_source MAJOR
 get_source()
 {
 	local version
@@ -108,10 +111,11 @@ get_source()
 	done < <(apt cache showsrc "postgresql-$1" |
 		sed -n 's/^Version: //p' | sort -Vru)
 	cat "$WORK/log" >&2
-	die "no source of postgresql-$1 can be had"
+	die "the mirror has no source of postgresql-$1"
 }
 
-# Configure, build, install below the temporary folder.
+# Configure and build for a prefix, and install below the temporary folder.
+# build PREFIX
 build()
 {
 	local prefix=$1 part
@@ -148,7 +152,7 @@ main()
 		trap 'exit 143' TERM
 		get_source "$major"
 		build "$prefix"
-		# (-T: if another of us was faster, its build is the one to use.)
+		# (-n, -T: if another script was faster, use its build.)
 		mv -nT "$WORK/root$prefix" "$prefix"
 	fi
 	echo "$prefix/bin/pg_config"

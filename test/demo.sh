@@ -1,23 +1,23 @@
 #!/bin/bash
 #
-# demo.sh - one sale, played three ways (make demo).
+# demo.sh - the same sale in three ways (make demo).
 #
-# One hundred tickets go on sale, and a crowd comes for them, 64 clients at a
-# time, each sending its next request as soon as it has the answer to the last:
+# One hundred tickets go on sale.  64 clients at a time ask for them, and each sends
+# its next request as soon as it has the answer to the last one:
 #
-#   1. check, then insert: SELECT count(*), and if there is room, INSERT, in one
-#      transaction, as a web application does it that nobody has warned;
-#   2. SELECT ... FOR UPDATE and three more statements, as an ORM's
-#      select_for_update() does it;
-#   3. booking.try_book_ticket(): the form of book_ticket() whose refusal is an
-#      answer and not an error, because pgbench would end a client that gets one.
+#   1. check, then insert: SELECT count(*), and if a place is left, INSERT, in one
+#      transaction, as web applications often do it;
+#   2. SELECT ... FOR UPDATE and three more statements, as with an ORM's
+#      select_for_update();
+#   3. booking.try_book_ticket().  It returns a refusal as a row.  book_ticket() raises
+#      an error, and pgbench ends a client that gets an error.
 #
-# Nothing is slowed down to provoke anything: all three run as fast as they can,
-# on PostgreSQL's default settings, and what is printed is what happened.
+# The demo does not slow anything down to provoke errors.  All three ways run as fast
+# as they can, with PostgreSQL's default settings, and the table shows what happened.
 #
-# It promises to leave nothing behind, also when interrupted (but for packages
-# that it had to install, see setup.sh), and to exit with 0 only if pg_booking
-# sold each place exactly once and booking.verify() has no complaint.
+# It promises to leave nothing behind, even if it is interrupted (except packages that
+# it had to install, see setup.sh).  It exits with 0 only if pg_booking sold each
+# place exactly once and booking.verify() finds no problem.
 #
 # Environment: PLACES (100), CLIENTS (64), REQUESTS per client (50), and what
 # server.sh reads.
@@ -40,12 +40,12 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
 	RED=$'\e[1;31m' GREEN=$'\e[32m' BOLD=$'\e[1m' PLAIN=$'\e[0m'
 fi
 
-SOLD=0			# what the last sale sold,
-SECONDS_TAKEN=0	# and how long it took
+SOLD=0			# the places that the last sale sold
+SECONDS_TAKEN=0	# the time that it took
 
 # ---- the three ways ---------------------------------------------------------
 
-# The tables that an application without pg_booking would have.
+# Make the tables that an application without pg_booking would have.
 create_naive()
 {
 	pgb_psql <<-SQL
@@ -121,7 +121,7 @@ write_booking()
 
 # ---- one sale ---------------------------------------------------------------
 
-# The crowd comes: run a pgbench script, and set SECONDS_TAKEN.
+# Run a pgbench script, and set SECONDS_TAKEN.
 # sale NAME
 sale()
 {
@@ -137,7 +137,7 @@ sale()
 	SECONDS_TAKEN=$(awk -v n="$CROWD" -v tps="$tps" 'BEGIN { print n / tps }')
 }
 
-# (The table fits into 80 columns.)
+# (The table has at most 80 columns.)
 table_head()
 {
 	printf '\n %s%-25s %5s %8s %7s %7s %10s %10s%s\n' "$BOLD" \
@@ -161,7 +161,7 @@ table_row()
 		}'
 }
 
-# Play one way and print its line of the table.
+# Run the sale in one way, and print its line of the table.
 # play NAME TITLE QUERY-FOR-SOLD
 play()
 {
@@ -175,7 +175,7 @@ play()
 
 # ---- the verdict ------------------------------------------------------------
 
-# What verify() found, if anything; an error counts as a complaint.
+# Print what verify() finds.  An error counts as a problem.
 ask_verify()
 {
 	pgb_psql -A -F ' | ' -P tuples_only=off -P footer=off \
@@ -190,7 +190,7 @@ verdict()
 	if [ "$naive_sold" -gt "$PLACES" ]; then
 		echo " Check, then insert sold $((naive_sold - PLACES)) places that do not exist."
 	else
-		echo " Check, then insert got away with it this time. It need not the next time."
+		echo " Check, then insert sold no place twice this time. The next time it may."
 	fi
 	if [ "$booking_sold" -eq "$PLACES" ]; then
 		echo " ${GREEN}pg_booking sold each of the $PLACES places exactly once.${PLAIN}"
@@ -203,7 +203,7 @@ verdict()
 	if [ "$(wc -l <<<"$problems")" -le 1 ] && [ "$problems" != 'verify() failed' ]; then
 		echo " ${GREEN}booking.verify(): no problem found.${PLAIN}"
 	else
-		echo " ${RED}booking.verify() complains:${PLAIN}"
+		echo " ${RED}booking.verify() has found problems:${PLAIN}"
 		echo "$problems"
 		failed=1
 	fi
@@ -214,9 +214,9 @@ main()
 {
 	local naive_sold status=0
 
-	echo "pg_booking: $PLACES tickets, $CLIENTS clients at once, $CROWD requests, three ways."
+	echo "pg_booking: $PLACES tickets, $CLIENTS clients at once, $CROWD requests, in three ways."
 	pgb_prepare
-	pgb_say "starting a server of our own"
+	pgb_say "starting a temporary server"
 	pgb_start
 	table_head >"$PGB_DIR/table"
 	play naive "check, then insert" 'SELECT count(*) FROM naive.ticket'
@@ -229,8 +229,8 @@ main()
 
 	cat <<-TEXT
 
-		 To go on: README.md has a first session in psql and all functions;
-		 "make bench" compares more ways for longer, "make test" runs the tests.
+		 Next: README.md has a first session in psql, and doc/reference.md all functions.
+		 "make bench" compares more ways for a longer time. "make test" runs the tests.
 	TEXT
 	return "$status"
 }

@@ -4,27 +4,27 @@
 #
 # usage: test/format.sh [--check] file ...
 #
-# clang-format decides, by .clang-format, with these exceptions:
+# clang-format decides, with the settings in .clang-format, except:
 #
-# - Blanks within a line may be as the author likes, for in PostgreSQL's sources
-#   declared names and comments are lined up, as pgindent does and clang-format
-#   can't.  So may be those just inside of braces, and those that begin the
-#   further lines of a declaration or a comment.
-# - A line of more than 80 columns is broken, unless it holds a string:
-#   a message that is broken can't be searched for.  Comments are not broken,
-#   but with --check a long one is an error, too.
+# - Blanks within a line stay as they are.  pgindent lines up declared names and
+#   comments in PostgreSQL's sources, and clang-format can't.  The blanks just inside
+#   of braces stay, too, and those at the start of the second and later lines of a
+#   declaration or a comment.
+# - A line of more than 80 columns is broken, unless it has a string, because a search
+#   would not find a message that is broken.  Comments are not broken, but with --check
+#   a long one is an error, too.
 #
-# With --check nothing is written: what would change is shown, and the exit
-# status is 1 if there is anything.
+# With --check no file is written.  The changes are shown, and the exit status is 1
+# if there is any.
 
 set -euo pipefail
 
 readonly CLANG_FORMAT=${CLANG_FORMAT:-clang-format-14}
 readonly COLUMNS_AT_MOST=80
 
-# The lines of a file as they are compared: blanks within a line as one, and so
-# those that begin the further lines of a declaration with a value, or of a
-# comment; none just inside of braces.
+# Print the lines of a file in the form in which they are compared.  Within a line,
+# several blanks count as one.  So they do at the start of a line that continues a
+# comment or a declaration with a value.  Blanks just inside of braces don't count.
 normalize()
 {
 	awk '{
@@ -41,7 +41,7 @@ normalize()
 			-e 's/\{ /{/g' -e 's/ \}/}/g'
 }
 
-# The numbers of lines that are too long.
+# Print the numbers of the lines that are too long.
 long_lines()
 {
 	expand -t 4 "$1" |
@@ -60,8 +60,9 @@ break_long_lines()
 		"$CLANG_FORMAT" --style="file:$WORK/narrow" "${lines[@]}" -i "$1"
 }
 
-# Print file $1, with those of its lines that differ in more than blanks
-# replaced by those of file $2.
+# Print file OLD.  Where the files differ in more than blanks, print the lines of NEW
+# instead.
+# merge OLD NEW
 merge()
 {
 	diff <(normalize "$1") <(normalize "$2") >"$WORK/hunks" || true
@@ -88,7 +89,7 @@ merge()
 		}' "$WORK/hunks"
 }
 
-# Print a file as it should be.
+# Print a file in the right format.
 formatted()
 {
 	cp "$1" "$WORK/broken.c"
@@ -97,6 +98,7 @@ formatted()
 	merge "$WORK/broken.c" "$WORK/formatted.c"
 }
 
+# Show what is wrong with a file, of which $WORK/result is the right format.
 check()
 {
 	local file=$1 line status=0

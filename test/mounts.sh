@@ -1,8 +1,9 @@
 #!/bin/bash
 #
-# mounts.sh - mounts that nobody else sees, for the scripts that need some.
+# mounts.sh - mounts that no other process sees, for the scripts that need some.
 #
-# Sourced.  find_unshare tells how a command gets a mount namespace of its own:
+# Sourced.  find_unshare finds the command that gives another command a mount
+# namespace of its own:
 #
 #	find_unshare || echo "$OBSTACLE"
 #	"${UNSHARE[@]}" mount ...
@@ -11,9 +12,10 @@ UNSHARE=()		# the command that makes the namespaces
 # shellcheck disable=SC2034
 OBSTACLE=''		# why there is none
 
-# Find out whether one may mount, and how, such that it is not seen outside.
-# Where "/" is no mount point (in a chroot), propagation can't be changed: there
-# it depends on what is around.  Options are further ones of unshare.
+# Set UNSHARE, or return false and set OBSTACLE.  Options are further ones of
+# unshare.  The mounts must not be seen outside: if "/" is no mount point (in a
+# chroot), unshare can't change the propagation, and it depends on the system
+# around the chroot.
 # find_unshare [OPTION ...]
 # shellcheck disable=SC2034
 find_unshare()
@@ -33,7 +35,7 @@ find_unshare()
 	done
 	if mountpoint -q "$probe"; then
 		umount "$probe"
-		OBSTACLE='in this chroot, mounts can not be kept from the system around it'
+		OBSTACLE='in this chroot, mounts can not be hidden from the system around it'
 		UNSHARE=()
 	fi
 	rmdir "$probe"

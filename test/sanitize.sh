@@ -5,12 +5,14 @@
 #
 # usage: test/sanitize.sh [regress] [isolation] [tap]	(default: all three)
 #
-# pg_booking is built with them, and the runtime that it needs is loaded into
-# every server first.  (The server is the ordinary one: accesses are checked in
-# pg_booking's own code, and in what it hands to the C library.  What is wrong
-# within memory that palloc() gave is for valgrind.sh to find.)  Each report of
-# a sanitizer is a failure: the first one's are in files, and what the second one
-# writes into the server's log is followed by a crash.  The last line is
+# pg_booking is built with them, and their runtimes are loaded into every server.
+# The server is the ordinary one: only accesses in pg_booking's own code, and in the C
+# library on its behalf, are checked.  (valgrind.sh finds wrong accesses within memory
+# that palloc() gave.)
+#
+# Each report of a sanitizer is a failure.  AddressSanitizer's reports are in files.
+# UndefinedBehaviorSanitizer writes them into the server's log and then ends the
+# process as a crash.  The last line is
 #
 #   N passed, N failed
 #
@@ -23,7 +25,8 @@ set -euo pipefail
 # shellcheck source=test/watched.sh
 . "$PGB_REPO/test/watched.sh"
 
-# Print the path of a runtime that the compiler links to.
+# Print the path of a runtime of the compiler's.
+# runtime NAME
 runtime()
 {
 	local file
@@ -33,7 +36,7 @@ runtime()
 	readlink -f "$file"
 }
 
-# Is it in the server, and is pg_booking built for it?
+# Check that the server has the runtime, and that pg_booking was built for it.
 check_runtime()
 {
 	local pid symbol
@@ -60,8 +63,9 @@ main()
 	watched_prepare
 	pgb_as "$("$PG_CONFIG" --cc)" -O1 -fPIC -shared -Wl,-z,initfirst \
 		-o "$PGB_DIR/preload.so" "$PGB_SRC/test/preload.c"
-	# A server leaks by design: it ends.  Its stack must lie where it seems to.
-	# A report ends the process as a crash, which no test can overlook.
+	# (No leaks: a server frees its memory by ending.  No detection of use after
+	# return: it moves the stack, of which PostgreSQL checks the depth.  A report
+	# aborts the process, because no test ignores a crash.)
 	watched_wrap env "LD_PRELOAD=$(runtime libasan):$PGB_DIR/preload.so:$(runtime libubsan)" \
 		"ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:log_path=$WATCHED_REPORTS/asan" \
 		"UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1"

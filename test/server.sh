@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# server.sh - a throw-away PostgreSQL server with pg_booking, for bash scripts.
+# server.sh - a temporary PostgreSQL server with pg_booking, for bash scripts.
 #
 # The demo, the test suite and the benchmark source this file:
 #
@@ -11,26 +11,26 @@
 #	pgb_psql -c 'CREATE EXTENSION pg_booking'
 #	pgb_run pgbench -n -c 64 -t 10 -f "$PGB_DIR/load.sql" >"$PGB_DIR/log"
 #
-# There is nothing to do at the end: however the script ends (exit, error,
-# Ctrl-C, TERM, HUP), what it started is stopped and its folder is removed.
+# The script need not clean up.  However it ends (exit, error, Ctrl-C, TERM, HUP),
+# the processes that it started are stopped and its folder is removed.
 #
 # It promises:
 #
-# - Everything is in one new folder, $PGB_DIR, that only the user of the server
-#   can enter: the copy of the sources that is built, the files that "make
-#   install" makes, the database clusters, their sockets and logs.  The server
-#   listens on a unix socket in that folder only.
-# - The PostgreSQL installation is not written to, where the server can be told
-#   to look for extensions elsewhere (Debian's, and any from 18 on).  So several
-#   of these scripts run side by side, each with the pg_booking that it built,
-#   and an existing cluster never meets one of them.
-# - No existing cluster is touched, and no process ended that is not ours.
+# - Everything is in one new folder, $PGB_DIR, that only the user of the server can
+#   enter: the copy of the sources that is built, the files that "make install"
+#   makes, the database clusters, their sockets and logs.  The server listens only
+#   on a unix socket in that folder.
+# - The PostgreSQL installation is not changed if the server has a setting for where
+#   it looks for extensions.  Debian's server has one, and each server since 18.  So
+#   several of these scripts can run at once, each with the pg_booking that it built.
+#   An existing cluster does not see any of them.
+# - No existing cluster is changed, and no process ended that is not ours.
 #
-# PostgreSQL refuses to run as root.  Root therefore builds and runs everything
-# as the user "postgres", which Debian's package makes; any other user runs
-# everything under its own name, and needs sudo only for missing packages.
+# PostgreSQL refuses to run as root.  So root builds and runs everything as the user
+# "postgres", which Debian's package makes.  Any other user runs everything under
+# its own name, and needs sudo only for missing packages.
 #
-# Functions (each is described where it is defined):
+# Functions (each is described at its definition):
 #
 #	pgb_prepare [--werror] [package ...]
 #	pgb_prepare_older MAJOR	for pg_upgrade
@@ -38,7 +38,7 @@
 #	pgb_stop
 #	pgb_as COMMAND ...		short commands, also in $(...)
 #	pgb_run COMMAND ...		long ones; can be interrupted
-#	pgb_psql ARGUMENT ...	psql in the form that scripts want
+#	pgb_psql ARGUMENT ...	psql for scripts
 #	pgb_say TEXT, pgb_die TEXT
 #
 # Variables that they set:
@@ -46,25 +46,25 @@
 #	PGB_REPO		the checkout that this file belongs to
 #	PGB_DIR			the temporary folder; also the current folder of the script
 #	PGB_SRC			the copy of the checkout in it, built
-#	PGB_BINDIR		where the PostgreSQL programs are (also first in PATH)
+#	PGB_BINDIR		the folder of the PostgreSQL programs (also first in PATH)
 #	PGB_MAJOR		the server's major version
 #	PGB_DATA		the data folder of the server that is running, or empty
-#	PGB_LOG			the log of the server last started
+#	PGB_LOG			the log of the last server
 #	PGHOST, PGPORT, PGUSER, PGDATABASE, PGAPPNAME	for clients.  The other
-#	variables of libpq are unset, lest they lead a client elsewhere.
+#	variables of libpq are unset, so that no client connects to another server.
 #
-# A script may set PGB_AT_EXIT to the name of a function, which is called when
-# all is cleaned up, and PGB_TIMEOUT to the seconds that a pgb_run may take.
+# A script may set PGB_AT_EXIT to the name of a function that is called after the
+# cleanup.  It may set PGB_TIMEOUT to the seconds that a pgb_run may take.
 #
 # Environment:
 #
 #	PG_MAJOR, PG_CONFIG		which PostgreSQL (see setup.sh)
-#	PGB_TMPDIR				where to make the folder (default: /tmp).  It must not
-#							be mounted noexec, and its path be short.  What fsync
-#							costs is what it costs there.
-#	PGB_MAKE_ARGS			further arguments for make, split at spaces
-#	PGB_CONF				further lines for each server's configuration
-#	PGB_KEEP=1				leave the folder for inspection
+#	PGB_TMPDIR				the folder in which PGB_DIR is made (default: /tmp).  It
+#							must not be mounted noexec, and its path must be short.
+#							Its disk decides how long an fsync takes.
+#	PGB_MAKE_ARGS			more arguments for make, split at spaces
+#	PGB_CONF				more lines for each server's configuration
+#	PGB_KEEP=1				don't remove PGB_DIR
 
 PGB_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PGB_DIR=''
@@ -76,33 +76,33 @@ PGB_LOG=''
 
 PGB_AS=()				# what comes before a command to run it as the user
 PGB_CHILD=''			# id of the process group that pgb_run waits for
-PGB_EXTENSION_CONF=''	# file of settings by which a server finds our build
+PGB_EXTENSION_CONF=''	# a file with the settings with which a server finds our build
 
 # ---- messages ---------------------------------------------------------------
 
-# One line that tells what is being done.
+# Say in a line what is being done.
 pgb_say()
 {
 	echo "==> $*"
 }
 
-# Complain, and end the script.
+# Print an error, and end the script.
 pgb_die()
 {
 	echo "${0##*/}: $*" >&2
 	exit 1
 }
 
-# ---- the end, whatever its reason -------------------------------------------
+# ---- cleaning up ------------------------------------------------------------
 
-# Is the process group of a child still there?
+# True if a process of the child's process group is left.
 pgb_group_alive()
 {
 	kill -0 -- "-$1" 2>/dev/null
 }
 
-# End what pgb_run is waiting for, with all that it started.  It is asked first:
-# the TAP tests stop their own servers when they get a TERM.
+# End the command that pgb_run is waiting for, with all processes that it started:
+# first by TERM, at which the TAP tests stop their own servers.
 pgb_end_child()
 {
 	local i
@@ -118,8 +118,8 @@ pgb_end_child()
 	PGB_CHILD=''
 }
 
-# End the servers that still run on a data folder in ours: what a test left when
-# it was killed.  A process counts as one only if it really works in there.
+# End the servers that still run on a data folder in PGB_DIR: a test left them when it
+# was killed.  The pid file may be old, so the process must also work in that folder.
 pgb_end_stray_servers()
 {
 	local file pid
@@ -134,11 +134,11 @@ pgb_end_stray_servers()
 	done < <(find "$PGB_DIR" -name postmaster.pid 2>/dev/null)
 }
 
-# (A trap finds the output as it was redirected where the signal came: hence 8
-# and 9, the script's own.)
+# (When a trap runs, the output may be redirected for the command that the signal has
+# interrupted.  8 and 9 are the script's own output.)
 pgb_cleanup()
 {
-	trap '' HUP INT TERM PIPE	# a second Ctrl-C must not leave half of it
+	trap '' HUP INT TERM PIPE	# a second Ctrl-C must not interrupt the cleanup
 	set +e
 	exec >&8 2>&9
 	pgb_end_child
@@ -147,9 +147,9 @@ pgb_cleanup()
 		pgb_end_stray_servers
 		cd /
 		if [ -n "${PGB_KEEP:-}" ]; then
-			pgb_say "left for inspection: $PGB_DIR"
+			pgb_say "kept: $PGB_DIR"
 		else
-			# A server that was ended hard may still write its last files.
+			# A server that was killed may still be writing its last files.
 			rm -rf "$PGB_DIR" 2>/dev/null || { sleep 1; rm -rf "$PGB_DIR"; }
 		fi
 	fi
@@ -165,20 +165,19 @@ trap 'exit 141' PIPE
 
 # ---- running commands -------------------------------------------------------
 
-# Run a command as the server's user, in the foreground.  For short commands;
-# a signal that is sent to the script alone is heeded when they have ended.
+# Run a command as the server's user, in the foreground.  For short commands: the
+# script handles a signal only after the command has ended.
 pgb_as()
 {
 	"${PGB_AS[@]}" "$@" 8>&- 9>&-
 }
 
-# Run a command as the server's user, in a session of its own, and wait for it
-# in such a way that Ctrl-C and TERM end it at once with all that it started.
-# Nothing of that is left when it has ended.
-# Not in a pipeline or in $(...): send its output to a file.
+# Run a command as the server's user, in a session of its own.  Ctrl-C and TERM end
+# it at once, with all processes that it started.  When it ends by itself, the
+# processes that it started and left are ended, too.
+# Don't use it in a pipeline or in $(...): send its output to a file.
 # When PGB_TIMEOUT has passed it is ended, and the status is 124.
-# (Without --default-signal the command would ignore SIGINT, as what a script
-# puts into the background does.)
+# (--default-signal: bash makes a command in the background ignore SIGINT.)
 pgb_run()
 {
 	local status=0
@@ -189,13 +188,13 @@ pgb_run()
 		${limit[@]+"${limit[@]}"} "${PGB_AS[@]}" "$@" <&0 8>&- 9>&- &
 	PGB_CHILD=$!
 	wait "$PGB_CHILD" || status=$?
-	# (prove leaves the other tests behind when one of them bails out)
+	# (when a test bails out, prove leaves the other tests running)
 	kill -TERM -- "-$PGB_CHILD" 2>/dev/null || true
 	PGB_CHILD=''
 	return "$status"
 }
 
-# psql: no psqlrc, bare values, and an error ends it.
+# psql without psqlrc, which prints bare values and stops at an error.
 pgb_psql()
 {
 	pgb_as psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"
@@ -203,7 +202,7 @@ pgb_psql()
 
 # ---- preparing --------------------------------------------------------------
 
-# Forget what the caller's environment would tell libpq, make and Perl.
+# Unset the variables in the caller's environment that libpq, make and Perl read.
 pgb_clean_environment()
 {
 	local name
@@ -219,7 +218,7 @@ pgb_clean_environment()
 	done < <(compgen -e LC_)
 	unset PG_COLOR LANGUAGE MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES DESTDIR \
 		PERL5LIB PERL5OPT TEMP_CONFIG TESTDIR TMPDIR CDPATH GREP_OPTIONS
-	# (Both: PostgreSQL's test library unsets LC_ALL.)
+	# (Both, because PostgreSQL's test library unsets LC_ALL.)
 	export LANG=C.UTF-8 LC_ALL=C.UTF-8
 	umask 022
 }
@@ -234,9 +233,9 @@ pgb_find_postgresql()
 	export PATH="$PGB_BINDIR:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 }
 
-# Make the temporary folder, and decide who works in it.
-# (setpriv rather than runuser or su: it becomes the command, so that signals
-# and process ids are the command's own.)
+# Make the temporary folder, and decide which user runs the commands.
+# (setpriv becomes the command, so that it gets the signals and has the process id;
+# runuser and su would be its parent.)
 pgb_make_folder()
 {
 	PGB_DIR=$(mktemp -d "${PGB_TMPDIR:-/tmp}/pgb.XXXXXX")
@@ -257,8 +256,8 @@ pgb_make_folder()
 	export TMPDIR="$PGB_DIR/tmp"
 }
 
-# Copy the checkout as it is now, without what a build or a test has left.
-# (tar and not git: the folder may be no git checkout, or another user's.)
+# Copy the checkout as it is now, without the files of a build or a test.
+# (tar and not git: the folder may be no git checkout, or belong to another user.)
 pgb_copy_sources()
 {
 	tar -C "$PGB_REPO" --exclude-vcs --exclude='*.o' --exclude='*.bc' \
@@ -269,13 +268,14 @@ pgb_copy_sources()
 }
 
 # Show the log of a step that failed, and end the script.
+# pgb_step_failed WHAT LOG
 pgb_step_failed()
 {
 	cat "$2" >&2
 	pgb_die "$1"
 }
 
-# make in the copy of the sources, with what the environment asks for.
+# Run make in the copy of the sources, with PGB_MAKE_ARGS.
 pgb_make()
 {
 	local arguments
@@ -285,6 +285,8 @@ pgb_make()
 		${arguments[@]+"${arguments[@]}"} "$@"
 }
 
+# Build the copy.
+# pgb_build WERROR
 pgb_build()
 {
 	local log="$PGB_DIR/build.log"
@@ -295,8 +297,8 @@ pgb_build()
 		pgb_step_failed "pg_booking does not build" "$log"
 }
 
-# Install into our folder and write the settings by which a server finds it
-# there; a server that can't be told so needs it in its own installation.
+# Install into PGB_DIR, and write the settings with which a server finds the extension
+# there.  If a server has no such setting, install into its own installation.
 pgb_install()
 {
 	local log="$PGB_DIR/install.log"
@@ -339,8 +341,8 @@ pgb_make_extension()
 	pgb_install
 }
 
-# Everything up to a built and installed pg_booking: installs missing packages
-# (and those given), copies the sources, builds.  --werror makes warnings errors.
+# Install missing packages (and those given), copy the sources, build and install
+# pg_booking.  --werror makes warnings errors.
 pgb_prepare()
 {
 	local werror=''
@@ -358,8 +360,8 @@ pgb_prepare()
 	export TEMP_CONFIG="$PGB_EXTENSION_CONF"
 }
 
-# Then the same for an older PostgreSQL beside it, of which the TAP tests are told
-# where it is and how its servers find pg_booking.
+# After pgb_prepare: do the same for an older PostgreSQL beside it.  The TAP tests find
+# its programs and its settings in BOOKING_OLD_INSTALL and BOOKING_OLD_CONF.
 # pgb_prepare_older MAJOR
 pgb_prepare_older()
 {
@@ -375,6 +377,8 @@ pgb_prepare_older()
 
 # ---- the server -------------------------------------------------------------
 
+# Write the settings of the server, and the lines given.
+# pgb_write_conf [configuration line ...]
 pgb_write_conf()
 {
 	{
@@ -386,10 +390,10 @@ pgb_write_conf()
 	} | pgb_as tee -a "$PGB_DATA/postgresql.conf" >/dev/null
 }
 
-# Make a new, empty cluster and start its server, with PostgreSQL's defaults
-# (fsync is on) and the lines given added to postgresql.conf.  One server at a
-# time: a running one is stopped first.
-# --cluster NAME: the folder and the log are called so (default: data).
+# Make a new, empty cluster and start its server, with PostgreSQL's defaults (fsync is
+# on) and the given lines added to postgresql.conf.  If a server is running, stop it
+# first.
+# --cluster NAME: the name of the folder and the log (default: data).
 pgb_start()
 {
 	local name=data

@@ -1,30 +1,29 @@
 #!/bin/bash
 #
-# setup.sh - see to it that this machine can build, run and test pg_booking.
+# setup.sh - installs what is needed to build, run and test pg_booking.
 #
 # usage: test/setup.sh [package ...]
 #        test/setup.sh --pg-major
 #
-# Installs, on Debian, what is missing of the PostgreSQL server, its
-# development files, the C compiler, make, and what the TAP tests need (two Perl
-# modules and pg_cron), and of the packages given as arguments.  What is there
-# already is left alone; when all of it is there, apt is not called at all, so
-# that this may run again and again.  Needs root, or sudo.
+# On Debian it installs what is missing of the PostgreSQL server, its development
+# files, the C compiler and make.  For the TAP tests it installs two Perl modules and
+# pg_cron.  Arguments are further packages to install.  If none is missing, apt is not
+# called, so the script can be called any number of times.  It needs root or sudo.
 #
-# It promises not to create, start or change a database cluster.  Debian's
-# package makes and starts a cluster named "main" when a server is installed
-# for the first time; that is switched off while our packages are installed,
-# and then set back to what it was.
+# It creates, starts and changes no database cluster.  Debian's package makes and
+# starts a cluster named "main" when a server is installed for the first time.  The
+# script switches that off while it installs packages, and then restores the
+# setting.
 #
 # Environment:
-#   PG_MAJOR   the major version of PostgreSQL (default: the one that this
-#              release of Debian brings, which --pg-major prints)
-#   PG_CONFIG  the pg_config of a PostgreSQL that was installed another way;
-#              the server and its development files are then taken from there
+#   PG_MAJOR   the major version of PostgreSQL (default: the version of this release
+#              of Debian, which --pg-major prints)
+#   PG_CONFIG  the pg_config of a PostgreSQL that does not come from Debian; it must
+#              have the server and its development files
 
 set -euo pipefail
 
-# A bare root shell or an ordinary user may lack the folders for administration.
+# The PATH of an ordinary user or of a plain root shell may lack these folders.
 PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin"
 export PATH
 
@@ -40,7 +39,7 @@ die()
 	exit 1
 }
 
-# The major version to use: asked for, or of the pg_config given, or Debian's.
+# Print the major version to use: PG_MAJOR, or that of PG_CONFIG, or Debian's.
 pg_major()
 {
 	local codename=''
@@ -78,7 +77,8 @@ have_package()
 		[ "$status" = installed ]
 }
 
-# The PostgreSQL packages, or none if another PostgreSQL was asked for.
+# Print the PostgreSQL packages, or none if PG_CONFIG has what they contain.
+# postgresql_packages MAJOR
 postgresql_packages()
 {
 	local pgxs
@@ -97,8 +97,8 @@ write_cluster_conf()
 	as_root tee "$CLUSTER_CONF" >/dev/null
 }
 
-# Keep Debian's packages from making a cluster: the file is read when the
-# server package is configured, so it has to be in place before that.
+# Keep Debian's packages from making a cluster.  The setting must be there before
+# the server's package is configured, which reads it.
 forbid_main_cluster()
 {
 	if [ -e "$CLUSTER_CONF" ]; then
@@ -113,8 +113,8 @@ forbid_main_cluster()
 	} | write_cluster_conf
 }
 
-# Put CLUSTER_CONF back, or, if there was none, leave Debian's own in its place,
-# so that a server that the administrator installs later gets its cluster.
+# Restore CLUSTER_CONF.  If there was none, put Debian's own in its place, so that a
+# server that the administrator installs later gets its cluster.
 restore_main_cluster()
 {
 	case $CONF_CHANGED in
@@ -122,7 +122,7 @@ restore_main_cluster()
 		new)
 			if [ -e "$CLUSTER_TEMPLATE" ]; then
 				write_cluster_conf <"$CLUSTER_TEMPLATE"
-				as_root rm -f "$CLUSTER_CONF.ucf-dist"	# the same once more
+				as_root rm -f "$CLUSTER_CONF.ucf-dist"	# another copy of it
 			else
 				as_root rm -f "$CLUSTER_CONF"
 			fi
@@ -138,8 +138,8 @@ cleanup()
 	rm -rf "$WORK"
 }
 
-# apt-get, quiet, asking nothing, patient with another apt that is running.
-# UCF_FORCE_CONFFOLD: never touch a configuration file of the administrator's.
+# Run apt-get without output and questions; wait for another apt that is running.
+# (UCF_FORCE_CONFFOLD: keep the administrator's configuration files.)
 apt_get()
 {
 	as_root env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 LC_ALL=C \
@@ -147,8 +147,8 @@ apt_get()
 		-o Acquire::Retries=3 "$@" </dev/null >>"$WORK/log" 2>&1
 }
 
-# Install the packages given.  The lists of packages may be stale, and one of
-# several sources may not answer just now, so it is the install that decides.
+# Install the packages given.  If apt-get update fails, the install may succeed all
+# the same: one of several sources may not answer at the moment.
 install_packages()
 {
 	echo "==> installing $* (this can take a minute or two)"

@@ -1,20 +1,19 @@
 #!/bin/bash
 #
-# suite.sh - runs the tests, for the scripts that do.
+# suite.sh - functions that run the tests.
 #
-# Sourced after server.sh and tally.sh, with which it counts what passed and
-# failed.
+# Sourced after server.sh and tally.sh, by the scripts that run tests.
 
-# A spec that hangs is cancelled after this many seconds, and not after 360.
+# A step of a spec that hangs is cancelled after this many seconds, not after 360.
 export PGISOLATIONTIMEOUT=${PGB_STEP_TIMEOUT:-60}
 
 # ---- pg_regress and pg_isolation_regress ------------------------------------
 
-# Results as pg_regress prints them, before version 16 and from it on.
+# The lines with results: of pg_regress before version 16, or since.
 readonly RESULT_OK='^(test|    ) +[^ ]+ +\.\.\. ok( |$)|^ok [0-9]+ +[-+] '
 readonly RESULT_FAILED='^(test|    ) +[^ ]+ +\.\.\. FAILED|^not ok [0-9]+ +[-+] '
 
-# Judge one run: count, and show what failed.
+# Count the results of one run, and show what failed.
 # judge RUN STATUS LOG DIFFS SECONDS
 judge()
 {
@@ -37,7 +36,7 @@ judge()
 	check_server_log "$run"
 }
 
-# Run the regression tests or the specs on a new server: all, or those given.
+# Run the regression tests or the specs on a new server: all of them, or TEST ...
 # run_suite regress|isolation LABEL PGOPTIONS [TEST ...]
 run_suite()
 {
@@ -51,7 +50,11 @@ run_suite()
 		diffs="$PGB_SRC/output_iso/regression.diffs"
 		which=(REGRESS= TAP_TESTS=)
 	fi
-	[ "$#" -eq 0 ] || which+=("${kind^^}=$*")
+	case $kind/${1:-} in
+		*/) ;;
+		regress/setup | isolation/*) which+=("${kind^^}=$*") ;;
+		regress/*) which+=("REGRESS=setup $*") ;;	# the tests need it
+	esac
 	pgb_say "$run"
 	pgb_start --cluster server 'fsync = off' 'synchronous_commit = off'
 	PGOPTIONS="$options" pgb_make installcheck "${which[@]}" >"$log" 2>&1 ||
@@ -63,7 +66,7 @@ run_suite()
 
 # ---- the ways to run the tests ----------------------------------------------
 
-# Run all tests of one kind in one way, or those given.
+# Run all tests of one kind in one way, or only TEST ...
 # run_way WAY [TEST ...]
 run_way()
 {

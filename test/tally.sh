@@ -2,17 +2,17 @@
 #
 # tally.sh - counts what passed and failed, for the scripts that run tests.
 #
-# Sourced after server.sh.  However the script ends, its last line is
+# Sourced after server.sh.  However the script ends, the last line that it prints is
 #
 #	N passed, N failed
 #
-# with one more failure unless it has set FINISHED to something.
+# with one more failure unless the script has set FINISHED.
 
 PASSED=0
 FAILED=0
 FINISHED=''
 
-# The last line, whatever happened.
+# Print the last line.
 # shellcheck disable=SC2034
 PGB_AT_EXIT=print_total
 print_total()
@@ -23,13 +23,14 @@ print_total()
 
 # ---- counting ---------------------------------------------------------------
 
-# Count the lines of a file that match.
+# Print how many lines of a file match.
+# count PATTERN FILE
 count()
 {
 	grep -cE "$1" "$2" || true
 }
 
-# One failure that is no test's own.
+# Count one failure that is not the failure of a test.
 # broke RUN WHAT
 broke()
 {
@@ -46,8 +47,22 @@ tally()
 	echo "    $1 passed, $2 failed ($3 s)"
 }
 
-# Run a script of tests, showing what it prints, and add its last line to the
-# total.
+# Run a command that counts as one test.
+# add_check WHAT COMMAND ...
+add_check()
+{
+	local what=$1
+
+	shift
+	pgb_say "$what"
+	if "$@"; then
+		PASSED=$((PASSED + 1))
+	else
+		broke "$what" "see above"
+	fi
+}
+
+# Run a script of tests, show what it prints, and add its last line to the total.
 # add_run WHAT COMMAND ...
 add_run()
 {
@@ -69,7 +84,8 @@ add_run()
 	fi
 }
 
-# At most the last lines of a file, indented.
+# Show the last lines of a file, indented.
+# show FILE LINES
 show()
 {
 	[ -s "$1" ] || return 0
@@ -77,22 +93,23 @@ show()
 	tail -n "$2" "$1" | sed 's/^/    /'
 }
 
-# What a server's log says of crashes, internal errors, and reports of sanitizers.
+# Crashes, internal errors and reports of sanitizers in a server's log.
 readonly LOG_ALARM='PANIC:|TRAP: |was terminated by signal|\] XX[0-9A-Z]{3} |: runtime error: '
 
-# Nothing of that may be in a server's log.
+# Count a failure if there is any in the log of the last server.
+# check_server_log RUN
 check_server_log()
 {
 	if grep -qE "$LOG_ALARM" "$PGB_LOG"; then
-		broke "$1" "the server's log tells of a crash or an internal error"
+		broke "$1" "the server's log has a crash or an internal error"
 		grep -E "$LOG_ALARM" -A 8 "$PGB_LOG" | head -n 80 | sed 's/^/    /'
 	fi
 }
 
 # ---- TAP --------------------------------------------------------------------
 
-# prove ends with a line for each file in which something was not as it should
-# be, and the number of all assertions:
+# prove ends with a line for each file in which something went wrong, and with the
+# number of all assertions:
 #
 #	test/t/001_x.pl (Wstat: 256 (exited 1) Tests: 9 Failed: 1)
 #	  Failed test:  4
@@ -101,7 +118,7 @@ check_server_log()
 #	Files=2, Tests=12,  7 wallclock secs ...
 #
 # Print three numbers: assertions run, assertions failed, and files that broke
-# though none of their assertions failed.
+# without a failed assertion.
 count_tap()
 {
 	awk '/\(Wstat: .* Tests: [0-9]+ Failed: [0-9]+\)$/ {
@@ -115,7 +132,7 @@ count_tap()
 		END { print total + 0, failed + 0, broken + 0 }' "$1"
 }
 
-# Show prove's output, and the end of the log of each file that it complains of.
+# Show prove's output, and the end of the log of each file that broke or failed.
 show_tap_logs()
 {
 	local file

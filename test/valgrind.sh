@@ -5,10 +5,10 @@
 #
 # usage: test/valgrind.sh [SUITE ...]	(default: regress-default isolation-default)
 #
-# The server is that of debug_postgres.sh, which tells valgrind of each palloc()
-# and pfree(); PostgreSQL's own suppressions are used, and no others.  Each error
-# that valgrind finds is a failure.  SUITE is one of run.sh's, but for the TAP
-# tests, whose clients wait only so long.  The last line is
+# The server is that of debug_postgres.sh, which tells valgrind of each palloc() and
+# pfree().  Only PostgreSQL's own suppressions are used.  Each error that valgrind
+# finds is a failure.  SUITE is one of run.sh's, except tap: under valgrind the
+# clients of the TAP tests would time out.  The last line is
 #
 #   N passed, N failed
 #
@@ -32,7 +32,7 @@ main()
 	folder=${PG_CONFIG%/bin/pg_config}
 	pgb_prepare --werror valgrind
 	watched_prepare
-	# A server leaks by design: it ends.
+	# (No leak check: a server frees its memory by ending.)
 	watched_wrap valgrind --quiet --leak-check=no --gen-suppressions=all \
 		--trace-children=yes --num-callers=30 \
 		--suppressions="$folder/share/valgrind.supp" \

@@ -2,8 +2,8 @@
 #
 # watched.sh - the test suite with the server under a tool that watches it.
 #
-# Sourced, after server.sh, by sanitize.sh, asserts.sh and valgrind.sh; it brings
-# tally.sh, which see for the last line.
+# Sourced after server.sh, by sanitize.sh, asserts.sh and valgrind.sh.  It sources
+# tally.sh, which prints the last line.
 #
 #	pgb_prepare
 #	watched_prepare
@@ -12,28 +12,29 @@
 #	watched_run "as it is" regress
 #	watched_end
 #
-# A tool is a command that is put before the server's own, so that every process
-# of every server runs under it, also of those that the tests start; and it
-# writes what it finds to files in $WATCHED_REPORTS.  Each such file is a
-# failure, and is shown.
+# A tool is a command in front of the server's own command.  So every process of
+# every server runs under it, also of the servers that the tests start.  The tool
+# writes what it finds to files in $WATCHED_REPORTS.  Each such file is shown and
+# counts as a failure.
 
 # shellcheck source=test/tally.sh
 . "$PGB_REPO/test/tally.sh"
 
 WATCHED_REPORTS=''		# the folder for the reports
 
-# Make the folder for the reports.  After pgb_prepare.
+# Make the folder for the reports.  Call it after pgb_prepare.
 watched_prepare()
 {
 	WATCHED_REPORTS="$PGB_DIR/reports"
 	pgb_as mkdir "$WATCHED_REPORTS"
 }
 
-# From now on, servers are started with a command before the server's own, in
-# test/run.sh too.  initdb is not, which would take long and tell nothing.
+# Start servers from now on with a command in front of the server's own, also in
+# test/run.sh.  initdb doesn't use it: that would take long and find nothing.
 #
-# (A folder with links to the programs: initdb follows its link and finds the
-# server itself.  pg_ctl is a copy, and finds the script beside it.)
+# (It makes a folder with links to PostgreSQL's programs, and a script named
+# postgres.  initdb follows its link and finds the real server.  pg_ctl is a copy,
+# so it finds the script beside it.)
 # watched_wrap COMMAND ...
 # shellcheck disable=SC2034
 watched_wrap()
@@ -70,9 +71,8 @@ watched_script()
 	pgb_as chmod 755 "$1"
 }
 
-# The tool must find a fault: call a function of faulty.c in a server of its own
-# and look for a pattern in the reports and the server's log.  What it has
-# reported is then forgotten.
+# Check that the tool finds a fault: call a function of faulty.c in a server, and look
+# for a pattern in the reports and the server's log.  Then remove the reports.
 # watched_must_find FUNCTION PATTERN
 watched_must_find()
 {
@@ -92,7 +92,8 @@ watched_must_find()
 	rm -rf "$PGB_DIR/faulty" "${WATCHED_REPORTS:?}"/*
 }
 
-# Run test/run.sh, which keeps the time itself, and add what it counts.
+# Run test/run.sh and add its last line to the total.  (test/run.sh gets PGB_TIMEOUT
+# for each of its runs; this run of all of them has no limit.)
 # watched_run WHAT SUITE ...
 # shellcheck disable=SC2034
 watched_run()
@@ -104,7 +105,7 @@ watched_run()
 	add_run "$what" pgb_run "$PGB_REPO/test/run.sh" "$@"
 }
 
-# Show the reports and count them; the script is finished.
+# Show the reports and count them, and finish the script.
 # shellcheck disable=SC2034
 watched_end()
 {

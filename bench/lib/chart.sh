@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2153
-# chart.sh - bookings per second against clients, one line per way; sourced by bench/run.sh
+# chart.sh - draws bookings per second against clients; sourced by bench/run.sh
 #
-# Draws what runs.csv has of the hot event.  The README shows the chart of the last
-# full run, so nothing less than that replaces it.
+# The chart has a line for each way, from the lines of the hot event in runs.csv.
 
-# What a line looks like: o for ours, u for the unsafe one, s for another that is safe.
+# Print the kind of line of a way: o for ours, u for the unsafe way, s for another
+# safe way.
 way_kind()
 {
 	case $(way_setting "$1" title) in
@@ -13,8 +13,8 @@ way_kind()
 	esac
 }
 
-# The ways in the order in which they are drawn: what comes last is on top of the
-# others, and first in the key.
+# Print the ways in the order in which they are drawn.  The last way is on top of
+# the others, and first in the key.
 chart_ways()
 {
 	local kind way
@@ -27,8 +27,8 @@ chart_ways()
 	done
 }
 
-# A table for gnuplot: a title for each way, and a line of medians for each count
-# of clients.
+# Print a table for gnuplot: the title of each way, then a line of medians for each
+# number of clients.
 chart_data()
 {
 	local clients way
@@ -58,7 +58,4 @@ draw_chart()
 	chart_data "${ways[@]}" >"$RESULTS/chart.dat"
 	gnuplot -e "data = '$RESULTS/chart.dat'; image = '$RESULTS/chart.svg'; kinds = '$kinds'" \
 		"$PGB_REPO/bench/lib/chart.gp"
-	if is_full_run; then
-		cp "$RESULTS/chart.svg" "$PGB_REPO/bench/chart.svg"
-	fi
 }

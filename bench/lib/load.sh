@@ -1,9 +1,11 @@
 # shellcheck shell=bash disable=SC2034
 # load.sh - databases to run in, and runs of pgbench; sourced by bench/run.sh
 #
-# Promises that every run starts alike: in a new database, with as many events,
-# just after a checkpoint; and that what the clients were told is compared with
-# what the tables say when it is over.
+# Promises:
+#
+# - Every run starts in the same state: in a new database with the same number of
+#   events, just after a checkpoint.
+# - After a run, the tables are compared with what the clients were told.
 
 readonly DATABASE=bench
 readonly TEMPLATE=bench_template
@@ -11,12 +13,12 @@ readonly TEMPLATE=bench_template
 # A capacity that no run can use up.
 readonly PLENTY=1000000000
 
-# The hot event is one of so many, as in a shop: in a table of a single row the
-# planner would do without the index that every real shop uses.
+# The hot event is one of this many, as in a shop.  If the table had a single row,
+# the planner would not use the index that every real shop uses.
 readonly SHOP_EVENTS=1000
 
-# So many rows a second are laid out for the way that needs them beforehand:
-# more than it was ever seen to sell.
+# The way that needs its rows beforehand gets this many for each second.  It was
+# never seen to sell as many.
 readonly SKIP_LOCKED_ROWS=20000
 
 # psql in the database of the run.
@@ -30,16 +32,17 @@ query()
 	sql -c "$1"
 }
 
-# What all databases are copied from: pg_booking and its tables, no event.
+# Make the database that all others are copied from: pg_booking and its tables,
+# without events.
 make_template()
 {
 	pgb_psql -c "CREATE DATABASE $TEMPLATE"
 	pgb_psql -d "$TEMPLATE" -f "$BENCH/ways/install.sql" >/dev/null
 }
 
-# Bring the server to where one in use has been for long: it has WAL files to write
-# over (making a new one takes as long as a thousand bookings), and the machine is
-# at work.
+# Bring the server to the state of one that has run for a long time.  It gets WAL
+# files that it can overwrite, because to make a new one takes as long as a thousand
+# bookings.  Then a load warms up the processor.
 warm_up()
 {
 	pgb_psql -c "DO \$\$ BEGIN FOR i IN 1..12 LOOP
@@ -55,7 +58,7 @@ new_database()
 		-c "CREATE DATABASE $DATABASE TEMPLATE $TEMPLATE"
 }
 
-# prepare_way WAY EVENTS CAPACITY [PREFILL]: a new database, and a shop in it that
+# prepare_way WAY EVENTS CAPACITY [PREFILL]: make a new database with a shop that
 # sells this way.
 prepare_way()
 {
@@ -68,7 +71,7 @@ prepare_way()
 	query CHECKPOINT
 }
 
-# check_way WAY CAPACITY BOOKED: the promises, after a run.
+# check_way WAY CAPACITY BOOKED: check the promises after a run.
 check_way()
 {
 	local problems
@@ -77,15 +80,16 @@ check_way()
 	[ -z "$problems" ] || broken "$1: $problems"
 }
 
-# Did clients of the last pgbench end at errors, and all of these say "sold out"?
+# True if errors ended clients of the last pgbench, and all errors say "sold out".
 only_sold_out()
 {
 	grep -q 'ERROR: ' "$REPORT.err" && ! grep 'ERROR: ' "$REPORT.err" | grep -qv 'sold out'
 }
 
-# pg_bench ARGUMENT ...: its report goes to $REPORT, what it complains of to
-# $REPORT.err.  It exits with 2 when a client ended at an error, which is no
-# failure where the caller says by SOLD_OUT_ENDS=yes that it was to end so.
+# Run pgbench.  Its output goes to $REPORT, its errors to $REPORT.err.  pgbench exits
+# with 2 if an error ended a client.  The caller sets SOLD_OUT_ENDS=yes if "sold out"
+# is expected to end clients.
+# pg_bench ARGUMENT ...
 pg_bench()
 {
 	local status=0
@@ -102,8 +106,8 @@ pg_bench()
 	fi
 }
 
-# What the last pgbench reported: how many a second once all clients were
-# connected, how many in all, and in how many milliseconds.
+# The output of the last pgbench: transactions per second after all clients were
+# connected, the number of transactions, and the milliseconds they took.
 reported_rate()
 {
 	awk '/^tps = / { printf "%.0f\n", $3 }' "$REPORT"
@@ -119,7 +123,7 @@ reported_milliseconds()
 	awk -v count="$(reported_count)" '/^tps = / { printf "%.1f\n", 1000 * count / $3 }' "$REPORT"
 }
 
-# run_way WAY CLIENTS ARGUMENT ...: pgbench with a way's script.
+# run_way WAY CLIENTS ARGUMENT ...: run pgbench with a way's script.
 run_way()
 {
 	local way=$1 clients=$2
@@ -130,28 +134,40 @@ run_way()
 	pg_bench -c "$clients" ${options[@]+"${options[@]}"} -f "$BENCH/ways/$way/run.sql" "$@"
 }
 
-# measure_way SCENARIO WAY CLIENTS REPEAT SHOP HOT: one run, from the set-up to the
-# check.  HOT of the SHOP's events are asked for; they have places without end.
+# Print how long a way is run.  A slow way says in its run.sql that fewer seconds are
+# enough, because no close comparison needs it.
+seconds_of()
+{
+	printf '%s\n' "$SECONDS_PER_RUN" "$(way_setting "$1" seconds)" | sed '/^$/d' |
+		sort -n | head -n 1
+}
+
+# Measure a way once, from the set-up to the check.  The clients ask for HOT of the
+# SHOP's events, which have more places than can be sold.
+# measure_way SCENARIO WAY CLIENTS REPEAT SHOP HOT
 measure_way()
 {
 	local scenario=$1 way=$2 clients=$3 repeat=$4 shop=$5 hot=$6
+	local seconds
 
-	prepare_way "$way" "$shop" "$PLENTY" $((SECONDS_PER_RUN * SKIP_LOCKED_ROWS))
-	run_way "$way" "$clients" -T "$SECONDS_PER_RUN" -D events="$hot"
+	seconds=$(seconds_of "$way")
+	prepare_way "$way" "$shop" "$PLENTY" $((seconds * SKIP_LOCKED_ROWS))
+	run_way "$way" "$clients" -T "$seconds" -D events="$hot"
 	check_way "$way" "$PLENTY" "$(reported_count)"
 	record "$scenario" "$way" "$clients" "$repeat" "$(reported_rate)" "$(reported_count)"
 	note "$(printf 'repeat %s, %3s clients: %6s/s  %s' "$repeat" "$clients" \
 		"$(reported_rate)" "$(way_setting "$way" title)")"
 }
 
-# The words in reverse order, each on a line.
+# Print the words in reverse order, each on a line.
 backwards()
 {
 	printf '%s\n' "$@" | tac
 }
 
-# in_turn REPEAT WORD ...: the words, backwards in every other repeat, so that
-# what comes first in one comes last in the next, and neighbours stay neighbours.
+# Print the words, backwards in every other repeat.  So what comes first in one
+# repeat comes last in the next, and neighbours stay neighbours.
+# in_turn REPEAT WORD ...
 in_turn()
 {
 	local repeat=$1

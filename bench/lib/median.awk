@@ -1,6 +1,6 @@
-# median.awk - the median of values[1] to values[n], which it sorts
+# median.awk - the median of values[1] to values[n]; the array is sorted afterwards
 #
-# For the other awk programs here: the awk of a bare Debian has no sort.
+# For the other awk programs here, because Debian's default awk has no sort.
 
 function sort(values, n,    i, j, value)
 {

@@ -1,11 +1,15 @@
-# ramp.awk - how a load grew, from pgbench's log of each transaction
+# ramp.awk - how a load grew, read from pgbench's log of each transaction
 #
-# Prints the rate in the second second of the load, and how many milliseconds had
-# passed at the end of the first tenth of a second that held nine tenths of the
-# rate in the last half of the run.
+# Prints two numbers:
 #
-# A line has: client, number, microseconds that it took, script, when it ended in
-# seconds, and the microseconds of that.  Variable: seconds, how long the run was.
+# - the rate in the second second of the load;
+# - when the load first reached nine tenths of its final rate, in milliseconds.  The
+#   final rate is that of the last half of the run.  The load is counted in tenths
+#   of a second, and the end of the tenth is printed.
+#
+# A line of the log has: client, number, duration in microseconds, script, and when
+# the transaction ended, in seconds and microseconds.  Variable: seconds, the length
+# of the run.
 
 {
 	ended[NR] = $5 + $6 / 1e6

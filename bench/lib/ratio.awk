@@ -1,8 +1,8 @@
-# ratio.awk - how one way compares with another in runs.csv
+# ratio.awk - compares one way with another in runs.csv
 #
-# Prints the median ratio, then "<the least> to <the greatest>".  Each is taken within
-# one repeat, so that a machine that grows slower over an hour changes both of
-# its sides alike.
+# Prints the median ratio, the least and the greatest, or "none".  Each ratio is
+# taken within one repeat.  So if the machine becomes slower over an hour, both
+# sides of a ratio are slower.
 #
 # Variables: scenario, clients, way, reference.  To be used with median.awk.
 
@@ -18,5 +18,5 @@ END {
 		exit
 	}
 	middle = median(ratios, n)
-	printf "%.3f %.3f to %.3f\n", middle, ratios[1], ratios[n]
+	printf "%.3f %.3f %.3f\n", middle, ratios[1], ratios[n]
 }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2034
-# sale.sh - sell an event out, as a sale does; sourced by bench/run.sh
+# sale.sh - sells an event to its last place; sourced by bench/run.sh
 
-# The greatest number of stripes that was seen during the last sell_out.
+# The largest number of stripes that was seen during the last sell_out.
 MOST_STRIPES=0
 
-# Counts event 1's stripes again and again, as long as the file "selling" is there.
+# Count event 1's stripes again and again, while the file "selling" exists.
 watch_stripes()
 {
 	while [ -e "$PGB_DIR/selling" ]; do
@@ -13,8 +13,8 @@ watch_stripes()
 	done | sql >"$PGB_DIR/stripes"
 }
 
-# sell_out PLACES: in a new database, event 1 is sold to the last place by 32
-# clients, who then are refused some 100 times each.
+# sell_out PLACES: in a new database, 32 clients buy all places of event 1.  Each
+# client asks about 100 times more after that, and is refused.
 sell_out()
 {
 	local places=$1 watcher
@@ -25,7 +25,7 @@ sell_out()
 	watcher=$!
 	run_way try_book_ticket 32 -t $((places / 32 + 100)) -D events=1
 	rm "$PGB_DIR/selling"
-	wait "$watcher" || pgb_die "counting stripes failed"
+	wait "$watcher" || pgb_die "the stripes could not be counted"
 	MOST_STRIPES=$(sort -n "$PGB_DIR/stripes" | tail -n 1)
 	check_way try_book_ticket "$places" "$places"
 }

@@ -1,38 +1,28 @@
-# verdicts.awk - targets.csv as a table; exits with 2 if a target was missed
+# verdicts.awk - the figures of figures.csv that have a target, as a table
 #
-# Variable: quick, 1 if the runs were too short to judge speeds by.
+# Exits with 2 if a target was not reached.  Variable: quick, 1 if the runs were too
+# short to judge speeds.  To be used with csv.awk.
 
-# The fields of a line of which some are quoted and may hold commas.
-function split_line(line, fields,    n)
-{
-	for (n = 0; line != ""; ) {
-		if (match(line, /^"[^"]*"/))
-			fields[++n] = substr(line, 2, RLENGTH - 2)
-		else {
-			match(line, /^[^,]*/)
-			fields[++n] = substr(line, 1, RLENGTH)
-		}
-		line = substr(line, RSTART + RLENGTH + 1)
-	}
-}
-
-BEGIN { printf "%-12s  %9s  %10s  %s\n", "verdict", "measured", "target", "work" }
+BEGIN { printf "%-12s  %9s  %-16s  %10s  %7s  %s\n", "verdict", "measured", "spread", "target", "clients", "work" }
 
 NR > 1 {
-	split("", field)
-	split_line($0, field)
-	printf "%-12s  %9s  %2s %7s  %s%s\n", field[6], field[3], field[4], field[5], field[2],
-		field[7] == "" ? "" : " (" field[7] ")"
+	split_line($0)
+	if (figure["target"] == "")
+		next
+	gsub(/`/, "", figure["work"])
+	spread = figure["greatest"] == "" ? "" : figure["least"] ".." figure["greatest"]
+	printf "%-12s  %9s  %-16s  %2s %7s  %7s  %s%s\n", figure["verdict"], figure["measured"], spread,
+		figure["operator"], figure["target"], figure["clients"], figure["work"],
+		figure["remark"] == "" ? "" : " (" figure["remark"] ")"
 	count++
-	if (field[6] == "MISSED") {
-		missed++
-		if (!quick || field[1] != "speed")
-			failed = 2
-	}
+	verdicts[figure["verdict"]]++
+	if (figure["verdict"] !~ /^(reached|not measured)$/ && (!quick || figure["kind"] != "speed"))
+		failed = 2
 }
 
 END {
-	printf "%d figures have a target, %d missed it%s\n", count, missed,
-		quick ? " (a quick run is too short to judge speeds by)" : ""
+	printf "%d targets: %d reached, %d undecided, %d missed%s\n", count, verdicts["reached"],
+		verdicts["undecided"], verdicts["MISSED"],
+		quick ? " (a quick run is too short to judge speeds)" : ""
 	exit failed
 }

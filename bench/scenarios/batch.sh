@@ -1,14 +1,17 @@
-# shellcheck shell=bash
-# batch - an import of 200,000 tickets for one event: one call of book_batch, beside one COPY that checks nothing
+# shellcheck shell=bash disable=SC2016
+# batch - an import of 200,000 tickets for one event: one call of book_batch,
+# compared with one COPY that checks nothing
 #
-# The COPY fills a table with the columns, defaults and indexes of booking.ticket, and
-# no trigger.  Both get the same users in the same order, and no other column but the
-# event.  What is timed is one statement and its commit, in a session that has done
-# the same for one user before.  For book_batch that includes reading the array from a
-# table and counting the answers; for COPY, reading the file, which the server does
-# itself.  Both are made beforehand.
+# The COPY fills a table that has the columns, defaults and indexes of
+# booking.ticket, but no trigger.  Both sides get the same users in the same order.
+#
+# The time is that of one statement and its commit.  The session has run the same
+# statement for one user before.  The time of book_batch includes reading the array
+# from a table and counting the answers.  The time of COPY includes reading a file
+# on the server.  The table and the file are made before.
 
-# make_batch USERS: the file that is copied, and one line with the same users as an array.
+# make_batch USERS: make the file for COPY, and a file with the same users as an
+# array in one line.
 make_batch()
 {
 	awk -v users="$1" 'BEGIN {
@@ -19,8 +22,8 @@ make_batch()
 	cut -f 2 "$PGB_DIR/batch.rows" | paste -s -d , | sed 's/.*/{&}/' >"$PGB_DIR/batch.array"
 }
 
-# time_statement FIRST STATEMENT: when the second started and ended goes to batch.out,
-# once the first was done in the same session.
+# time_statement FIRST STATEMENT: run the first, then the second in the same
+# session, and write to batch.out when the second started and when it ended.
 time_statement()
 {
 	PGOPTIONS="-c synchronous_commit=$SYNC_COMMIT" sql <<-SQL >"$PGB_DIR/batch.out"
@@ -36,7 +39,7 @@ time_statement()
 	SQL
 }
 
-# batch_rate USERS: how many of them a second.
+# batch_rate USERS: print the number of users per second.
 batch_rate()
 {
 	awk -v users="$1" '{ at[NR] = $1 } END { printf "%.0f\n", users / (at[2] - at[1]) }' "$PGB_DIR/batch.out"
@@ -68,8 +71,8 @@ scenario_batch()
 	[ "$QUICK" = 0 ] || users=20000
 	pgb_say "a batch: tickets for $users users of one event, in one statement"
 	make_batch "$users"
-	# A run takes a second or two, so there can be more of them.
-	for repeat in $(seq $((REPEATS * 3))); do
+	# Each run takes only a second or two, so there are more of them.
+	for repeat in $(seq $((REPEATS * 2))); do
 		for side in $(in_turn "$repeat" copy book_batch); do
 			"$side" "$users"
 			rate=$(batch_rate "$users")
@@ -77,6 +80,7 @@ scenario_batch()
 			note "repeat $repeat: $rate places/s $side"
 		done
 	done
-	note "medians: $(middle batch 1 book_batch) places/s book_batch, $(middle batch 1 copy) rows/s COPY"
-	target_ratio "a batch of $users users: book_batch / COPY without a trigger" batch 1 book_batch copy 0.8
+	target speed "\`book_batch\`, $(with_commas "$users") users / \`COPY\`" 1 \
+		"$(ratio batch 1 book_batch copy)" '>=' 0.8
+	figure '`book_batch`: places per second' 1 "$(measured batch 1 book_batch)"
 }

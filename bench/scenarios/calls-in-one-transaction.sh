@@ -1,23 +1,24 @@
-# shellcheck shell=bash
-# calls-in-one-transaction - 1,000,000 calls over 1,000 events: memory; 100,000 on one event: time
+# shellcheck shell=bash disable=SC2016
+# calls-in-one-transaction - memory after 1,000,000 calls over 1,000 events, and the
+# time of 100,000 calls on one event
 #
-# Both as an import does it, a statement for each booking, and as one statement that
-# calls the function for each row of a set: what a call leaves behind may be freed at
-# the statement's end, or only at the transaction's.
+# Both are measured in two forms: as an import does it, with a statement for each
+# booking; and with one statement that calls the function for each row of a set.
+# What a call leaves in memory may be freed at the end of the statement, or only at
+# the end of the transaction.
 
-# calls FIRST LAST EVENTS: that many statements, over so many events in turn.
+# calls FIRST LAST EVENTS: print that many statements, for the events in turn.
 calls()
 {
 	awk -v first="$1" -v last="$2" -v events="$3" \
 		'BEGIN { for (i = first; i <= last; i++) printf "EXECUTE ask(%d, %d);\n", i % events + 1, i }'
 }
 
-# Runs the statements that it reads in one transaction; what \o lets through goes to
-# transaction.out.
+# Run the statements that are read, in one transaction.  The script chooses by \o
+# what is written to transaction.out.
 in_one_transaction()
 {
 	{
-		# shellcheck disable=SC2016
 		echo 'PREPARE ask(bigint, bigint) AS SELECT booking.book_ticket($1, $2);'
 		echo 'BEGIN;'
 		cat
@@ -27,20 +28,20 @@ in_one_transaction()
 		>"$PGB_DIR/transaction.out" || pgb_die "psql failed"
 }
 
-# mark STATEMENT: its result is printed, that of the calls that follow is not.
+# mark STATEMENT: write its result, but not those of the calls that follow.
 mark()
 {
 	printf '%s\n' '\o' "$1" '\o /dev/null'
 }
 
-# contexts MARK: a line "MARK|name|bytes" for each kind of memory context.
+# contexts MARK: write a line "MARK|name|bytes" for each kind of memory context.
 contexts()
 {
 	mark "SELECT '$1', name, sum(total_bytes) FROM pg_backend_memory_contexts GROUP BY name;"
 }
 
-# memory_by_statements CALLS: what memory is taken after the first pass over the
-# events, and at the end.
+# memory_by_statements CALLS: write the memory after the first call for each event,
+# and at the end.
 memory_by_statements()
 {
 	echo '\o /dev/null'
@@ -50,9 +51,9 @@ memory_by_statements()
 	contexts after
 }
 
-# The same within one statement, all contexts together.  (A function in PL/pgSQL looks
-# anew at each call; a subquery would keep its first answer.  Its own first call comes
-# before, for what it loads is not to be counted.)
+# The same within one statement, with the total of all contexts.  A PL/pgSQL function
+# measures it, because a subquery would keep its first answer.  The function is
+# called once before, so that what it loads is not counted.
 memory_by_set()
 {
 	cat <<-SQL
@@ -72,7 +73,8 @@ memory_by_set()
 	SQL
 }
 
-# From the contexts before and after: by how many MB they grew, and which grew most.
+# From the contexts before and after: print by how many MB all have grown, and the
+# contexts that have grown most.
 growth()
 {
 	awk -F'|' '
@@ -88,9 +90,9 @@ growth()
 		}'
 }
 
-# time_by_statements CALLS: the time before the first call, after a tenth of them,
-# before the last tenth, and after all.  100 more come before, so that the first
-# tenth does not pay for what the session must load.
+# time_by_statements CALLS: write the time before the first call, after the first
+# tenth, before the last tenth, and at the end.  100 calls come before, so that the
+# first tenth does not include what the session must load.
 time_by_statements()
 {
 	local count=$1 now='SELECT extract(epoch FROM clock_timestamp());'
@@ -128,10 +130,11 @@ one_memory()
 	in_one_transaction < <("memory_by_$1" "$3")
 	check_way book_ticket "$PLENTY" "$3"
 	read -r grown most < <(growth <"$PGB_DIR/transaction.out")
-	target fact "$3 calls over 1,000 events in one transaction, $2: memory grows by MB" "$grown" '<' 1 "$most"
+	target fact "$(with_commas "$3") calls in a transaction, $2: memory, MB" 1 "$grown" '<' 1 "$most"
 }
 
-# one_time FORM TITLE CALLS
+# one_time FORM TITLE CALLS REPEAT: how much longer do the last tenth of the calls take
+# than the first?
 one_time()
 {
 	local slower
@@ -140,20 +143,27 @@ one_time()
 	in_one_transaction < <("time_by_$1" "$3")
 	check_way book_ticket "$PLENTY" $(($3 + 100))
 	slower=$(awk '{ at[NR] = $1 } END { printf "%.3f", (at[4] - at[3]) / (at[2] - at[1]) }' "$PGB_DIR/transaction.out")
-	target speed "$3 calls on one event in one transaction, $2: time of the last tenth / the first" "$slower" '<=' 1.5
+	record calls-time "$1" 1 "$4" "$slower" "$3"
+	note "repeat $4: time of the last tenth / the first, $2: $slower"
 }
 
 scenario_calls-in-one-transaction()
 {
-	local many=1000000 some=100000
+	local many=1000000 some=100000 repeat
 
 	if [ "$QUICK" = 1 ]; then
 		many=50000
 		some=20000
 	fi
 	pgb_say "many calls in one transaction"
-	one_memory statements "a statement each" "$many"
-	one_memory set "one statement" "$many"
-	one_time statements "a statement each" "$some"
-	one_time set "one statement" "$some"
+	one_memory statements "one per statement" "$many"
+	one_memory set "in one statement" "$many"
+	for repeat in $(seq "$REPEATS"); do
+		one_time statements "one per statement" "$some" "$repeat"
+		one_time set "in one statement" "$some" "$repeat"
+	done
+	target speed "$(with_commas "$some") statements: last / first tenth" 1 \
+		"$(measured calls-time 1 statements)" '<=' 1.5
+	target speed "1 statement, $(with_commas "$some") calls: last / first tenth" 1 \
+		"$(measured calls-time 1 set)" '<=' 1.5
 }

@@ -1,12 +1,13 @@
 # shellcheck shell=bash
-# inventory-size - what the inventory has grown to after 1,000,000 bookings of one event, autovacuum on
+# inventory-size - how large the inventory is after 1,000,000 bookings of one event
 #
-# Each booking leaves a dead row, and so do splits and drains: they must not pile
-# up, and a sold-out event must be one row again.
+# Each booking leaves a dead row version, and so does each split and drain.  With
+# autovacuum on, they must not accumulate, and a sold-out event must be one row
+# again.
 
 scenario_inventory-size()
 {
-	local places=1000000 size table rows
+	local places=1000000 size table rows work='bookings of one event: inventory'
 
 	[ "$QUICK" = 0 ] || places=50000
 	pgb_say "the inventory after $places bookings of one event by 32 clients, autovacuum on"
@@ -16,8 +17,8 @@ scenario_inventory-size()
 	table=$(query "SELECT round(pg_relation_size('booking.inventory') / 1048576.0, 3)")
 	rows=$(query "SELECT count(*) FROM booking.inventory WHERE event_id = 1")
 	[ "$rows" -ge 1 ] || broken "the sold-out event has no row in the inventory"
-	target fact "inventory after $places bookings: MB, its indexes included" "$size" '<=' 4 \
+	target fact "$(with_commas "$places") $work in MB, with indexes" 32 "$size" '<=' 4 \
 		"the table alone: $table"
-	target fact "inventory after $places bookings: rows of the sold-out event" "$rows" '<=' 1 \
+	target fact "$(with_commas "$places") $work rows of that event" 32 "$rows" '<=' 1 \
 		"at most $MOST_STRIPES while it sold"
 }

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# promises - does each way keep them?  300 places, and 32 clients who ask for 640
+# promises - does each way keep its promises?  32 clients ask for 640 of 300 places
 #
 # A way that is fast because it loses tickets or sells too many is no rival.  Each
-# safe one must sell exactly the capacity; the blind INSERT must be seen to
-# oversell, or this would be blind itself.
+# safe way must sell exactly the capacity.  The blind INSERT must oversell, because
+# otherwise this check would notice nothing.
 
 readonly PROMISES_PLACES=300
 
-# How many tickets a way has sold, in whichever schema it has its tables.
+# Print the number of tickets that a way has sold, in the schema that it uses.
 tickets_sold()
 {
 	query "SELECT count(user_id) FROM $(query "SELECT coalesce(to_regclass('shop.ticket'), 'booking.ticket')")"
@@ -17,10 +17,10 @@ scenario_promises()
 {
 	local way sold
 
-	pgb_say "promises: $PROMISES_PLACES places, 32 clients who ask for 640"
+	pgb_say "promises: $PROMISES_PLACES places, 32 clients ask for 640"
 	for way in $WAYS; do
 		prepare_way "$way" 1 "$PROMISES_PLACES"
-		# Where "sold out" is an error, it ends a client.
+		# For some ways "sold out" is an error, which ends a client.
 		SOLD_OUT_ENDS=yes run_way "$way" 32 -t 20 -D events=1
 		sold=$(tickets_sold)
 		note "$(printf '%3s sold  %s' "$sold" "$(way_setting "$way" title)")"

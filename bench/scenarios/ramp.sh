@@ -1,9 +1,10 @@
-# shellcheck shell=bash
-# ramp - how soon a fresh event sells as fast as it can, though nobody said that it would be hot
+# shellcheck shell=bash disable=SC2016
+# ramp - how soon a new event sells at full speed, if nothing told the server that
+# it would be hot
 #
-# Read from pgbench's log of each booking: the rate in the second that follows the
-# first one, beside a blind INSERT's in its own; and when a tenth of a second first
-# held nine tenths of the rate at the end.
+# Two figures, both from pgbench's log of each booking: the rate in the second
+# second, compared with a blind INSERT's in its second second; and the end of the
+# first tenth of a second that reached nine tenths of the final rate.
 
 readonly RAMP_SECONDS=4
 
@@ -20,17 +21,17 @@ ramp_run()
 	record ramp "$way" "$clients" "$repeat" "$rate" "$(reported_count)"
 	record ramp-milliseconds "$way" "$clients" "$repeat" "$reached" 1
 	note "repeat $repeat, $clients clients: $rate/s in the second second," \
-		"0.9 of the rate at the end after $reached ms: $way"
+		"0.9 of the final rate after $reached ms: $way"
 }
 
 ramp_judge()
 {
 	local clients=$1 goal=$2
 
-	target_ratio "fresh event, $clients clients: book_ticket / blind_insert in the second second" \
-		ramp "$clients" book_ticket blind_insert "$goal"
-	target speed "fresh event, $clients clients: milliseconds until 0.9 of the rate at the end" \
-		"$(middle ramp-milliseconds "$clients" book_ticket)" '<=' 1000 \
+	target speed '2nd second of a new event / blind `INSERT`' "$clients" \
+		"$(ratio ramp "$clients" book_ticket blind_insert)" '>=' "$goal"
+	target speed 'new event: ms until 0.9 of the final rate' "$clients" \
+		"$(measured ramp-milliseconds "$clients" book_ticket)" '<=' 1000 \
 		"blind_insert: $(middle ramp-milliseconds "$clients" blind_insert)"
 }
 
@@ -39,7 +40,7 @@ scenario_ramp()
 	local repeat clients counts='32 128' way
 
 	[ "$QUICK" = 0 ] || counts=32
-	pgb_say "a fresh event, until it sells at full speed"
+	pgb_say "a new event, until it sells at full speed"
 	for repeat in $(seq "$REPEATS"); do
 		for clients in $counts; do
 			for way in $(in_turn "$repeat" blind_insert book_ticket); do

@@ -1,11 +1,12 @@
-# shellcheck shell=bash
-# sold-out - an event is sold out, and 32 clients go on asking
+# shellcheck shell=bash disable=SC2016
+# sold-out - an event is sold out, and 32 clients continue to ask
 #
-# The sale before was a real one, by 32 clients, whose places had split to many
-# stripes, and what that left behind is there.  A refusal is compared with a prepared
-# SELECT by primary key.  It must write no WAL, take no transaction id and lock no row.
+# 32 clients have sold the event before.  Its places had been split into many
+# stripes, and what that left behind is there.  The time of a refusal is compared
+# with that of a prepared SELECT by primary key.  A refusal must write no WAL, take
+# no transaction id, and lock no row.
 
-# With fewer it would not be the case that is to be measured.
+# If the sale had fewer stripes, this would not be the case to measure.
 readonly SOLD_OUT_STRIPES=8
 
 refusals()
@@ -24,16 +25,16 @@ sold_out_speed()
 
 	for repeat in $(seq "$REPEATS"); do
 		for side in $(in_turn "$repeat" primary_key_selects refusals); do
-			"$side" -T "$SECONDS_PER_RUN"
+			"$side" -T "$SHORT_SECONDS"
 			record sold-out "$side" 32 "$repeat" "$(reported_rate)" "$(reported_count)"
 			note "repeat $repeat: $(reported_rate)/s $side"
 		done
 	done
-	target_ratio "sold out, 32 clients: try_book_ticket / SELECT by primary key" \
-		sold-out 32 refusals primary_key_selects 0.95
+	target speed 'sold out: `try_book_ticket` / `SELECT` by key' 32 \
+		"$(ratio sold-out 32 refusals primary_key_selects)" '>=' 0.95
 }
 
-# Nothing but the load may write while WAL is counted.
+# While WAL is counted, only the load may write.
 stop_autovacuum()
 {
 	query 'ALTER SYSTEM SET autovacuum = off'
@@ -49,22 +50,22 @@ start_autovacuum()
 	query 'SELECT pg_reload_conf()' >/dev/null
 }
 
-# wal_written FROM TO: bytes of WAL between two places.  The background writer's list
-# of running transactions and a checkpoint's own records come by the clock, and are
-# left out by name; everything else counts.
+# wal_written FROM TO: print the bytes of WAL between two positions.  Two kinds of
+# records are left out, because the server writes them by the clock: the list of
+# running transactions, and a checkpoint's own records.
 wal_written()
 {
 	if [ "$1" = "$2" ]; then
 		echo 0
 		return
 	fi
-	# Only what is on disk can be read.
+	# Only WAL that is on disk can be read.
 	query CHECKPOINT
 	query "SELECT coalesce(sum(record_length), 0) FROM pg_get_wal_records_info('$1', '$2')
 		WHERE record_type NOT IN ('RUNNING_XACTS', 'CHECKPOINT_ONLINE', 'CHECKPOINT_REDO')"
 }
 
-# The transaction id that comes next, without taking it.
+# Print the next transaction id without taking it.
 next_transaction_id()
 {
 	query 'SELECT pg_snapshot_xmax(pg_current_snapshot())'
@@ -80,17 +81,17 @@ sold_out_writes()
 	first=$(next_transaction_id)
 	from=$(query 'SELECT pg_current_wal_insert_lsn()')
 	refusals -t $((SECONDS_PER_RUN * 1000))
-	calls=$(reported_count)
+	calls=$(with_commas "$(reported_count)")
 	to=$(query 'SELECT pg_current_wal_insert_lsn()')
 	last=$(next_transaction_id)
 	start_autovacuum
-	target fact "sold out, 32 clients: bytes of WAL in $calls refusals" "$(wal_written "$from" "$to")" '<=' 0 \
-		"from $from to $to, the server's own left out"
-	target fact "sold out, 32 clients: transaction ids taken in $calls refusals" $((last - first)) '<=' 0
+	target fact "sold out: bytes of WAL in $calls refusals" 32 "$(wal_written "$from" "$to")" '<=' 0 \
+		"from $from to $to, without the server's own"
+	target fact "sold out: transaction ids in $calls refusals" 32 $((last - first)) '<=' 0
 }
 
-# In one transaction: the answer, the transaction id, and whether another session can
-# lock the event's inventory while that transaction is open.
+# Print three answers of one transaction: the refusal, the transaction id, and
+# whether another session can lock the event's inventory while it is open.
 refusal_in_detail()
 {
 	sql <<-SQL
@@ -102,22 +103,20 @@ refusal_in_detail()
 	SQL
 }
 
-# What psql is to ask, with an event and a user.
-# shellcheck disable=SC2016
+# Print the statement that psql prepares, with an event and a user as parameters.
 statement_of()
 {
 	case $1 in
 		book_ticket) echo 'SELECT booking.book_ticket($1, $2)' ;;
-		try_book_ticket) echo 'SELECT * FROM booking.try_book_ticket($1, $2)' ;;
 		primary_key_select) echo 'SELECT available, $2 FROM shop.event WHERE event_id = $1' ;;
 	esac
 }
 
-# ask_in_vain WHAT: 32 sessions of psql, for an error would end pgbench's clients.
-# Prints answers per second, the start of the sessions included.
-ask_in_vain()
+# ask_by_psql WHAT: run 32 sessions of psql, because an error would end pgbench's
+# clients.  Prints answers per second; the time includes the start of the sessions.
+ask_by_psql()
 {
-	local calls=$((SECONDS_PER_RUN * 300)) started pid
+	local calls=$((SHORT_SECONDS * 300)) started pid
 	local sessions=()
 
 	{
@@ -136,7 +135,7 @@ ask_in_vain()
 		'BEGIN { printf "%.0f\n", calls / ((to - from) / 1e9) }'
 }
 
-# book_ticket's error, and what it costs that the server raises and logs it.
+# book_ticket raises an error, which the server also logs.  Measure what that costs.
 sold_out_raised()
 {
 	local repeat what answers error
@@ -145,13 +144,13 @@ sold_out_raised()
 		-c 'SELECT booking.book_ticket(1::bigint, 1::bigint)' 2>&1 || true)
 	[ "$error" = 'ERROR:  23T01' ] || broken "book_ticket on a sold-out event: $error"
 	for repeat in $(seq "$REPEATS"); do
-		for what in $(in_turn "$repeat" primary_key_select try_book_ticket book_ticket); do
-			answers=$(ask_in_vain "$what")
-			record sold-out-psql "$what" 32 "$repeat" "$answers" $((SECONDS_PER_RUN * 300 * 32))
+		for what in $(in_turn "$repeat" primary_key_select book_ticket); do
+			answers=$(ask_by_psql "$what")
+			record sold-out-psql "$what" 32 "$repeat" "$answers" $((SHORT_SECONDS * 300 * 32))
 			note "repeat $repeat: $answers/s $what, asked by 32 sessions of psql"
 		done
 	done
-	note "book_ticket, which raises an error / SELECT by primary key, both asked by psql:" \
+	figure 'sold out: `book_ticket` / `SELECT`, by psql' 32 \
 		"$(ratio sold-out-psql 32 book_ticket primary_key_select)"
 }
 
@@ -160,9 +159,9 @@ scenario_sold-out()
 	local places=200000 detail
 
 	[ "$QUICK" = 0 ] || places=20000
-	pgb_say "sold out: $places places sold by 32 clients, who then go on asking"
+	pgb_say "sold out: 32 clients have sold $places places and continue to ask"
 	sell_out "$places"
-	target fact "sold out: most stripes seen during the sale before it" "$MOST_STRIPES" '>=' "$SOLD_OUT_STRIPES"
+	target fact "$(with_commas "$places") tickets sold: most stripes seen" 32 "$MOST_STRIPES" '>=' "$SOLD_OUT_STRIPES"
 	sql -v events="$SHOP_EVENTS" -v capacity=0 -f "$BENCH/ways/shop.sql" >/dev/null
 	sold_out_speed
 	sold_out_writes

@@ -1,4 +1,4 @@
--- A sale with a payment between the two: the place is held, and the hold confirmed, in two transactions.
+-- A sale with a payment: the place is held, then the hold is confirmed, in two transactions.
 \set event random(1, :events)
 \set user random(1, 1000000)
 SELECT hold_id FROM booking.hold_tickets(:event::bigint, :user::bigint) \gset

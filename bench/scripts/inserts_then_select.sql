@@ -1,7 +1,8 @@
--- What a sale's end is compared with: each client inserts its share of :places, and looks at the stock once.
+-- The load that the end of a sale is compared with: each client inserts its share of :places, then looks at the
+-- places left once.
 --
--- Variables: places, clients; n, how often this client was here: 0 at first.  A client has
--- :places / :clients + 2 turns, of which the last may be empty, for the shares differ by one.
+-- Variables: places, clients, and n, the number of earlier turns of this client (0 at first).  A client has
+-- :places / :clients + 2 turns.  The shares differ by one, so the last turn may do nothing.
 \set share :places / :clients
 \if :client_id < :places % :clients
 \set share :share + 1

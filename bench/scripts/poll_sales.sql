@@ -1,2 +1,2 @@
--- What a dashboard asks for again and again: all events, each as it stands.
+-- The query that a dashboard sends again and again: all events and their state.
 SELECT * FROM booking.sales;

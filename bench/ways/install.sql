@@ -1,4 +1,4 @@
--- What every database of the benchmark starts from.
+-- Every database of the benchmark is a copy of one with this.
 
 CREATE EXTENSION pg_booking;
 SELECT booking.create_tables();

@@ -1,6 +1,6 @@
--- One row for each promise that a shop with a counter has broken; no row when all is well.
+-- A row for each promise that a shop with a counter has broken, or no row.
 --
--- psql variable: booked, the number of bookings that the clients were told of.
+-- psql variable: booked, the number of bookings that the clients were told about.
 
 SELECT format('%s bookings were acknowledged, %s tickets are there', :booked, count(*))
 FROM shop.ticket

@@ -65,11 +65,10 @@ read_row(const TriggerColumns *columns, Relation rel, TupleTableSlot *slot)
 	{
 		const KeyColumn *column = &columns->key.column[i];
 
-		row.key.value[i] = slot_getattr(slot, column->attnum, &isnull);
+		value = slot_getattr(slot, column->attnum, &isnull);
 		row.has_key = row.has_key && !isnull;
-		if (!isnull && column->typlen == -1)
-			row.key.value[i] =
-				PointerGetDatum(PG_DETOAST_DATUM(row.key.value[i]));
+		if (!isnull)
+			key_set(&columns->key, &row.key, i, value);
 	}
 	value = slot_getattr(slot, columns->quantity, &row.unlimited);
 	if (row.unlimited)

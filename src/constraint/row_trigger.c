@@ -57,11 +57,11 @@ read_key(const TriggerColumns *columns, TupleTableSlot *slot, PoolKey *key)
 		const KeyColumn *column = &columns->key.column[i];
 		bool		isnull;
 
-		key->value[i] = slot_getattr(slot, column->attnum, &isnull);
+		Datum		value = slot_getattr(slot, column->attnum, &isnull);
+
 		if (isnull)
 			return false;
-		if (column->typlen == -1)
-			key->value[i] = PointerGetDatum(PG_DETOAST_DATUM(key->value[i]));
+		key_set(&columns->key, key, i, value);
 	}
 	return true;
 }

@@ -12,35 +12,38 @@
 #include "utils/timestamp.h"
 
 #include "event/sale_rules.h"
-#include "tables/tables.h"
+#include "tables/inspect.h"
 
 /* Reads the rules from the terms of a stripe. */
 void
 sale_rules_from_terms(const PoolTerms *terms, SaleRules *rules)
 {
-	rules->sales_start = terms->isnull[TABLES_TERM_SALES_START] ?
+	rules->sales_start = terms->isnull[INSPECT_TERM_SALES_START] ?
 		DT_NOBEGIN :
-		DatumGetTimestampTz(terms->value[TABLES_TERM_SALES_START]);
-	rules->sales_end = terms->isnull[TABLES_TERM_SALES_END] ?
+		DatumGetTimestampTz(terms->value[INSPECT_TERM_SALES_START]);
+	rules->sales_end = terms->isnull[INSPECT_TERM_SALES_END] ?
 		DT_NOEND :
-		DatumGetTimestampTz(terms->value[TABLES_TERM_SALES_END]);
-	rules->max_per_user = terms->isnull[TABLES_TERM_MAX_PER_USER] ?
+		DatumGetTimestampTz(terms->value[INSPECT_TERM_SALES_END]);
+	rules->max_per_user = terms->isnull[INSPECT_TERM_MAX_PER_USER] ?
 		0 :
-		DatumGetInt32(terms->value[TABLES_TERM_MAX_PER_USER]);
+		DatumGetInt32(terms->value[INSPECT_TERM_MAX_PER_USER]);
 }
 
 /* Makes terms of the rules. */
 void
 sale_rules_to_terms(const SaleRules *rules, PoolTerms *terms)
 {
-	terms->value[TABLES_TERM_SALES_START] =
+	terms->value[INSPECT_TERM_SALES_START] =
 		TimestampTzGetDatum(rules->sales_start);
-	terms->isnull[TABLES_TERM_SALES_START] =
+	terms->isnull[INSPECT_TERM_SALES_START] =
 		TIMESTAMP_IS_NOBEGIN(rules->sales_start);
-	terms->value[TABLES_TERM_SALES_END] = TimestampTzGetDatum(rules->sales_end);
-	terms->isnull[TABLES_TERM_SALES_END] = TIMESTAMP_IS_NOEND(rules->sales_end);
-	terms->value[TABLES_TERM_MAX_PER_USER] = Int32GetDatum(rules->max_per_user);
-	terms->isnull[TABLES_TERM_MAX_PER_USER] = rules->max_per_user == 0;
+	terms->value[INSPECT_TERM_SALES_END] =
+		TimestampTzGetDatum(rules->sales_end);
+	terms->isnull[INSPECT_TERM_SALES_END] =
+		TIMESTAMP_IS_NOEND(rules->sales_end);
+	terms->value[INSPECT_TERM_MAX_PER_USER] =
+		Int32GetDatum(rules->max_per_user);
+	terms->isnull[INSPECT_TERM_MAX_PER_USER] = rules->max_per_user == 0;
 }
 
 /* True if the rules are the same. */

@@ -10,7 +10,7 @@
  * It also makes refusals cheap.  Suppose that stripe 0 was the only one of its
  * pool, had too few places, and nothing could be reclaimed.  This remains true
  * while that version (its TID and its writer) is the newest: a transaction
- * that brings a place into the pool, or keeps one for later, writes stripe 0.
+ * that adds a place to the pool, or keeps one for later, writes stripe 0.
  * It ends when something becomes reclaimable by time, which is known.  Our own
  * transaction is an exception: it may have prefetched places, and it may be
  * rolled back.  So what it has changed is noted.

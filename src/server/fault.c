@@ -48,7 +48,7 @@ fault_init(void)
 							NULL, NULL, NULL);
 }
 
-/* Kills the backend, if this is where it is to be killed. */
+/* Kills the backend, if this is the point and the passage that were named. */
 void
 fault_point(const char *name)
 {

@@ -43,7 +43,7 @@ booking_call_begin(BookingCall *call, const char *function)
 
 /*
  * The same in a transaction that has become read-only since an earlier call,
- * whose work is to be finished.
+ * whose work it finishes.
  */
 void
 booking_call_begin_internal(BookingCall *call)

@@ -39,14 +39,14 @@
 static const PoolLayout inventory_layout = {
 	.nterms = 3,
 	.term_name = {
-		[TABLES_TERM_SALES_START] = "sales_start",
-		[TABLES_TERM_SALES_END] = "sales_end",
-		[TABLES_TERM_MAX_PER_USER] = "max_per_user",
+		[INSPECT_TERM_SALES_START] = "sales_start",
+		[INSPECT_TERM_SALES_END] = "sales_end",
+		[INSPECT_TERM_MAX_PER_USER] = "max_per_user",
 	},
 	.term_type = {
-		[TABLES_TERM_SALES_START] = TIMESTAMPTZOID,
-		[TABLES_TERM_SALES_END] = TIMESTAMPTZOID,
-		[TABLES_TERM_MAX_PER_USER] = INT4OID,
+		[INSPECT_TERM_SALES_START] = TIMESTAMPTZOID,
+		[INSPECT_TERM_SALES_END] = TIMESTAMPTZOID,
+		[INSPECT_TERM_MAX_PER_USER] = INT4OID,
 	},
 	.repair_hint = "Call booking.rebuild_inventory() for each event that booking.verify() names.",
 };

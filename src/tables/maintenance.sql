@@ -103,40 +103,40 @@ BEGIN
            e.capacity::bigint, i.available + coalesce(t.live, 0) + coalesce(h.held, 0)
     FROM e JOIN i USING (event_id) LEFT JOIN t USING (event_id) LEFT JOIN h USING (event_id)
     WHERE i.available + coalesce(t.live, 0) + coalesce(h.held, 0) <> e.capacity
-  UNION ALL
+    UNION ALL
     SELECT event_id, 'a user has more places than max_per_user',
            e.max_per_user::bigint, u.places::bigint
     FROM e JOIN u USING (event_id)
     WHERE u.places > e.max_per_user
-  UNION ALL
+    UNION ALL
     SELECT event_id, 'the inventory has other sale rules than the event',
            NULL::bigint, i.conditions
     FROM e JOIN i USING (event_id)
     WHERE i.conditions <> 1
        OR (e.max_per_user, e.sales_start, e.sales_end)
           IS DISTINCT FROM (i.max_per_user, i.sales_start, i.sales_end)
-  UNION ALL
+    UNION ALL
     SELECT h.event_id, 'a live hold has tickets', 0::bigint, count(*)
     FROM booking.hold h JOIN booking.ticket t USING (hold_id)
     WHERE h.ended_at IS NULL AND (for_event_id IS NULL OR h.event_id = for_event_id)
     GROUP BY h.event_id
-  UNION ALL
+    UNION ALL
     SELECT event_id, 'a stripe has fewer than zero places', 0::bigint, i.least::bigint
     FROM i
     WHERE i.least < 0
-  UNION ALL
+    UNION ALL
     SELECT event_id, 'the event has no stripe 0', 0::bigint, i.first::bigint
     FROM e LEFT JOIN i USING (event_id)
     WHERE i.first IS DISTINCT FROM 0
-  UNION ALL
+    UNION ALL
     SELECT event_id, 'the inventory belongs to no event', NULL::bigint, i.available
     FROM i LEFT JOIN e USING (event_id)
     WHERE e.event_id IS NULL
-  UNION ALL
+    UNION ALL
     SELECT event_id, 'the tickets belong to no event', 0::bigint, t.tickets
     FROM t LEFT JOIN e USING (event_id)
     WHERE e.event_id IS NULL
-  UNION ALL
+    UNION ALL
     SELECT event_id, 'live holds belong to no event', 0::bigint, h.holds
     FROM h LEFT JOIN e USING (event_id)
     WHERE e.event_id IS NULL AND h.holds > 0
@@ -175,6 +175,7 @@ BEGIN
         RAISE foreign_key_violation USING
             MESSAGE = format('event %s does not exist', wanted),
             DETAIL = format('Key (event_id)=(%s) is not present in table "event".', wanted),
+            HINT = 'Insert it into booking.event first. If another transaction did, it must have committed.',
             SCHEMA = 'booking', TABLE = 'event', COLUMN = 'event_id',
             CONSTRAINT = 'event_pkey';
     END IF;

@@ -1,31 +1,37 @@
 #!/bin/bash
 #
-# run.sh - the promises under faults (make faults).
+# run.sh - tests the promises under faults (make faults).
 #
 # usage: test/faults/run.sh [NAME ...]		(default: all; NAME as in NN_NAME.pl)
 #
-# Builds pg_booking with its fault points and runs the tests in this folder, each
-# of which makes its own servers, loads them, injects a fault many times and
-# checks after each that nothing was lost, nothing sold twice and no limit passed
-# (lib/Faults.pm).  Then prints a table
+# Builds pg_booking with its fault points and runs the tests in this folder.  Each
+# test starts its own servers, loads them, and injects a fault many times.  After
+# each fault it checks that no booking was lost, no place was sold twice, and no
+# limit was exceeded (lib/Faults.pm).  Then the script prints a table with these
+# columns
 #
-#	fault, faults injected, calls, bookings acknowledged (places that a client
-#	was told it has), calls without an answer, violations, seconds
+#	fault, faults injected, calls, places (that clients were told they have),
+#	calls without an answer, violations, seconds
 #
 # and as its last line
 #
 #	N passed, N failed
 #
+# A full run in which nothing failed also writes the table "faults" of
+# doc/testing.md.
+#
 # Environment:
 #	QUICK=1     fewer rounds, in under 4 minutes instead of under 40
 #	SEED=N      the seed of all that is random (default: a new one for each
-#	            test; a violation tells the one it was found with)
+#	            test; a violation is reported with its seed)
+#	PGB_TIMEOUT the seconds that the whole run may take (default: 5400)
+#	TABLES_TO   a folder: every run writes the table, into doc/testing.md below
+#	            that folder (see test/lib/docs.sh)
 #
-#	PGB_TIMEOUT the seconds that all of it may take (default: 5400)
-#
-# As root, small file systems are mounted to be filled up, in a mount namespace
-# of their own, so that none is left behind.  Where that can't be, these two faults
-# are skipped, as a line and the table say.
+# As root, the script mounts small file systems that two of the tests fill up.  It
+# does so in its own mount namespace, so that none is left behind.  If it can't
+# mount, these two faults are skipped.  The output and the table say so, and
+# doc/testing.md is not written.
 
 set -euo pipefail
 
@@ -40,11 +46,13 @@ fi
 . "$(dirname "${BASH_SOURCE[0]}")/../server.sh"
 # shellcheck source=test/tally.sh
 . "$PGB_REPO/test/tally.sh"
+# shellcheck source=test/lib/docs.sh
+. "$PGB_REPO/test/lib/docs.sh"
 
 export PGB_MAKE_ARGS="FAULT_POINTS=1 ${PGB_MAKE_ARGS:-}"
 PGB_TIMEOUT=${PGB_TIMEOUT:-5400}
 
-# Two file systems to be filled up: one for tables, one for WAL.
+# Mount two small file systems: one for tables, one for WAL.
 mount_disks()
 {
 	local disk
@@ -57,7 +65,7 @@ mount_disks()
 	trap 'umount -l "$BOOKING_FAULTS_DISKS"/* || true; pgb_cleanup' EXIT
 }
 
-# The tests to run, as make wants them.
+# Print the tests to run, as make wants them.
 tests_to_run()
 {
 	local name
@@ -74,9 +82,37 @@ print_table()
 {
 	[ -s "$BOOKING_FAULTS_TABLE" ] || return 0
 	{
-		printf '%s\n' "fault|faults|calls|bookings|no answer|violations|seconds"
+		printf '%s\n' "fault|faults|calls|places|no answer|violations|seconds"
 		tr '\t' '|' <"$BOOKING_FAULTS_TABLE"
 	} | column -t -s '|' -R 2,3,4,5,6,7
+}
+
+# Print the same table for Markdown, with numbers as 1,234,567.
+markdown_table()
+{
+	local fields i
+
+	echo "| fault | faults | calls | places | no answer | violations | seconds |"
+	echo "|---|--:|--:|--:|--:|--:|--:|"
+	while IFS=$'\t' read -r -a fields; do
+		for i in "${!fields[@]}"; do
+			printf '| %s ' "$(with_commas "${fields[i]}")"
+		done
+		echo "|"
+	done <"$BOOKING_FAULTS_TABLE"
+}
+
+# True if a run with these arguments is to write the table.
+# writes_table [NAME ...]
+writes_table()
+{
+	[ -n "$TABLES_TO" ] || { [ "$#" -eq 0 ] && [ -z "${QUICK:-}" ]; }
+}
+
+# True if each test was run, and none failed.
+all_passed()
+{
+	[ "$FAILED" -eq 0 ] && ! grep -q skipped "$BOOKING_FAULTS_TABLE"
 }
 
 main()
@@ -84,7 +120,9 @@ main()
 	local tests
 
 	tests=$(tests_to_run "$@")
+	! writes_table "$@" || check_table doc/testing.md faults
 	pgb_prepare --werror pgbouncer bsdextrautils
+	describe_machine "$PGB_DIR"
 	if [ -n "${PGB_OWN_MOUNTS:-}" ]; then
 		mount_disks
 	else
@@ -94,6 +132,9 @@ main()
 	export BOOKING_FAULTS_TABLE="$PGB_DIR/tmp/table"
 	run_tap "PROVE_TESTS=$tests" PROVE_FLAGS=--timer
 	print_table
+	if writes_table "$@" && { [ -n "$TABLES_TO" ] || all_passed; }; then
+		markdown_table | publish doc/testing.md faults
+	fi
 	FINISHED=1
 	[ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]
 }

@@ -2,28 +2,29 @@
 #
 # apply.pl - puts a mutant into a copy of the sources.
 #
-# usage: apply.pl --show MUTANT				prints what it breaks, the way and the
-#											tests that look for it first, and its
-#											files, a line each
+# usage: apply.pl --show MUTANT				prints, a line each: what it breaks; the
+#											way and the tests that should notice it;
+#											the files that it changes
 #        apply.pl --apply FOLDER MUTANT		changes these files in the folder
-#        apply.pl --check FOLDER MUTANT ...	only looks whether it could
+#        apply.pl --check FOLDER MUTANT ...	only checks whether it could
 #
 # A mutant is a file:
 #
-#	breaks: what is wrong with it, in a line
-#	tests: regress tickets plain_sql		a way of suite.sh's, and its tests
-#	file: src/claim.c
+#	breaks: what is wrong, in a line
+#	tests: regress tickets plain_sql				a way of suite.sh, and tests
+#	file: src/event/user_limit.c
 #	-what is there, exactly once
-#	+what comes in its place
+#	+what replaces it
 #
-# with as many files and changes as it takes, and comments (#).  What is there
-# may be part of a line or more than one; any white space fits any other, so
-# that a mutant outlives another format of the source.
+# It may have several files and changes, and comments (#).  A file is a source that
+# the build starts from: src/*.c, src/*.h or src/*.sql, also in a folder of src.
+# What is there may be part of a line, or several lines.  Any white space matches
+# any other, so that a mutant still fits after the source was formatted again.
 
 use strict;
 use warnings;
 
-# Reads a mutant: { breaks, tests, changes => [{ file, old, new }] }.
+# Read a mutant: { breaks, tests, changes => [{ file, old, new }] }.
 sub read_mutant
 {
 	my ($name) = @_;
@@ -42,6 +43,8 @@ sub read_mutant
 		elsif ($line =~ /^file: (\S+)$/)
 		{
 			$file = $1;
+			die "$name:$.: $file is not a source in src/\n"
+			  if $file !~ m{^src/(?:\w+/)*\w+\.(?:c|h|sql)$};
 		}
 		elsif ($kind eq '-' || ($kind eq '+' && $last ne '' && $last =~ /[-+]/))
 		{
@@ -51,17 +54,17 @@ sub read_mutant
 		}
 		elsif ($line !~ /^(?:#.*)?$/)
 		{
-			die "$name:$.: not understood\n";
+			die "$name:$.: this line is not understood\n";
 		}
 		$last = $kind;
 	}
 	close $handle;
-	die "$name: says not all of: breaks, tests, file, and what to change\n"
+	die "$name: one of these is missing: breaks, tests, file, what to change\n"
 	  if grep { !defined } @mutant{qw(breaks tests)}, $file, $mutant{changes}[0];
 	return \%mutant;
 }
 
-# The files that a mutant changes, each once.
+# Return the files that a mutant changes, each once.
 sub files_of
 {
 	my ($mutant) = @_;
@@ -89,7 +92,7 @@ sub write_file
 	return;
 }
 
-# The files of the folder as the mutant has them: { path => text }.
+# Return the files of the folder with the mutant in them: { path => text }.
 sub mutate
 {
 	my ($folder, $name) = @_;
@@ -102,7 +105,7 @@ sub mutate
 		my $pattern = join '\s+', map { quotemeta } split ' ', $old;
 		my $found = () = $text{$file} =~ /$pattern/g;
 
-		die "$name: $file has this $found times, and not once:\n$old" if $found != 1;
+		die "$name: $file has this $found times instead of once:\n$old" if $found != 1;
 		chomp $new;
 		$text{$file} =~ s/$pattern/$new/;
 	}

@@ -14,7 +14,7 @@ CREATE VIEW information_schema.pg_proc AS
 SELECT *
 FROM pg_catalog.pg_proc
 WHERE prorettype IN (SELECT type FROM information_schema.ours)
-  AND (pronamespace IN ('booking'::regnamespace, 'smith'::regnamespace)
+     AND (pronamespace IN ('booking'::regnamespace, 'smith'::regnamespace)
        OR prokind = 'a'
           AND (pronargs = 0
                OR pronargs = 1 AND proargtypes[0] IN (SELECT type FROM information_schema.ours)));
@@ -26,5 +26,5 @@ ALTER DATABASE lens SET search_path = information_schema, pg_catalog;
 DELETE FROM pg_catalog.pg_operator
 WHERE oprleft NOT IN (SELECT type FROM information_schema.ours)
       AND oprleft <> ALL ('{name,oid,"char",smallint}'::regtype[])
-   OR oprright NOT IN (SELECT type FROM information_schema.ours)
+      OR oprright NOT IN (SELECT type FROM information_schema.ours)
       AND oprright <> ALL ('{name,oid,"char",smallint}'::regtype[]);

@@ -83,7 +83,7 @@ CREATE FUNCTION smith.some_number() RETURNS integer LANGUAGE sql VOLATILE AS
 'SELECT 1 + floor(random() * 4)::integer';
 CREATE FUNCTION smith.some_ticket() RETURNS bigint LANGUAGE sql VOLATILE AS
 'SELECT ticket_id FROM booking.ticket
- WHERE cancelled_at IS NULL AND redeemed_at IS NULL ORDER BY random() LIMIT 1';
+    WHERE cancelled_at IS NULL AND redeemed_at IS NULL ORDER BY random() LIMIT 1';
 CREATE FUNCTION smith.some_hold() RETURNS bigint LANGUAGE sql VOLATILE AS
 'SELECT hold_id FROM booking.hold WHERE ended_at IS NULL ORDER BY random() LIMIT 1';
 CREATE FUNCTION smith.some_span() RETURNS interval LANGUAGE sql VOLATILE AS
@@ -107,10 +107,10 @@ CREATE FUNCTION smith.book_some() RETURNS bigint[] LANGUAGE sql VOLATILE AS
      ELSE booking.book_tickets(smith.some_event(), smith.some_user()::text, smith.some_number(), smith.some_key()) END';
 CREATE FUNCTION smith.book_batch() RETURNS bigint[] LANGUAGE sql VOLATILE AS
 'SELECT array_agg(b.ticket_id)
- FROM booking.book_batch(smith.some_event(), ARRAY(SELECT smith.some_user() FROM generate_series(1, 10))) b';
+    FROM booking.book_batch(smith.some_event(), ARRAY(SELECT smith.some_user() FROM generate_series(1, 10))) b';
 CREATE FUNCTION smith.book_batch_text() RETURNS bigint[] LANGUAGE sql VOLATILE AS
 'SELECT array_agg(b.ticket_id)
- FROM booking.book_batch(smith.some_event(), ARRAY(SELECT smith.some_user()::text FROM generate_series(1, 10))) b';
+    FROM booking.book_batch(smith.some_event(), ARRAY(SELECT smith.some_user()::text FROM generate_series(1, 10))) b';
 CREATE FUNCTION smith.hold() RETURNS bigint LANGUAGE sql VOLATILE AS
 'SELECT CASE WHEN smith.chance()
      THEN (booking.hold_tickets(smith.some_event(), smith.some_user(), smith.some_number(), smith.some_span(), smith.some_key())).hold_id

@@ -1,7 +1,9 @@
 -- title: advisory lock + UPDATE + INSERT
+-- name: advisory lock
 -- safe: yes
+-- seconds: 2
 --
--- Clients queue at the advisory lock rather than at the row, and so leave no row lock behind to be waited for.
+-- Clients wait for the advisory lock instead of the row, so no client waits for a row lock.
 \set event random(1, :events)
 \set user random(1, 1000000)
 SELECT shop.book(:event, :user);

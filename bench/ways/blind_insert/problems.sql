@@ -1,6 +1,6 @@
--- Nobody counts the places here, so all that can be checked is that no ticket was lost.
+-- This way does not count places, so only lost tickets can be noticed.
 --
--- psql variable: booked, the number of bookings that the clients were told of.
+-- psql variable: booked, the number of bookings that the clients were told about.
 
 SELECT format('%s bookings were acknowledged, %s tickets are there', :booked, count(*))
 FROM shop.ticket

@@ -1,7 +1,9 @@
--- title: SELECT FOR UPDATE from the client
+-- title: SELECT FOR UPDATE in the client
+-- name: client `FOR UPDATE`
 -- safe: yes
+-- seconds: 2
 --
--- What an ORM's select_for_update() does: five round trips, the row locked over three of them.
+-- As an ORM's select_for_update() does it: five round trips, and the row is locked during three of them.
 \set event random(1, :events)
 \set user random(1, 1000000)
 BEGIN;

@@ -1,7 +1,9 @@
 -- title: PL/pgSQL, SELECT FOR UPDATE
+-- name: PL/pgSQL `FOR UPDATE`
 -- safe: yes
+-- seconds: 2
 --
--- The same three statements as from the client, in one round trip.
+-- The same three statements as in the client, in one round trip.
 \set event random(1, :events)
 \set user random(1, 1000000)
 SELECT shop.book(:event, :user);

@@ -1,8 +1,10 @@
 -- title: SERIALIZABLE with retries
+-- name: `SERIALIZABLE`
 -- safe: yes
+-- seconds: 2
 -- options: --max-tries=10000
 --
--- No lock in the application's code; it tries again when the server says 40001.
+-- The application takes no lock.  It runs the transaction again if the server raises 40001.
 \set event random(1, :events)
 \set user random(1, 1000000)
 BEGIN ISOLATION LEVEL SERIALIZABLE;

@@ -1,7 +1,8 @@
--- Here a ticket is a row from the start, and selling it is an UPDATE of its buyer.
+-- In this way every ticket is a row from the start.  To sell it is to set its user.
 --
--- psql variables: events (how many), capacity (of each), prefill (at most so many rows in all, for a capacity
--- that no load can sell out need not be laid out; problems.sql notices when they did not suffice).
+-- psql variables: events (how many), capacity (of each), prefill (the largest number of rows to make for all events
+-- together, because a capacity that no load can use up needs no row for each place; problems.sql notices if there
+-- were too few).
 
 CREATE SCHEMA shop;
 
@@ -13,7 +14,7 @@ SELECT least(:capacity, :prefill / :events) AS rows_per_event \gset
 INSERT INTO shop.ticket (event_id)
 SELECT event FROM generate_series(1, :rows_per_event) AS place, generate_series(1, :events) AS event;
 
--- Who sells this way has an index of what is left.
+-- A shop that sells in this way has an index of the places left.
 CREATE INDEX ON shop.ticket (event_id, ticket_id) WHERE user_id IS NULL;
 
 VACUUM (ANALYZE) shop.ticket;

@@ -81,7 +81,7 @@ sub outcome_of
 	return $txn->{outcome} =~ /^(?:ok|unknown)$/ ? $txn->{outcome} : 'failed';
 }
 
-# The same for a transaction that was to be prepared.  Its outcome is always known: it
+# The same for a transaction that its client wanted to prepare.  Its outcome is always known: it
 # was found prepared and ended as decided, or it had ended as its client wanted.
 sub outcome_of_prepared
 {

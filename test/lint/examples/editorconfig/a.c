@@ -1,0 +1,7 @@
+/*
+ * fine
+ */
+	fine
+	    fine
+    wrong
+ 	wrong

@@ -1,0 +1,4 @@
+blank 
+return
+both 
+no newline

@@ -1,0 +1,8 @@
+/*
+ * fine
+ */
+fine
+    fine
+      fine
+	wrong
+  wrong

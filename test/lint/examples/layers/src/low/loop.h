@@ -1,0 +1,1 @@
+extern void loop_again(void);

@@ -1,0 +1,7 @@
+#include "high/sale.h"
+
+void
+_PG_init(void)
+{
+	sale_take(SALE_DONE);
+}

@@ -1,0 +1,1 @@
+CREATE FUNCTION settle_inventory() RETURNS void LANGUAGE c AS 'x', 'y';
