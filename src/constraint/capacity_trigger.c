@@ -99,17 +99,21 @@ error_below_taken(const CapacityConstraint *constraint,
 				  const TriggerColumns *columns, Relation rel,
 				  const CapacityRow *row, int64 taken)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("new row for relation \"%s\" violates capacity constraint \"%s\"",
-					RelationGetRelationName(rel), constraint->name),
-			 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
-					   key_describe(&constraint->shape.key,
-									constraint->pool.rel, &row->key),
-					   row->capacity, taken),
-			 errhint("Remove rows first, or add the constraint with allow_excess => true."),
-			 errtablecol(rel, columns->quantity),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_CHECK_VIOLATION),
+		 errmsg(
+			 "new row for relation \"%s\" violates capacity constraint \"%s\"",
+			 RelationGetRelationName(rel), constraint->definition->name),
+		 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
+				   key_describe(&constraint->definition->shape.key,
+								constraint->pool.rel, &row->key),
+				   row->capacity, taken),
+		 errhint(
+			 "Remove rows first, or add the constraint with allow_excess => true."),
+		 errtablecol(rel, columns->quantity),
+		 err_generic_string(PG_DIAG_CONSTRAINT_NAME,
+							constraint->definition->name)));
 }
 
 /* Takes places from a pool whose capacity has become less. */
@@ -123,7 +127,7 @@ lower_capacity(CapacityConstraint *constraint, const TriggerColumns *columns,
 	switch (pool_take(pool, &row->key, (int32) places, &claim))
 	{
 		case POOL_SOLD_OUT:
-			if (!constraint->allow_excess)
+			if (!constraint->definition->allow_excess)
 				error_below_taken(constraint, columns, rel, row,
 								  row->capacity + places - claim.left);
 			(void) pool_take_anyway(pool, &row->key, places);
@@ -150,7 +154,7 @@ row_added(CapacityConstraint *constraint, const TriggerColumns *columns,
 		taken = policy_count_rows(constraint, &row->key);
 	if (!row->has_key)
 		return;
-	if (taken > row->capacity && !constraint->allow_excess)
+	if (taken > row->capacity && !constraint->definition->allow_excess)
 		error_below_taken(constraint, columns, rel, row, taken);
 	pool_create(pool, &row->key, (int32) (row->capacity - taken), &terms);
 	if (taken > 0)
@@ -173,7 +177,7 @@ has_foreign_key(const CapacityConstraint *constraint, Relation rel)
 			strcmp(quote_qualified_identifier(get_namespace_name(
 												  get_rel_namespace(other)),
 											  get_rel_name(other)),
-				   constraint->table) == 0)
+				   constraint->definition->table) == 0)
 			return true;
 	}
 	return false;
@@ -202,17 +206,19 @@ row_removed(CapacityConstraint *constraint, Relation rel,
 	if (has_foreign_key(constraint, rel) ||
 		policy_count_rows(constraint, &row->key) == 0)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-			 errmsg("update or delete on table \"%s\" violates capacity constraint \"%s\"",
-					RelationGetRelationName(rel), constraint->name),
-			 errdetail("Key %s is still referenced from table %s.",
-					   key_describe(&constraint->shape.key,
-									constraint->pool.rel, &row->key),
-					   constraint->table),
-			 errhint("Remove these rows first."),
-			 errtable(rel),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+		 errmsg(
+			 "update or delete on table \"%s\" violates capacity constraint \"%s\"",
+			 RelationGetRelationName(rel), constraint->definition->name),
+		 errdetail("Key %s is still referenced from table %s.",
+				   key_describe(&constraint->definition->shape.key,
+								constraint->pool.rel, &row->key),
+				   constraint->definition->table),
+		 errhint("Remove these rows first."), errtable(rel),
+		 err_generic_string(PG_DIAG_CONSTRAINT_NAME,
+							constraint->definition->name)));
 }
 
 /* A row of the capacity table was updated. */
@@ -225,7 +231,7 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 	PoolTerms	terms = terms_of(new);
 
 	if (!old->has_key || !new->has_key ||
-		!key_equal(&constraint->shape.key, &old->key, &new->key))
+		!key_equal(&constraint->definition->shape.key, &old->key, &new->key))
 	{
 		row_removed(constraint, rel, old);
 		row_added(constraint, columns, rel, new);
@@ -236,11 +242,12 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 	if (more < 0)
 		(void) pool_reclaim_all(pool, &new->key);
 	if (!pool_set_terms(pool, &new->key, &terms))
-		error_unusable(psprintf("key %s of capacity constraint \"%s\" has no pool",
-								key_describe(&constraint->shape.key, pool->rel,
-											 &new->key),
-								constraint->name),
-					   "Call booking.rebuild_capacity() for the constraint.");
+		error_unusable(
+			psprintf("key %s of capacity constraint \"%s\" has no pool",
+					 key_describe(&constraint->definition->shape.key, pool->rel,
+								  &new->key),
+					 constraint->definition->name),
+			"Call booking.rebuild_capacity() for the constraint.");
 	if (more > 0)
 		(void) pool_give(pool, &new->key, (int32) more);
 	else if (more < 0)

@@ -184,7 +184,7 @@ static void
 key_arguments(FunctionCallInfo fcinfo, const CapacityConstraint *constraint,
 			  PoolKey *key)
 {
-	const KeyColumns *columns = &constraint->shape.key;
+	const KeyColumns *columns = &constraint->definition->shape.key;
 	TupleDesc	desc = RelationGetDescr(constraint->pool.rel);
 	Datum	   *values;
 	Oid		   *types;
@@ -193,17 +193,19 @@ key_arguments(FunctionCallInfo fcinfo, const CapacityConstraint *constraint,
 											  &types, &nulls);
 
 	if (count != columns->count)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the key of capacity constraint \"%s\" has %d columns, not %d",
-						constraint->name, columns->count, Max(count, 0))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg(
+				 "the key of capacity constraint \"%s\" has %d columns, not %d",
+				 constraint->definition->name, columns->count, Max(count, 0))));
 	for (int i = 0; i < count; i++)
 	{
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("key of capacity constraint \"%s\" must not be null",
-							constraint->name)));
+							constraint->definition->name)));
 		key->value[i] =
 			convert(values[i], types[i],
 					TupleDescAttr(desc, columns->column[i].attnum - 1));
@@ -231,18 +233,19 @@ booking_places_left(PG_FUNCTION_ARGS)
 					&policy_callbacks);
 	key_arguments(fcinfo, &constraint, &key);
 	found = pool_read(&constraint.pool, &key, &places, &terms);
-	if (!found && !constraint.is_constant)
+	if (!found && !constraint.definition->is_constant)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("key %s of capacity constraint \"%s\" has no capacity",
-						key_describe(&constraint.shape.key, constraint.pool.rel,
-									 &key),
-						constraint.name),
+						key_describe(&constraint.definition->shape.key,
+									 constraint.pool.rel, &key),
+						constraint.definition->name),
 				 errdetail("It is not present in table %s.",
-						   constraint.capacity_table),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint.name)));
+						   constraint.definition->capacity_table),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME,
+									constraint.definition->name)));
 	if (!found)
-		places = constraint.capacity;
+		places = constraint.definition->capacity;
 	definition_close(&constraint);
 	if (found && terms.isnull[DEFINITION_TERM_CAPACITY])
 		PG_RETURN_NULL();
@@ -271,11 +274,11 @@ booking_expire_rows(PG_FUNCTION_ARGS)
 					definition_open_pool(NameStr(*PG_GETARG_NAME(0)),
 										 RowExclusiveLock),
 					&policy_callbacks);
-	if (constraint.on_expiry[0] == '\0')
+	if (constraint.definition->on_expiry[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rows of capacity constraint \"%s\" don't expire",
-						constraint.name),
+						constraint.definition->name),
 				 errhint("Add the constraint with expires_at and on_expiry.")));
 	rows = policy_expire(&constraint, most);
 	definition_close(&constraint);

@@ -63,12 +63,12 @@ statement_of(CapacityConstraint *constraint, const char *kind)
 	bool		isnull;
 	Datum		sql;
 
-	values[0] = CStringGetTextDatum(constraint->name);
+	values[0] = CStringGetTextDatum(constraint->definition->name);
 	values[1] = CStringGetTextDatum(kind);
 	(void) plan_execute(&constraint->call, &sql_plan, values, NULL);
 	sql = plan_result(&constraint->call, 0, 1, TEXTOID, &isnull);
 	if (isnull)
-		definition_error_missing(constraint->name);
+		definition_error_missing(constraint->definition->name);
 	return TextDatumGetCString(sql);
 }
 
@@ -80,7 +80,7 @@ static uint64
 run(CapacityConstraint *constraint, const char *kind, const PoolKey *key,
 	int nmore, const Oid *more_types, const Datum *more, Snapshot snapshot)
 {
-	const KeyColumns *columns = &constraint->shape.key;
+	const KeyColumns *columns = &constraint->definition->shape.key;
 	TupleDesc	desc = RelationGetDescr(constraint->pool.rel);
 	Oid			types[KEY_MAX_COLUMNS + 2];
 	Datum		values[KEY_MAX_COLUMNS + 2];
@@ -163,7 +163,7 @@ reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
 	Datum		expiry;
 	bool		isnull;
 
-	if (constraint->on_expiry[0] == '\0')
+	if (constraint->definition->on_expiry[0] == '\0')
 		return 0;
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(most);
@@ -185,7 +185,7 @@ reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 	Reclaiming	mine = {pool->shape->relid, key, 0, reclaiming};
 	Datum		values[2];
 
-	if (constraint->on_expiry[0] == '\0')
+	if (constraint->definition->on_expiry[0] == '\0')
 		return 0;
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(places);
