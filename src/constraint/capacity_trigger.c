@@ -306,9 +306,34 @@ booking_capacity_changed(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Raises 23503 if rows are left whose key has no capacity any more.  If both
+ * tables were truncated there are none.
+ */
+static void
+check_truncated(CapacityConstraint *constraint, Relation rel)
+{
+	const char *keys = constraint->is_constant ?
+		NULL :
+		policy_find_orphans(constraint);
+
+	if (keys == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("cannot truncate table \"%s\" while there are rows of capacity constraint \"%s\"",
+					RelationGetRelationName(rel), constraint->name),
+			 errdetail("Keys are still referenced from table %s: %s.",
+					   constraint->table, keys),
+			 errhint("Truncate both tables with one statement."),
+			 errtable(rel),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+}
+
+/*
  * The trigger of both tables after TRUNCATE: makes the pools of all keys
  * again. TRUNCATE has locked its table, so no row of it is in flight; rows of
  * the other table that are in flight have a stripe locked, and are waited for.
+ * Raises 23503 if the capacity table was truncated and rows are left.
  */
 Datum
 booking_capacity_truncated(PG_FUNCTION_ARGS)
@@ -319,6 +344,7 @@ booking_capacity_truncated(PG_FUNCTION_ARGS)
 	(void) open_constraint(&constraint, data);
 	pool_flush(&constraint.pool);
 	policy_refill(&constraint);
+	check_truncated(&constraint, data->tg_relation);
 	remembered_forget_all();
 	definition_close(&constraint);
 	PG_RETURN_POINTER(NULL);

@@ -27,6 +27,7 @@
 #include "constraint/policy.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
+#include "pool/stripes.h"
 #include "server/errors.h"
 
 SQL_FUNCTION(booking_capacity_take);
@@ -252,6 +253,7 @@ error_no_capacity(const CapacityConstraint *constraint,
  * A constant capacity has a pool for each key that has had a row.  Creates the
  * pool of a new key, under a lock on the key's hash: of two sessions, the
  * second finds the pool of the first, or, if that rolls back, creates it.
+ * Raises 40001 if the transaction's snapshot is older than the pool.
  */
 static void
 create_constant_pool(CapacityConstraint *constraint, const PoolKey *key)
@@ -266,6 +268,7 @@ create_constant_pool(CapacityConstraint *constraint, const PoolKey *key)
 			 ExclusiveLock);
 	if (pool_read(pool, key, &places, &found))
 		return;
+	stripes_check_absence(pool, key);
 	terms.value[DEFINITION_TERM_CAPACITY] =
 		Int32GetDatum(constraint->definition->capacity);
 	pool_create(pool, key, constraint->definition->capacity, &terms);
