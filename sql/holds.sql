@@ -633,6 +633,30 @@ ORDER BY n;
 ROLLBACK;
 SELECT count(hold_id) FROM booking.hold_tickets(1, 1);
 
+-- ---- a trigger of the user's that writes a hold while a ticket is booked ----
+
+-- The place that book_ticket() has taken is the ticket's.  The hold of the same
+-- user and event takes places of its own, be they one or more.
+INSERT INTO booking.event (event_id, capacity) VALUES (70, 10);
+CREATE FUNCTION keep_more() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)
+    VALUES (new.event_id, new.user_id, new.user_id, 'infinity');
+    RETURN new;
+END
+$$;
+CREATE TRIGGER keep_more BEFORE INSERT ON booking.ticket
+    FOR EACH ROW WHEN (new.event_id = 70) EXECUTE FUNCTION keep_more();
+SELECT booking.book_ticket(70, 3) > 0 AS booked;
+SELECT booking.book_ticket(70, 1) > 0 AS booked;
+SELECT available, held, booked FROM booking.availability(70);
+SELECT code, message FROM outcome('SELECT booking.book_ticket(70, 4)');
+INSERT INTO booking.ticket (event_id, user_id) VALUES (70, 2);
+SELECT available, held, booked FROM booking.availability(70);
+SELECT * FROM booking.verify();
+DROP TRIGGER keep_more ON booking.ticket;
+DROP FUNCTION keep_more;
+
 DROP PROCEDURE let_expire;
 DROP FUNCTION held_places;
 SELECT * FROM damage();

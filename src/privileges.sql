@@ -29,7 +29,7 @@ BEGIN
           AND p.prorettype <> 'trigger'::regtype
           AND p.proname NOT IN ('flush_inventory', 'flush_capacity', 'parse_condition',
                                 'trigger_condition', 'capacity_sql', 'equality', 'full_name',
-                                'expiry_statement', 'check_capacity_arguments', 'check_excess')
+                                'expiry_statement', 'execute_newest', 'check_capacity_arguments', 'check_excess')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', func);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s WITH GRANT OPTION', func, installer);

@@ -65,11 +65,10 @@ read_row(const TriggerColumns *columns, Relation rel, TupleTableSlot *slot)
 	{
 		const KeyColumn *column = &columns->key.column[i];
 
-		row.key.value[i] = slot_getattr(slot, column->attnum, &isnull);
+		value = slot_getattr(slot, column->attnum, &isnull);
 		row.has_key = row.has_key && !isnull;
-		if (!isnull && column->typlen == -1)
-			row.key.value[i] =
-				PointerGetDatum(PG_DETOAST_DATUM(row.key.value[i]));
+		if (!isnull)
+			key_set(&columns->key, &row.key, i, value);
 	}
 	value = slot_getattr(slot, columns->quantity, &row.unlimited);
 	if (row.unlimited)
@@ -100,17 +99,21 @@ error_below_taken(const CapacityConstraint *constraint,
 				  const TriggerColumns *columns, Relation rel,
 				  const CapacityRow *row, int64 taken)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("new row for relation \"%s\" violates capacity constraint \"%s\"",
-					RelationGetRelationName(rel), constraint->name),
-			 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
-					   key_describe(&constraint->shape.key,
-									constraint->pool.rel, &row->key),
-					   row->capacity, taken),
-			 errhint("Remove rows first, or add the constraint with allow_excess => true."),
-			 errtablecol(rel, columns->quantity),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_CHECK_VIOLATION),
+		 errmsg(
+			 "new row for relation \"%s\" violates capacity constraint \"%s\"",
+			 RelationGetRelationName(rel), constraint->definition->name),
+		 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
+				   key_describe(&constraint->definition->shape.key,
+								constraint->pool.rel, &row->key),
+				   row->capacity, taken),
+		 errhint(
+			 "Remove rows first, or add the constraint with allow_excess => true."),
+		 errtablecol(rel, columns->quantity),
+		 err_generic_string(PG_DIAG_CONSTRAINT_NAME,
+							constraint->definition->name)));
 }
 
 /* Takes places from a pool whose capacity has become less. */
@@ -124,7 +127,7 @@ lower_capacity(CapacityConstraint *constraint, const TriggerColumns *columns,
 	switch (pool_take(pool, &row->key, (int32) places, &claim))
 	{
 		case POOL_SOLD_OUT:
-			if (!constraint->allow_excess)
+			if (!constraint->definition->allow_excess)
 				error_below_taken(constraint, columns, rel, row,
 								  row->capacity + places - claim.left);
 			(void) pool_take_anyway(pool, &row->key, places);
@@ -151,7 +154,7 @@ row_added(CapacityConstraint *constraint, const TriggerColumns *columns,
 		taken = policy_count_rows(constraint, &row->key);
 	if (!row->has_key)
 		return;
-	if (taken > row->capacity && !constraint->allow_excess)
+	if (taken > row->capacity && !constraint->definition->allow_excess)
 		error_below_taken(constraint, columns, rel, row, taken);
 	pool_create(pool, &row->key, (int32) (row->capacity - taken), &terms);
 	if (taken > 0)
@@ -174,7 +177,7 @@ has_foreign_key(const CapacityConstraint *constraint, Relation rel)
 			strcmp(quote_qualified_identifier(get_namespace_name(
 												  get_rel_namespace(other)),
 											  get_rel_name(other)),
-				   constraint->table) == 0)
+				   constraint->definition->table) == 0)
 			return true;
 	}
 	return false;
@@ -203,17 +206,19 @@ row_removed(CapacityConstraint *constraint, Relation rel,
 	if (has_foreign_key(constraint, rel) ||
 		policy_count_rows(constraint, &row->key) == 0)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-			 errmsg("update or delete on table \"%s\" violates capacity constraint \"%s\"",
-					RelationGetRelationName(rel), constraint->name),
-			 errdetail("Key %s is still referenced from table %s.",
-					   key_describe(&constraint->shape.key,
-									constraint->pool.rel, &row->key),
-					   constraint->table),
-			 errhint("Remove these rows first."),
-			 errtable(rel),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+		 errmsg(
+			 "update or delete on table \"%s\" violates capacity constraint \"%s\"",
+			 RelationGetRelationName(rel), constraint->definition->name),
+		 errdetail("Key %s is still referenced from table %s.",
+				   key_describe(&constraint->definition->shape.key,
+								constraint->pool.rel, &row->key),
+				   constraint->definition->table),
+		 errhint("Remove these rows first."), errtable(rel),
+		 err_generic_string(PG_DIAG_CONSTRAINT_NAME,
+							constraint->definition->name)));
 }
 
 /* A row of the capacity table was updated. */
@@ -226,7 +231,7 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 	PoolTerms	terms = terms_of(new);
 
 	if (!old->has_key || !new->has_key ||
-		!key_equal(&constraint->shape.key, &old->key, &new->key))
+		!key_equal(&constraint->definition->shape.key, &old->key, &new->key))
 	{
 		row_removed(constraint, rel, old);
 		row_added(constraint, columns, rel, new);
@@ -237,11 +242,12 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 	if (more < 0)
 		(void) pool_reclaim_all(pool, &new->key);
 	if (!pool_set_terms(pool, &new->key, &terms))
-		error_unusable(psprintf("key %s of capacity constraint \"%s\" has no pool",
-								key_describe(&constraint->shape.key, pool->rel,
-											 &new->key),
-								constraint->name),
-					   "Call booking.rebuild_capacity() for the constraint.");
+		error_unusable(
+			psprintf("key %s of capacity constraint \"%s\" has no pool",
+					 key_describe(&constraint->definition->shape.key, pool->rel,
+								  &new->key),
+					 constraint->definition->name),
+			"Call booking.rebuild_capacity() for the constraint.");
 	if (more > 0)
 		(void) pool_give(pool, &new->key, (int32) more);
 	else if (more < 0)
@@ -300,9 +306,34 @@ booking_capacity_changed(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Raises 23503 if rows are left whose key has no capacity any more.  If both
+ * tables were truncated there are none.
+ */
+static void
+check_truncated(CapacityConstraint *constraint, Relation rel)
+{
+	const char *keys = constraint->is_constant ?
+		NULL :
+		policy_find_orphans(constraint);
+
+	if (keys == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("cannot truncate table \"%s\" while there are rows of capacity constraint \"%s\"",
+					RelationGetRelationName(rel), constraint->name),
+			 errdetail("Keys are still referenced from table %s: %s.",
+					   constraint->table, keys),
+			 errhint("Truncate both tables with one statement."),
+			 errtable(rel),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+}
+
+/*
  * The trigger of both tables after TRUNCATE: makes the pools of all keys
  * again. TRUNCATE has locked its table, so no row of it is in flight; rows of
  * the other table that are in flight have a stripe locked, and are waited for.
+ * Raises 23503 if the capacity table was truncated and rows are left.
  */
 Datum
 booking_capacity_truncated(PG_FUNCTION_ARGS)
@@ -313,6 +344,7 @@ booking_capacity_truncated(PG_FUNCTION_ARGS)
 	(void) open_constraint(&constraint, data);
 	pool_flush(&constraint.pool);
 	policy_refill(&constraint);
+	check_truncated(&constraint, data->tg_relation);
 	remembered_forget_all();
 	definition_close(&constraint);
 	PG_RETURN_POINTER(NULL);

@@ -57,6 +57,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.capacity_truncated() IS
 'Trigger of both tables of a capacity constraint: counts all keys again after TRUNCATE. '
+'Raises 23503 if rows are left whose keys have no capacity any more. '
 'Attached by add_capacity_constraint().';
 
 CREATE FUNCTION booking.parse_condition(on_table regclass, condition text, alias text)
@@ -77,6 +78,15 @@ SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION booking.trigger_condition(oid, text) IS
 'Internal: returns the WHEN clause of a trigger for new rows, with the alias; null if it has none.';
+
+CREATE FUNCTION booking.execute_newest(statement text)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'booking_execute_newest'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.execute_newest(text) IS
+'Internal: executes a statement with a new snapshot at any isolation level, and returns the first '
+'row of its result. Runs with the rights of the caller.';
 
 CREATE FUNCTION booking.places_left(constraint_name name, VARIADIC key "any")
 RETURNS bigint
@@ -174,6 +184,17 @@ BEGIN
     WHEN 'taken' THEN
         RETURN format('SELECT %s, sum(%s)::bigint FROM %s AS new WHERE %s AND %s GROUP BY %s',
                       keys, places, c.on_table, not_null, counts, keys);
+    WHEN 'orphans' THEN
+        -- rows whose key has no pool: the number of keys, and the five with most places
+        RETURN format('SELECT count(*), string_agg(k, '', '' ORDER BY n DESC, k) FILTER (WHERE r <= 5)'
+                      ' FROM (SELECT concat_ws('','', %1$s) AS k, n, row_number() OVER (ORDER BY n DESC) AS r'
+                      ' FROM (%2$s) AS t (%1$s, n)'
+                      ' WHERE n > 0 AND NOT EXISTS (SELECT FROM %3$s p WHERE %4$s)) x',
+                      (SELECT string_agg(format('k%s', i), ', ' ORDER BY i) FROM generate_series(1, n) i),
+                      booking.capacity_sql(constraint_name, 'taken'), pool,
+                      (SELECT string_agg(format('p.%I OPERATOR(%s) t.k%s', k,
+                                                booking.equality(c.on_table, k), i), ' AND ' ORDER BY i)
+                       FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i)));
     WHEN 'expired' THEN
         RETURN format('SELECT (SELECT sum(h.places)::bigint FROM'
                       ' (SELECT %1$s AS places FROM %2$s AS new WHERE %3$s AND %4$s'
@@ -424,6 +445,7 @@ DECLARE
     keys text;
     worst text;
     number bigint;
+    found text[];
     c booking.capacity_constraints;
 BEGIN
     SELECT * INTO c FROM booking.capacity_constraints v
@@ -432,17 +454,9 @@ BEGIN
     FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
     -- rows whose key has no capacity
     IF c.capacity_table IS NOT NULL THEN
-        EXECUTE format('SELECT count(*), string_agg(k, '', '' ORDER BY n DESC, k) FILTER (WHERE r <= 5)'
-                       ' FROM (SELECT concat_ws('','', %s) AS k, n, row_number() OVER (ORDER BY n DESC) AS r'
-                       ' FROM (%s) AS t (%s, n)'
-                       ' WHERE NOT EXISTS (SELECT FROM booking.%I p WHERE (%s) = (%s))) x',
-                       (SELECT string_agg(format('t.k%s', i), ', ') FROM generate_series(1, cardinality(c.key_columns)) i),
-                       booking.capacity_sql(constraint_name, 'taken'),
-                       (SELECT string_agg(format('k%s', i), ', ') FROM generate_series(1, cardinality(c.key_columns)) i),
-                       constraint_name,
-                       (SELECT string_agg(format('p.%I', k), ', ' ORDER BY i) FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i)),
-                       (SELECT string_agg(format('t.k%s', i), ', ') FROM generate_series(1, cardinality(c.key_columns)) i))
-        INTO number, worst;
+        found := booking.execute_newest(booking.capacity_sql(constraint_name, 'orphans'));
+        number := found[1];
+        worst := found[2];
         IF number > 0 THEN
             RAISE foreign_key_violation USING
                 MESSAGE = format('table %s has rows whose key is not present in table %s',
@@ -593,7 +607,7 @@ BEGIN
                        capacity_table, args);
     END IF;
 
-    EXECUTE booking.capacity_sql(constraint_name, 'fill');
+    PERFORM booking.execute_newest(booking.capacity_sql(constraint_name, 'fill'));
     PERFORM booking.check_excess(constraint_name, allow_excess);
     RETURN constraint_name;
 END
@@ -675,8 +689,10 @@ BEGIN
     END IF;
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', c.on_table);
     EXECUTE format('LOCK TABLE booking.%I IN ACCESS EXCLUSIVE MODE', constraint_name);
+    -- raises 40001 if a pool was changed since the snapshot of REPEATABLE READ
     EXECUTE booking.capacity_sql(constraint_name, 'empty');
-    EXECUTE booking.capacity_sql(constraint_name, 'fill');
+    PERFORM booking.execute_newest(booking.capacity_sql(constraint_name, 'empty'));
+    PERFORM booking.execute_newest(booking.capacity_sql(constraint_name, 'fill'));
 END
 $$;
 

@@ -33,6 +33,7 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -47,25 +48,53 @@ const PoolLayout definition_layout = {
 	.repair_hint = "Call booking.rebuild_capacity() for each constraint that booking.verify() names.",
 };
 
-/* What is known of the triggers of this session, by their OIDs. */
+/* What this session knows of triggers and of pool tables, by their OIDs. */
 static HTAB *known_triggers = NULL;
+static HTAB *known_pools = NULL;
 
-/* Marks what is known of a trigger as invalid if a table of its was changed. */
+/* Marks what is known of a relation as invalid if it was changed. */
 static void
 forget_relation(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	TriggerColumns *columns;
+	PoolDefinition *definition;
 
-	if (known_triggers == NULL)
-		return;
-	hash_seq_init(&status, known_triggers);
-	while ((columns = hash_seq_search(&status)) != NULL)
+	if (known_triggers != NULL)
 	{
-		if (!OidIsValid(relid) || relid == columns->table ||
-			relid == columns->pool)
-			columns->valid = false;
+		hash_seq_init(&status, known_triggers);
+		while ((columns = hash_seq_search(&status)) != NULL)
+		{
+			if (!OidIsValid(relid) || relid == columns->table ||
+				relid == columns->pool)
+				columns->valid = false;
+		}
 	}
+	if (known_pools != NULL)
+	{
+		hash_seq_init(&status, known_pools);
+		while ((definition = hash_seq_search(&status)) != NULL)
+		{
+			if (!OidIsValid(relid) || relid == definition->relid)
+				definition->valid = false;
+		}
+	}
+}
+
+/* Returns the entry for an OID in one of the tables, which is created. */
+static void *
+entry_of(HTAB **table, Size size, Oid oid, bool *found)
+{
+	if (*table == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = size;
+		*table = hash_create("pg_booking constraints", 16, &ctl,
+							 HASH_ELEM | HASH_BLOBS);
+	}
+	return hash_search(*table, &oid, HASH_ENTER, found);
 }
 
 /* Registers the callback; once a session. */
@@ -122,32 +151,53 @@ pool_trigger(Relation pool)
 	return NULL;				/* keep the compiler quiet */
 }
 
+/* A copy of an argument that lives as long as the session. */
+static const char *
+keep(const char *argument)
+{
+	return MemoryContextStrdup(TopMemoryContext, argument);
+}
+
+/* Reads what the pool table says.  A message is rare, so no string is freed. */
+static void
+read_definition(PoolDefinition *definition, Relation pool)
+{
+	char	  **args = pool_trigger(pool)->tgargs;
+	const char *capacity = args[DEFINITION_POOL_ARG_CAPACITY];
+
+	shape_load(&definition->shape, pool, &definition_layout);
+	definition->name = keep(RelationGetRelationName(pool));
+	definition->is_constant = capacity[0] != '\0';
+	definition->capacity =
+		definition->is_constant ? pg_strtoint32(capacity) : 0;
+	definition->allow_excess = args[DEFINITION_POOL_ARG_EXCESS][0] == 't';
+	definition->on_expiry = keep(args[DEFINITION_POOL_ARG_EXPIRY]);
+	definition->table = keep(args[DEFINITION_POOL_ARG_TABLE]);
+	definition->capacity_table = keep(args[DEFINITION_POOL_ARG_CAPACITY_TABLE]);
+}
+
 /*
- * Opens a constraint by its pool table, which the caller has opened and
- * locked, and becomes the owner of that until definition_close().
+ * Opens a constraint by its pool table, which the caller has opened and locked,
+ * and becomes the owner of that until definition_close().
  */
 void
 definition_open(CapacityConstraint *constraint, Relation pool,
 				const PoolPolicy *policy)
 {
-	const Trigger *trigger = pool_trigger(pool);
-	const char *capacity = trigger->tgargs[DEFINITION_POOL_ARG_CAPACITY];
+	bool		found;
+	PoolDefinition *definition = entry_of(&known_pools, sizeof(PoolDefinition),
+										  RelationGetRelid(pool), &found);
 
-	shape_load(&constraint->shape, pool, &definition_layout);
-	constraint->name = pstrdup(RelationGetRelationName(pool));
-	constraint->is_constant = capacity[0] != '\0';
-	constraint->capacity =
-		constraint->is_constant ? pg_strtoint32(capacity) : 0;
-	constraint->allow_excess =
-		trigger->tgargs[DEFINITION_POOL_ARG_EXCESS][0] == 't';
-	constraint->on_expiry =
-		pstrdup(trigger->tgargs[DEFINITION_POOL_ARG_EXPIRY]);
-	constraint->table = pstrdup(trigger->tgargs[DEFINITION_POOL_ARG_TABLE]);
-	constraint->capacity_table =
-		pstrdup(trigger->tgargs[DEFINITION_POOL_ARG_CAPACITY_TABLE]);
+	if (!found || !definition->valid)
+	{
+		definition->valid = false;
+		read_definition(definition, pool);
+		definition->valid = true;
+	}
+	constraint->definition = definition;
 	constraint->pool.call = &constraint->call;
 	constraint->pool.rel = pool;
-	constraint->pool.shape = &constraint->shape;
+	constraint->pool.shape = &definition->shape;
 	constraint->pool.policy = policy;
 	constraint->pool.context = constraint;
 	call_begin(&constraint->call, pool->rd_rel->relowner, InvalidOid);
@@ -295,16 +345,8 @@ definition_columns(const TriggerData *data)
 	TriggerColumns *columns;
 	bool		found;
 
-	if (known_triggers == NULL)
-	{
-		HASHCTL		ctl = {0};
-
-		ctl.keysize = sizeof(Oid);
-		ctl.entrysize = sizeof(TriggerColumns);
-		known_triggers = hash_create("pg_booking triggers", 16, &ctl,
-									 HASH_ELEM | HASH_BLOBS);
-	}
-	columns = hash_search(known_triggers, &trigger, HASH_ENTER, &found);
+	columns = entry_of(&known_triggers, sizeof(TriggerColumns), trigger,
+					   &found);
 	if (!found)
 	{
 		columns->valid = false;

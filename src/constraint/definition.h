@@ -52,19 +52,27 @@ typedef struct TriggerColumns
 	AttrNumber	expires;		/* InvalidAttrNumber: none */
 } TriggerColumns;
 
-/* A constraint, its pool table open, for the time of one call. */
-typedef struct CapacityConstraint
+/* What the pool table says.  The strings live as long as the session. */
+typedef struct PoolDefinition
 {
-	Pool		pool;
-	Call		call;
+	Oid			relid;			/* hash key; must be first */
+	bool		valid;
 	PoolShape	shape;
-	const char *name;
+	const char *name;			/* of the constraint */
 	bool		is_constant;
 	int32		capacity;		/* if it is */
 	bool		allow_excess;
 	const char *on_expiry;		/* or '' */
 	const char *table;			/* for messages */
 	const char *capacity_table; /* for messages; '' if constant */
+} PoolDefinition;
+
+/* A constraint, its pool table open, for the time of one call. */
+typedef struct CapacityConstraint
+{
+	Pool		pool;
+	Call		call;
+	const PoolDefinition *definition;
 } CapacityConstraint;
 
 extern const PoolLayout definition_layout;

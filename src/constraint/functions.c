@@ -14,9 +14,11 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -33,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "constraint/policy.h"
@@ -41,6 +44,7 @@
 SQL_FUNCTION(booking_places_left);
 SQL_FUNCTION(booking_expire_rows);
 SQL_FUNCTION(booking_flush_capacity);
+SQL_FUNCTION(booking_execute_newest);
 SQL_FUNCTION(booking_parse_condition);
 SQL_FUNCTION(booking_trigger_condition);
 
@@ -184,7 +188,7 @@ static void
 key_arguments(FunctionCallInfo fcinfo, const CapacityConstraint *constraint,
 			  PoolKey *key)
 {
-	const KeyColumns *columns = &constraint->shape.key;
+	const KeyColumns *columns = &constraint->definition->shape.key;
 	TupleDesc	desc = RelationGetDescr(constraint->pool.rel);
 	Datum	   *values;
 	Oid		   *types;
@@ -193,17 +197,19 @@ key_arguments(FunctionCallInfo fcinfo, const CapacityConstraint *constraint,
 											  &types, &nulls);
 
 	if (count != columns->count)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the key of capacity constraint \"%s\" has %d columns, not %d",
-						constraint->name, columns->count, Max(count, 0))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg(
+				 "the key of capacity constraint \"%s\" has %d columns, not %d",
+				 constraint->definition->name, columns->count, Max(count, 0))));
 	for (int i = 0; i < count; i++)
 	{
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("key of capacity constraint \"%s\" must not be null",
-							constraint->name)));
+							constraint->definition->name)));
 		key->value[i] =
 			convert(values[i], types[i],
 					TupleDescAttr(desc, columns->column[i].attnum - 1));
@@ -231,18 +237,19 @@ booking_places_left(PG_FUNCTION_ARGS)
 					&policy_callbacks);
 	key_arguments(fcinfo, &constraint, &key);
 	found = pool_read(&constraint.pool, &key, &places, &terms);
-	if (!found && !constraint.is_constant)
+	if (!found && !constraint.definition->is_constant)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("key %s of capacity constraint \"%s\" has no capacity",
-						key_describe(&constraint.shape.key, constraint.pool.rel,
-									 &key),
-						constraint.name),
+						key_describe(&constraint.definition->shape.key,
+									 constraint.pool.rel, &key),
+						constraint.definition->name),
 				 errdetail("It is not present in table %s.",
-						   constraint.capacity_table),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint.name)));
+						   constraint.definition->capacity_table),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME,
+									constraint.definition->name)));
 	if (!found)
-		places = constraint.capacity;
+		places = constraint.definition->capacity;
 	definition_close(&constraint);
 	if (found && terms.isnull[DEFINITION_TERM_CAPACITY])
 		PG_RETURN_NULL();
@@ -271,11 +278,11 @@ booking_expire_rows(PG_FUNCTION_ARGS)
 					definition_open_pool(NameStr(*PG_GETARG_NAME(0)),
 										 RowExclusiveLock),
 					&policy_callbacks);
-	if (constraint.on_expiry[0] == '\0')
+	if (constraint.definition->on_expiry[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rows of capacity constraint \"%s\" don't expire",
-						constraint.name),
+						constraint.definition->name),
 				 errhint("Add the constraint with expires_at and on_expiry.")));
 	rows = policy_expire(&constraint, most);
 	definition_close(&constraint);
@@ -292,4 +299,69 @@ booking_flush_capacity(PG_FUNCTION_ARGS)
 {
 	pool_flush_all();
 	PG_RETURN_VOID();
+}
+
+/* Returns the first row of the last result as an array of text, or NULL. */
+static Datum
+first_row(MemoryContext context)
+{
+	Datum		values[MaxTupleAttributeNumber];
+	bool		nulls[MaxTupleAttributeNumber];
+	MemoryContext old;
+	int			dims[1];
+	int			lower[1] = {1};
+	Datum		result;
+
+	if (SPI_tuptable == NULL || SPI_processed == 0)
+		return (Datum) 0;
+	dims[0] = SPI_tuptable->tupdesc->natts;
+	old = MemoryContextSwitchTo(context);
+	for (int i = 0; i < dims[0]; i++)
+	{
+		char	   *text = SPI_getvalue(SPI_tuptable->vals[0],
+										SPI_tuptable->tupdesc, i + 1);
+
+		nulls[i] = text == NULL;
+		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(text);
+	}
+	result = PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower,
+												TEXTOID, -1, false,
+												TYPALIGN_INT));
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+/*
+ * execute_newest(statement): executes the statement with the rights of the
+ * caller, like EXECUTE, but with a snapshot that is taken now, whatever the
+ * isolation level is.  Returns the first row of its result; null if it has
+ * none.  Rows must be counted in this way after their table was locked: under
+ * REPEATABLE READ the transaction's snapshot is older than the lock.
+ */
+Datum
+booking_execute_newest(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SPIPlanPtr	plan;
+	Datum		result;
+	int			code;
+
+	SPI_connect();
+	plan = SPI_prepare(text_to_cstring(PG_GETARG_TEXT_PP(0)), 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	code = SPI_execute_snapshot(plan, NULL, NULL,
+								IsolationUsesXactSnapshot() ?
+									GetLatestSnapshot() :
+									InvalidSnapshot,
+								InvalidSnapshot, false, true, 0);
+	if (code < 0)
+		elog(ERROR, "SPI could not execute a statement: %s",
+			 SPI_result_code_string(code));
+	result = first_row(context);
+	SPI_finish();
+	if (result == (Datum) 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(result);
 }

@@ -63,24 +63,26 @@ statement_of(CapacityConstraint *constraint, const char *kind)
 	bool		isnull;
 	Datum		sql;
 
-	values[0] = CStringGetTextDatum(constraint->name);
+	values[0] = CStringGetTextDatum(constraint->definition->name);
 	values[1] = CStringGetTextDatum(kind);
 	(void) plan_execute(&constraint->call, &sql_plan, values, NULL);
 	sql = plan_result(&constraint->call, 0, 1, TEXTOID, &isnull);
 	if (isnull)
-		definition_error_missing(constraint->name);
+		definition_error_missing(constraint->definition->name);
 	return TextDatumGetCString(sql);
 }
 
 /*
  * Runs a statement of the constraint with the key and further arguments, and
- * returns the number of its rows.  SPI is connected.
+ * returns the number of its rows.  Without a snapshot it takes that of the
+ * transaction.  SPI is connected.
  */
 static uint64
 run(CapacityConstraint *constraint, const char *kind, const PoolKey *key,
-	int nmore, const Oid *more_types, const Datum *more, Snapshot snapshot)
+	int nmore, const Oid *more_types, const Datum *more, Snapshot snapshot,
+	bool read_only)
 {
-	const KeyColumns *columns = &constraint->shape.key;
+	const KeyColumns *columns = &constraint->definition->shape.key;
 	TupleDesc	desc = RelationGetDescr(constraint->pool.rel);
 	Oid			types[KEY_MAX_COLUMNS + 2];
 	Datum		values[KEY_MAX_COLUMNS + 2];
@@ -107,7 +109,8 @@ run(CapacityConstraint *constraint, const char *kind, const PoolKey *key,
 		code = SPI_execute_plan(plan, values, NULL, false, 0);
 	else
 		code = SPI_execute_snapshot(plan, values, NULL, snapshot,
-									InvalidSnapshot, true, false, 0);
+									InvalidSnapshot, read_only, !read_only,
+									0);
 	if (code < 0)
 		elog(ERROR, "SPI could not execute a statement: %s",
 			 SPI_result_code_string(code));
@@ -130,25 +133,61 @@ policy_count_rows(CapacityConstraint *constraint, const PoolKey *key)
 	bool		isnull;
 
 	plan_connect_for_all_rows(&constraint->call);
-	(void) run(constraint, "count", key, 0, NULL, NULL, GetLatestSnapshot());
+	(void) run(constraint, "count", key, 0, NULL, NULL, GetLatestSnapshot(),
+			   true);
 	places = DatumGetInt64(result_of(0, 1, &isnull));
 	plan_disconnect(&constraint->call);
 	return places;
+}
+
+/* Runs a statement that writes, with a snapshot that is taken now. */
+static uint64
+run_newest(CapacityConstraint *constraint, const char *kind)
+{
+	return run(constraint, kind, NULL, 0, NULL, NULL,
+			   IsolationUsesXactSnapshot() ? GetLatestSnapshot() :
+											 InvalidSnapshot,
+			   false);
 }
 
 /*
  * Deletes all stripes, waiting for transactions that have one locked, and
  * makes the pools of all keys from the rows that are there.  A stripe may be
  * split during the wait, so the deletion repeats until none is left.
+ *
+ * Under REPEATABLE READ the first statement raises 40001 if a stripe was
+ * changed since the transaction's snapshot.  The others see pools and rows
+ * that are newer than it.
  */
 void
 policy_refill(CapacityConstraint *constraint)
 {
 	plan_connect_for_all_rows(&constraint->call);
-	while (run(constraint, "empty", NULL, 0, NULL, NULL, InvalidSnapshot) > 0)
+	(void) run(constraint, "empty", NULL, 0, NULL, NULL, InvalidSnapshot,
+			   false);
+	while (run_newest(constraint, "empty") > 0)
 		CHECK_FOR_INTERRUPTS();
-	(void) run(constraint, "fill", NULL, 0, NULL, NULL, InvalidSnapshot);
+	(void) run_newest(constraint, "fill");
 	plan_disconnect(&constraint->call);
+}
+
+/*
+ * Returns the first keys that have rows but no pool, as text; NULL if there is
+ * none.
+ */
+char *
+policy_find_orphans(CapacityConstraint *constraint)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *keys;
+
+	plan_connect_for_all_rows(&constraint->call);
+	(void) run_newest(constraint, "orphans");
+	keys = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	if (keys != NULL)
+		keys = MemoryContextStrdup(context, keys);
+	plan_disconnect(&constraint->call);
+	return keys;
 }
 
 /* How many places the expired rows of a key have (pool.h). */
@@ -163,12 +202,13 @@ reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
 	Datum		expiry;
 	bool		isnull;
 
-	if (constraint->on_expiry[0] == '\0')
+	if (constraint->definition->on_expiry[0] == '\0')
 		return 0;
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(most);
 	plan_connect_for_all_rows(&constraint->call);
-	(void) run(constraint, "expired", key, 2, types, values, snapshot);
+	(void) run(constraint, "expired", key, 2, types, values, snapshot,
+			   true);
 	places = DatumGetInt64(result_of(0, 1, &isnull));
 	expiry = result_of(0, 2, &isnull);
 	*next = isnull ? DT_NOEND : DatumGetTimestampTz(expiry);
@@ -185,7 +225,7 @@ reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 	Reclaiming	mine = {pool->shape->relid, key, 0, reclaiming};
 	Datum		values[2];
 
-	if (constraint->on_expiry[0] == '\0')
+	if (constraint->definition->on_expiry[0] == '\0')
 		return 0;
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(places);
@@ -194,7 +234,7 @@ reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 	PG_TRY();
 	{
 		(void) run(constraint, wait ? "reclaim" : "reclaim unlocked", key, 2,
-				   types, values, InvalidSnapshot);
+				   types, values, InvalidSnapshot, false);
 	}
 	PG_FINALLY();
 	{
@@ -240,7 +280,7 @@ policy_expire(CapacityConstraint *constraint, int64 most)
 	values[1] = Int64GetDatum(most);
 	plan_connect_for_all_rows(&constraint->call);
 	rows = (int64) run(constraint, "expire", NULL, 2, types, values,
-					   InvalidSnapshot);
+					   InvalidSnapshot, false);
 	plan_disconnect(&constraint->call);
 	return rows;
 }

@@ -19,6 +19,7 @@ extern bool policy_accept_given(const TriggerColumns *columns,
 extern int64 policy_count_rows(CapacityConstraint *constraint,
 							   const PoolKey *key);
 extern void policy_refill(CapacityConstraint *constraint);
+extern char *policy_find_orphans(CapacityConstraint *constraint);
 extern int64 policy_expire(CapacityConstraint *constraint, int64 most);
 
 #endif							/* POLICY_H */

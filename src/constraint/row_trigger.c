@@ -27,6 +27,7 @@
 #include "constraint/policy.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
+#include "pool/stripes.h"
 #include "server/errors.h"
 
 SQL_FUNCTION(booking_capacity_take);
@@ -57,11 +58,11 @@ read_key(const TriggerColumns *columns, TupleTableSlot *slot, PoolKey *key)
 		const KeyColumn *column = &columns->key.column[i];
 		bool		isnull;
 
-		key->value[i] = slot_getattr(slot, column->attnum, &isnull);
+		Datum		value = slot_getattr(slot, column->attnum, &isnull);
+
 		if (isnull)
 			return false;
-		if (column->typlen == -1)
-			key->value[i] = PointerGetDatum(PG_DETOAST_DATUM(key->value[i]));
+		key_set(&columns->key, key, i, value);
 	}
 	return true;
 }
@@ -190,30 +191,32 @@ error_no_place_left(const CapacityConstraint *constraint,
 {
 	const PoolTerms *terms = &claim->terms;
 	Relation	pool = constraint->pool.rel;
-	const KeyColumns *columns = &constraint->shape.key;
-	const char *table = strrchr(constraint->table, '.');
+	const KeyColumns *columns = &constraint->definition->shape.key;
+	const char *table = strrchr(constraint->definition->table, '.');
 	const char *column = NameStr(
 		TupleDescAttr(RelationGetDescr(pool), columns->column[0].attnum - 1)
 			->attname);
 
-	table = table == NULL ? constraint->table : table + 1;
+	table = table == NULL ? constraint->definition->table : table + 1;
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_CHECK_VIOLATION),
 		 errmsg(
 			 "new row for relation \"%s\" violates capacity constraint \"%s\"",
-			 table, constraint->name),
+			 table, constraint->definition->name),
 		 errdetail("Key %s: capacity %d, places left " INT64_FORMAT
 				   ", asked for " INT64_FORMAT ".",
 				   key_describe(columns, pool, &pending->key),
 				   DatumGetInt32(terms->value[DEFINITION_TERM_CAPACITY]),
 				   Max(claim->left, 0), pending->taken - pending->given),
-		 err_generic_string(PG_DIAG_SCHEMA_NAME,
-							pnstrdup(constraint->table,
-									 Max(table - constraint->table - 1, 0))),
+		 err_generic_string(
+			 PG_DIAG_SCHEMA_NAME,
+			 pnstrdup(constraint->definition->table,
+					  Max(table - constraint->definition->table - 1, 0))),
 		 err_generic_string(PG_DIAG_TABLE_NAME, table),
 		 err_generic_string(PG_DIAG_COLUMN_NAME, column),
-		 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+		 err_generic_string(PG_DIAG_CONSTRAINT_NAME,
+							constraint->definition->name)));
 }
 
 /* Raises 23503: the key has no pool, because the capacity table has no row. */
@@ -221,33 +224,36 @@ pg_noreturn static void
 error_no_capacity(const CapacityConstraint *constraint,
 				  const PendingKey *pending)
 {
-	const char *table = strrchr(constraint->table, '.');
+	const char *table = strrchr(constraint->definition->table, '.');
 
-	table = table == NULL ? constraint->table : table + 1;
+	table = table == NULL ? constraint->definition->table : table + 1;
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 		 errmsg(
 			 "insert or update on table \"%s\" violates capacity constraint \"%s\"",
-			 table, constraint->name),
+			 table, constraint->definition->name),
 		 errdetail("Key %s is not present in table %s.",
-				   key_describe(&constraint->shape.key, constraint->pool.rel,
-								&pending->key),
-				   constraint->capacity_table),
+				   key_describe(&constraint->definition->shape.key,
+								constraint->pool.rel, &pending->key),
+				   constraint->definition->capacity_table),
 		 errhint(
 			 "If it is present, it was written without triggers: call booking.rebuild_capacity('%s').",
-			 constraint->name),
-		 err_generic_string(PG_DIAG_SCHEMA_NAME,
-							pnstrdup(constraint->table,
-									 Max(table - constraint->table - 1, 0))),
+			 constraint->definition->name),
+		 err_generic_string(
+			 PG_DIAG_SCHEMA_NAME,
+			 pnstrdup(constraint->definition->table,
+					  Max(table - constraint->definition->table - 1, 0))),
 		 err_generic_string(PG_DIAG_TABLE_NAME, table),
-		 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
+		 err_generic_string(PG_DIAG_CONSTRAINT_NAME,
+							constraint->definition->name)));
 }
 
 /*
  * A constant capacity has a pool for each key that has had a row.  Creates the
  * pool of a new key, under a lock on the key's hash: of two sessions, the
  * second finds the pool of the first, or, if that rolls back, creates it.
+ * Raises 40001 if the transaction's snapshot is older than the pool.
  */
 static void
 create_constant_pool(CapacityConstraint *constraint, const PoolKey *key)
@@ -257,12 +263,15 @@ create_constant_pool(CapacityConstraint *constraint, const PoolKey *key)
 	PoolTerms	found;
 	int64		places;
 
-	LockPage(pool->rel, (BlockNumber) key_hash(&constraint->shape.key, key),
+	LockPage(pool->rel,
+			 (BlockNumber) key_hash(&constraint->definition->shape.key, key),
 			 ExclusiveLock);
 	if (pool_read(pool, key, &places, &found))
 		return;
-	terms.value[DEFINITION_TERM_CAPACITY] = Int32GetDatum(constraint->capacity);
-	pool_create(pool, key, constraint->capacity, &terms);
+	stripes_check_absence(pool, key);
+	terms.value[DEFINITION_TERM_CAPACITY] =
+		Int32GetDatum(constraint->definition->capacity);
+	pool_create(pool, key, constraint->definition->capacity, &terms);
 }
 
 /* Takes places for the rows of a key. */
@@ -275,7 +284,7 @@ settle_taken(CapacityConstraint *constraint, const PendingKey *pending,
 	PoolResult	result;
 
 	result = pool_take(&constraint->pool, &pending->key, quantity, &claim);
-	if (result == POOL_MISSING && constraint->is_constant)
+	if (result == POOL_MISSING && constraint->definition->is_constant)
 	{
 		create_constant_pool(constraint, &pending->key);
 		result = pool_take(&constraint->pool, &pending->key, quantity, &claim);
@@ -306,7 +315,7 @@ settle(CapacityConstraint *constraint, const PendingKey *pending)
 {
 	int64		net = pending->taken - pending->given;
 
-	if (constraint->on_expiry[0] != '\0')
+	if (constraint->definition->on_expiry[0] != '\0')
 		remembered_note_reclaim(&constraint->pool, &pending->key);
 	if (pending->touch)
 		(void) pool_touch(&constraint->pool, &pending->key);
@@ -335,7 +344,7 @@ booking_capacity_settle(PG_FUNCTION_ARGS)
 	definition_open(&constraint,
 					table_open(batch->pool, RowExclusiveLock),
 					&policy_callbacks);
-	sorted = pending_sort(batch, &constraint.shape.key, &count);
+	sorted = pending_sort(batch, &constraint.definition->shape.key, &count);
 	for (int i = 0; i < count; i++)
 		settle(&constraint, sorted[i]);
 	definition_close(&constraint);

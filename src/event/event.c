@@ -157,15 +157,3 @@ event_forget_keys(BookingCall *call, int64 event_id)
 	(void) plan_execute_latest(&call->base, &forget_keys_plan, &value, 0);
 	plan_disconnect(&call->base);
 }
-
-/*
- * An event has no pool: raises 23503 if the event is missing (see
- * refusal_no_event), and 55000 if it is there.
- */
-void
-event_raise_no_pool(BookingCall *call, int64 event_id, const char *table)
-{
-	if (event_exists(call, event_id))
-		refusal_no_inventory(event_id);
-	refusal_no_event(event_id, table);
-}

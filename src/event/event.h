@@ -12,7 +12,6 @@
 
 #include "datatype/timestamp.h"
 
-#include "server/compat.h"
 #include "tables/booking_call.h"
 
 extern bool event_exists(BookingCall *call, int64 event_id);
@@ -23,7 +22,5 @@ extern bool event_any_ticket_or_hold(BookingCall *call);
 extern void event_read_hold_ttl(BookingCall *call, int64 event_id,
 								Interval *ttl, Interval *max_ttl);
 extern void event_forget_keys(BookingCall *call, int64 event_id);
-pg_noreturn extern void event_raise_no_pool(BookingCall *call, int64 event_id,
-											const char *table);
 
 #endif							/* EVENT_H */

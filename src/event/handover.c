@@ -61,7 +61,10 @@ is_for_user(const BookingCall *call, const Datum *user_id)
 
 /*
  * A trigger is about to take places of the event for a user (give, if
- * negative).  Returns true if a function has done so already.
+ * negative).  Returns true if a function has done so already.  A row that a
+ * trigger of the user's writes in between may use the handover instead; then
+ * the row that it was meant for takes places of its own.  So the sum is right,
+ * as long as a row never uses more than is left.
  */
 bool
 handover_accept(const BookingCall *call, int64 event_id, const Datum *user_id,
@@ -69,11 +72,9 @@ handover_accept(const BookingCall *call, int64 event_id, const Datum *user_id,
 {
 	if (current == NULL || current->event_id != event_id ||
 		current->nest_level != GetCurrentTransactionNestLevel() ||
-		(places > 0) != (current->places > 0) || current->places == 0 ||
-		!is_for_user(call, user_id))
+		(places > 0) != (current->places > 0) ||
+		Abs(places) > Abs(current->places) || !is_for_user(call, user_id))
 		return false;
-
-	/* the trigger works row by row, so it never asks for more than is left */
 	current->places -= places;
 	return true;
 }

@@ -93,7 +93,7 @@ inventory_read(BookingCall *call, int64 event_id, EventPlaces *places)
 
 	sale_open_pool(call, event_id, &pool);
 	plan_connect_for_all_rows(base);
-	if (prefetch_was_used())
+	if (prefetch_was_used(call->tables.inventory))
 		found = plan_execute(base, &availability_plan, &value, NULL) > 0;
 	else
 		found = plan_execute_read_only(base, &availability_plan, &value) > 0;

@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "event/event.h"
+#include "event/refusal.h"
 #include "event/sale.h"
 #include "event/user_limit.h"
 #include "server/errors.h"
@@ -128,6 +129,28 @@ sale_open_pool(BookingCall *call, int64 event_id, SalePool *pool)
 /* ---- take and give ---- */
 
 /*
+ * An event had no pool when its places were taken.  Raises 55000 if it is there
+ * without a pool.  If the event was committed in between, it has one.
+ */
+void
+sale_check_no_event(BookingCall *call, int64 event_id)
+{
+	SalePool	pool;
+
+	sale_open_pool(call, event_id, &pool);
+	if (event_exists(call, event_id) && !pool_exists(&pool.pool, &pool.key))
+		refusal_no_inventory(event_id);
+}
+
+/* The same; otherwise raises 23503 (see refusal_no_event). */
+void
+sale_raise_no_event(BookingCall *call, int64 event_id, const char *table)
+{
+	sale_check_no_event(call, event_id);
+	refusal_no_event(event_id, table);
+}
+
+/*
  * Takes quantity places of the event for the claim, all or none, as
  * pool_take() does; 0 only asks for what the rules say.  Unless the result is
  * SALE_DONE, sale_error_refused() tells why.  A limit per user locks the user.
@@ -160,7 +183,7 @@ sale_take_or_raise(BookingCall *call, int64 event_id, int32 quantity,
 	SaleResult	result = sale_take(call, event_id, quantity, claim);
 
 	if (result == SALE_NO_EVENT)
-		event_raise_no_pool(call, event_id, table);
+		sale_raise_no_event(call, event_id, table);
 	if (result != SALE_DONE)
 		sale_error_refused(event_id, quantity, result, claim);
 }
@@ -184,7 +207,7 @@ sale_give_or_raise(BookingCall *call, int64 event_id, int32 quantity,
 				   const char *table)
 {
 	if (!sale_give(call, event_id, quantity))
-		event_raise_no_pool(call, event_id, table);
+		sale_raise_no_event(call, event_id, table);
 }
 
 /* ---- refusals ---- */

@@ -59,6 +59,9 @@ typedef struct SalePool
 
 extern void sale_set_reclaimer(const SaleReclaimer *reclaimer);
 extern void sale_open_pool(BookingCall *call, int64 event_id, SalePool *pool);
+extern void sale_check_no_event(BookingCall *call, int64 event_id);
+pg_noreturn extern void sale_raise_no_event(BookingCall *call, int64 event_id,
+											const char *table);
 extern SaleResult sale_take(BookingCall *call, int64 event_id, int32 quantity,
 							Claim *claim);
 extern void sale_take_or_raise(BookingCall *call, int64 event_id,

@@ -35,6 +35,7 @@ void
 key_init_column(KeyColumn *column, AttrNumber attnum, Oid type, Oid collation)
 {
 	column->attnum = attnum;
+	column->typid = type;
 	column->collation = collation;
 	get_typlenbyval(type, &column->typlen, &column->typbyval);
 
@@ -51,13 +52,39 @@ void
 key_equality_function(const KeyColumn *column, FmgrInfo *function)
 {
 	if (column->type != NULL)
-		*function = column->type->eq_opr_finfo;
+		fmgr_info_copy(function, &column->type->eq_opr_finfo,
+					   CurrentMemoryContext);
 	else if (column->typlen == sizeof(int64))
 		fmgr_info(F_INT8EQ, function);
 	else if (column->typlen == sizeof(int32))
 		fmgr_info(F_INT4EQ, function);
 	else
 		fmgr_info(F_INT2EQ, function);
+}
+
+/* True if the columns are the same: then keys of one are keys of the other. */
+bool
+key_same_columns(const KeyColumns *a, const KeyColumns *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (int i = 0; i < a->count; i++)
+	{
+		if (a->column[i].attnum != b->column[i].attnum ||
+			a->column[i].typid != b->column[i].typid ||
+			a->column[i].collation != b->column[i].collation)
+			return false;
+	}
+	return true;
+}
+
+/* Sets a value of the key, which may be toasted and must not be null. */
+void
+key_set(const KeyColumns *columns, PoolKey *key, int column, Datum value)
+{
+	key->value[column] = columns->column[column].typlen == -1 ?
+		PointerGetDatum(PG_DETOAST_DATUM(value)) :
+		value;
 }
 
 /* True if the two values of the column are equal. */
@@ -119,7 +146,8 @@ key_hash(const KeyColumns *columns, const PoolKey *key)
 		uint32		one = 0;
 
 		if (column->type == NULL)
-			one = (uint32) key->value[i];
+			one =
+				murmurhash32((uint32) (key->value[i] ^ (key->value[i] >> 32)));
 		else if (OidIsValid(column->type->hash_proc_finfo.fn_oid))
 			one = DatumGetUInt32(
 				FunctionCall1Coll(&column->type->hash_proc_finfo,
@@ -137,8 +165,14 @@ key_copy(const KeyColumns *columns, const PoolKey *key, MemoryContext context,
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	for (int i = 0; i < columns->count; i++)
-		copy->value[i] = datumCopy(key->value[i], columns->column[i].typbyval,
-								   columns->column[i].typlen);
+	{
+		const KeyColumn *column = &columns->column[i];
+
+		Assert(column->typlen != -1 ||
+			   !VARATT_IS_EXTERNAL(DatumGetPointer(key->value[i])));
+		copy->value[i] = datumCopy(key->value[i], column->typbyval,
+								   column->typlen);
+	}
 	MemoryContextSwitchTo(old);
 }
 

@@ -20,6 +20,7 @@
 typedef struct KeyColumn
 {
 	AttrNumber	attnum;
+	Oid			typid;
 	Oid			collation;
 	int16		typlen;
 	bool		typbyval;
@@ -33,8 +34,8 @@ typedef struct KeyColumns
 } KeyColumns;
 
 /*
- * The key of a pool.  No value is null or toasted.  Values that are passed by
- * reference belong to the caller, unless key_copy() has made them.
+ * The key of a pool.  No value is null or toasted (key_set).  Values that are
+ * passed by reference belong to the caller, unless key_copy() has made them.
  */
 typedef struct PoolKey
 {
@@ -45,6 +46,9 @@ extern void key_init_column(KeyColumn *column, AttrNumber attnum, Oid type,
 							Oid collation);
 extern void key_equality_function(const KeyColumn *column,
 								  FmgrInfo *function);
+extern bool key_same_columns(const KeyColumns *a, const KeyColumns *b);
+extern void key_set(const KeyColumns *columns, PoolKey *key, int column,
+					Datum value);
 extern bool key_column_equal(const KeyColumn *column, Datum a, Datum b);
 extern bool key_equal(const KeyColumns *columns, const PoolKey *a,
 					  const PoolKey *b);

@@ -64,8 +64,11 @@ judge(const Pool *pool, PoolClaim *claim, const PoolTerms *terms,
 static bool
 may_prefetch(const Pool *pool, const PoolTerms *terms)
 {
-	return pool->policy->may_prefetch == NULL ||
-		pool->policy->may_prefetch(terms);
+	const PoolPolicy *policy = pool->policy;
+
+	if (policy->may_prefetch != NULL)
+		return policy->may_prefetch(terms);
+	return policy->is_open == NULL && policy->judge == NULL;
 }
 
 static int64
@@ -539,6 +542,8 @@ pool_take(Pool *pool, const PoolKey *key, int32 quantity, PoolClaim *claim)
 	Taking		taking = {pool, key, quantity, claim, POOL_TAKEN, false, false};
 	int64		prefetched;
 
+	Assert(quantity >= 0);
+
 	/* a pool whose policy judges each booking has no prefetched places */
 	if (prefetch_use(pool, key, quantity))
 		return POOL_TAKEN;
@@ -596,6 +601,16 @@ pool_is_empty(Pool *pool, const PoolKey *key)
 
 	UnregisterSnapshot(snapshot);
 	return empty;
+}
+
+/* True if the newest state has such a pool. */
+bool
+pool_exists(Pool *pool, const PoolKey *key)
+{
+	StripeSet	newest;
+
+	UnregisterSnapshot(stripes_read_newest(pool, key, &newest));
+	return newest.count > 0;
 }
 
 /*
@@ -730,9 +745,22 @@ pool_drop(Pool *pool, const PoolKey *key)
 /* ---- what was prefetched goes back ---- */
 
 /*
- * Gives all prefetched places of the table's pools back.  The stripes that
- * they came from are locked by this transaction, so as a rule nothing is
- * waited for. Raises 55000 if one of the pools is missing.
+ * Raises 55000 if the key of the table was altered after the transaction has
+ * prefetched places: the key that they came from has another type now.
+ */
+static void
+check_columns(const Pool *pool, const Prefetch *prefetch)
+{
+	if (!key_same_columns(&pool->shape->key, &prefetch->columns))
+		error_unusable(psprintf("the key of table \"%s\" was altered by a transaction that has booked places",
+								RelationGetRelationName(pool->rel)),
+					   "Alter the table in a transaction of its own.");
+}
+
+/*
+ * Gives all prefetched places of the table's pools back.  The stripes that they
+ * came from are locked by this transaction, so as a rule nothing is waited for.
+ * Raises 55000 if one of the pools is missing, or its key was altered.
  */
 void
 pool_flush(Pool *pool)
@@ -741,10 +769,12 @@ pool_flush(Pool *pool)
 
 	foreach(lc, prefetch_list(pool->shape->relid))
 	{
-		const Prefetch *prefetch = lfirst(lc);
-		int64		places = prefetch_remove(pool, &prefetch->key);
+		Prefetch   *prefetch = lfirst(lc);
+		int64		places;
 
-		if (places > 0 && !give_now(pool, &prefetch->key, (int32) places))
+		check_columns(pool, prefetch);
+		places = prefetch_take_all(prefetch);
+		if (!give_now(pool, &prefetch->key, (int32) places))
 			error_unusable(psprintf("pool %s of table \"%s\" is missing",
 									key_describe(&pool->shape->key, pool->rel,
 												 &prefetch->key),

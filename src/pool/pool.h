@@ -57,7 +57,10 @@ typedef struct PoolPolicy
 	/* Finds out what judge() needs.  Is called with no stripe locked. */
 	void (*prepare)(Pool *pool, const PoolKey *key, PoolClaim *claim);
 
-	/* True if places may be prefetched on these terms. */
+	/*
+	 * True if places may be prefetched on these terms.  NULL: they may unless
+	 * is_open or judge has to be asked for each place.
+	 */
 	bool (*may_prefetch)(const PoolTerms *terms);
 
 	/*
@@ -93,6 +96,7 @@ extern bool pool_is_empty(Pool *pool, const PoolKey *key);
 extern bool pool_take_anyway(Pool *pool, const PoolKey *key, int64 quantity);
 extern bool pool_read(Pool *pool, const PoolKey *key, int64 *places,
 					  PoolTerms *terms);
+extern bool pool_exists(Pool *pool, const PoolKey *key);
 extern bool pool_touch(Pool *pool, const PoolKey *key);
 extern int64 pool_drop(Pool *pool, const PoolKey *key);
 extern void pool_flush(Pool *pool);

@@ -127,7 +127,8 @@ find_prefetch(const Pool *pool, const PoolKey *key, bool create)
 		return NULL;
 	for (prefetch = bucket->first; prefetch; prefetch = prefetch->next)
 	{
-		if (key_equal(&pool->shape->key, &prefetch->key, key))
+		if (key_same_columns(&pool->shape->key, &prefetch->columns) &&
+			key_equal(&pool->shape->key, &prefetch->key, key))
 			return prefetch;
 	}
 	if (!create)
@@ -135,6 +136,7 @@ find_prefetch(const Pool *pool, const PoolKey *key, bool create)
 	prefetch = MemoryContextAllocZero(TopTransactionContext, sizeof(Prefetch));
 	prefetch->layout = pool->shape->layout;
 	prefetch->relid = pool->shape->relid;
+	prefetch->columns = pool->shape->key;
 	key_copy(&pool->shape->key, key, TopTransactionContext, &prefetch->key);
 	prefetch->lost_before = FirstCommandId;
 	prefetch->next = bucket->first;
@@ -267,18 +269,26 @@ prefetch_keep(const Pool *pool, const PoolKey *key, int32 quantity)
 }
 
 /*
- * Takes all places out of the pool's Prefetch and returns how many they were.
- * The caller gives them back, or has dropped the pool that they came from.
+ * Takes all places out of a Prefetch and returns how many they were.  The
+ * caller gives them back, or has dropped the pool that they came from.
  */
 int64
-prefetch_remove(const Pool *pool, const PoolKey *key)
+prefetch_take_all(Prefetch *prefetch)
 {
-	Prefetch   *prefetch = find_prefetch(pool, key, false);
-	int64		places = prefetch == NULL ? 0 : sum_places(prefetch);
+	int64		places = sum_places(prefetch);
 
 	if (places > 0)
 		current_change(prefetch)->places -= places;
 	return places;
+}
+
+/* The same for the Prefetch of a pool, if it has one. */
+int64
+prefetch_remove(const Pool *pool, const PoolKey *key)
+{
+	Prefetch   *prefetch = find_prefetch(pool, key, false);
+
+	return prefetch == NULL ? 0 : prefetch_take_all(prefetch);
 }
 
 /*
@@ -389,11 +399,28 @@ prefetch_any(void)
 	return false;
 }
 
-/* True if this transaction has prefetched anything, or noted a loss, so far. */
+/*
+ * True if this transaction has prefetched anything of the table's pools, or
+ * noted a loss, so far.
+ */
 bool
-prefetch_was_used(void)
+prefetch_was_used(Oid relid)
 {
-	return state.buckets != NULL;
+	HASH_SEQ_STATUS status;
+	PrefetchBucket *bucket;
+
+	if (state.buckets == NULL)
+		return false;
+	hash_seq_init(&status, state.buckets);
+	while ((bucket = hash_seq_search(&status)) != NULL)
+	{
+		if (bucket->key.relid == relid)
+		{
+			hash_seq_term(&status);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* The transaction is about to commit: from now on nothing is prefetched. */

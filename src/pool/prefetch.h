@@ -19,6 +19,7 @@ typedef struct Prefetch
 {
 	const PoolLayout *layout;	/* of its table of stripes */
 	Oid			relid;			/* the table */
+	KeyColumns	columns;		/* of the key, when the places were taken */
 	PoolKey		key;
 	struct Prefetch *next;		/* of a key with the same hash */
 	int64		booked;			/* by this transaction; undone or not */
@@ -36,8 +37,9 @@ extern void prefetch_add(const Pool *pool, const PoolKey *key, int64 places);
 extern bool prefetch_keep(const Pool *pool, const PoolKey *key,
 						  int32 quantity);
 extern int64 prefetch_remove(const Pool *pool, const PoolKey *key);
+extern int64 prefetch_take_all(Prefetch *prefetch);
 extern bool prefetch_any(void);
-extern bool prefetch_was_used(void);
+extern bool prefetch_was_used(Oid relid);
 extern List *prefetch_list(Oid relid);
 extern void prefetch_stop(void);
 extern void prefetch_note_lost(const Pool *pool, const PoolKey *key,

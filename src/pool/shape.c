@@ -115,7 +115,7 @@ check_indexes(PoolShape *shape, Relation rel)
 			error_shape(rel, "has an index that is not a plain btree");
 	}
 	if (!has_primary_key)
-		error_shape(rel, "has lost its primary key");
+		error_shape(rel, "has lost its primary key, or that has another form");
 }
 
 /*
@@ -169,8 +169,11 @@ shape_load(PoolShape *shape, Relation rel, const PoolLayout *layout)
 	shape->stripe = find_column(rel, "stripe", INT4OID);
 	shape->available = find_column(rel, "available", INT4OID);
 	for (int i = 0; i < layout->nterms; i++)
+	{
+		Assert(get_typbyval(layout->term_type[i]));
 		shape->term[i] = find_column(rel, layout->term_name[i],
 									 layout->term_type[i]);
+	}
 	check_indexes(shape, rel);
 	if (count_columns(desc) != shape->key.count + 2 + layout->nterms)
 		error_shape(rel, "has a column that pg_booking did not make");

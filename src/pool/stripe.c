@@ -46,34 +46,28 @@ error_foreign_row(const Pool *pool)
 				   pool->shape->layout->repair_hint);
 }
 
-/* Returns a column of a stripe that is never null. */
-static Datum
-read_column(const Pool *pool, HeapTuple tuple, AttrNumber attnum)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attnum, RelationGetDescr(pool->rel),
-									 &isnull);
-
-	if (isnull)
-		error_foreign_row(pool);
-	return value;
-}
-
-/* Reads number, places, terms and writer of the version into *stripe. */
-static void
+/*
+ * Reads number, places, terms and writer of the version into *stripe.  Returns
+ * false if a column is null that never is.
+ */
+static bool
 read_stripe(const Pool *pool, HeapTuple tuple, Stripe *stripe)
 {
 	const PoolShape *shape = pool->shape;
+	TupleDesc	desc = RelationGetDescr(pool->rel);
+	bool		number_isnull;
+	bool		available_isnull;
 
 	stripe->tid = tuple->t_self;
 	stripe->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
-	stripe->number = DatumGetInt32(read_column(pool, tuple, shape->stripe));
-	stripe->available =
-		DatumGetInt32(read_column(pool, tuple, shape->available));
+	stripe->number = DatumGetInt32(
+		heap_getattr(tuple, shape->stripe, desc, &number_isnull));
+	stripe->available = DatumGetInt32(
+		heap_getattr(tuple, shape->available, desc, &available_isnull));
 	for (int i = 0; i < shape->layout->nterms; i++)
-		stripe->terms.value[i] = heap_getattr(tuple, shape->term[i],
-											  RelationGetDescr(pool->rel),
+		stripe->terms.value[i] = heap_getattr(tuple, shape->term[i], desc,
 											  &stripe->terms.isnull[i]);
+	return !number_isnull && !available_isnull;
 }
 
 /* True if the two are the same terms. */
@@ -98,9 +92,11 @@ has_key(const Pool *pool, HeapTuple tuple, const PoolKey *key)
 	for (int i = 0; i < columns->count; i++)
 	{
 		const KeyColumn *column = &columns->column[i];
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, column->attnum,
+										 RelationGetDescr(pool->rel), &isnull);
 
-		if (!key_column_equal(column, key->value[i],
-							  read_column(pool, tuple, column->attnum)))
+		if (isnull || !key_column_equal(column, key->value[i], value))
 			return false;
 	}
 	return true;
@@ -121,7 +117,8 @@ pin_newest(Pool *pool, const PoolKey *key, Stripe *stripe, RowVersion *version)
 		ReleaseBuffer(version->buffer);
 		return false;
 	}
-	read_stripe(pool, &version->tuple, stripe);
+	if (!read_stripe(pool, &version->tuple, stripe))
+		error_foreign_row(pool);
 	stripe->holder = version->holder;
 	return true;
 }
@@ -393,9 +390,13 @@ typedef struct SetScan
 {
 	const Pool *pool;
 	StripeSet  *set;
+	bool		foreign;		/* a row that we did not write was found */
 } SetScan;
 
-/* Adds a row that the scan has found to the set. */
+/*
+ * Adds a row that the scan has found to the set.  The page is locked, so no
+ * error is raised here: a message looks up names.
+ */
 static void
 add_to_set(HeapTuple tuple, Buffer buffer, void *arg)
 {
@@ -404,11 +405,17 @@ add_to_set(HeapTuple tuple, Buffer buffer, void *arg)
 	Stripe	   *stripe;
 
 	if (set->count == STRIPE_MAX_NUMBER)
-		error_foreign_row(scan->pool);
+	{
+		scan->foreign = true;
+		return;
+	}
 	stripe = &set->stripe[set->count];
-	read_stripe(scan->pool, tuple, stripe);
-	if (stripe->number < 0 || stripe->number >= STRIPE_MAX_NUMBER)
-		error_foreign_row(scan->pool);
+	if (!read_stripe(scan->pool, tuple, stripe) || stripe->number < 0 ||
+		stripe->number >= STRIPE_MAX_NUMBER)
+	{
+		scan->foreign = true;
+		return;
+	}
 	stripe->seen_in = buffer;
 	stripe->holder = InvalidTransactionId;
 	set->total += stripe->available;
@@ -425,7 +432,7 @@ stripe_read_all(Pool *pool, const PoolKey *key, Snapshot snapshot,
 {
 	const KeyColumns *columns = &pool->shape->key;
 	ScanKeyData keys[KEY_MAX_COLUMNS];
-	SetScan		scan = {pool, set};
+	SetScan		scan = {pool, set, false};
 
 	set->count = 0;
 	set->total = 0;
@@ -441,4 +448,6 @@ stripe_read_all(Pool *pool, const PoolKey *key, Snapshot snapshot,
 	}
 	row_version_scan(pool->rel, keys, columns->count, snapshot, add_to_set,
 					 &scan);
+	if (scan.foreign)
+		error_foreign_row(pool);
 }

@@ -14,12 +14,18 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "storage/proc.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
 #error "pg_booking supports PostgreSQL 15 to 18"
+#endif
+
+/* Values of bigint and timestamptz are compared as Datums. */
+#ifndef USE_FLOAT8_BYVAL
+#error "pg_booking needs a 64-bit PostgreSQL"
 #endif
 
 /*
@@ -105,6 +111,15 @@ compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
 #else
 #define compat_identity_sequence(rel, attnum) \
 	getIdentitySequence(RelationGetRelid(rel), attnum, false)
+#endif
+
+/* 17 renamed the function. */
+#if PG_VERSION_NUM >= 170000
+#define compat_search_path_matches(path) \
+	SearchPathMatchesCurrentEnvironment(path)
+#else
+#define compat_search_path_matches(path) \
+	OverrideSearchPathMatchesCurrent(path)
 #endif
 
 /* 16 renamed relfilenodes. */

@@ -11,9 +11,9 @@
  * sequential scan for a table that was empty when it was last vacuumed, and
  * the session would keep that plan however large the table grows.  Therefore
  * each statement has one generic plan, which is made with enable_seqscan off,
- * and made again when the number of its executions has doubled.  If the plan
- * cache has replanned the statement by itself, after an invalidation, the
- * generation number of the plan tells, and it is made again likewise.
+ * and the statement is prepared again when the number of its executions has
+ * doubled.  (With plan_cache_mode = force_custom_plan PostgreSQL plans each
+ * execution by itself, as the session has asked.)
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -31,6 +31,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "server/compat.h"
 #include "server/errors.h"
 #include "server/plan.h"
 
@@ -139,35 +140,39 @@ prepare(const Call *call, SqlPlan *plan)
 	plan->user_id_type = call->user_id_type;
 }
 
-/* The generation of the statement's plan, which is made if there is none. */
-static int
-plan_generation(const SqlPlan *plan)
+/*
+ * True if the plan cache will use the plan that it has, instead of making one
+ * with the session's settings: after an invalidation, or if search_path is not
+ * the one for which the statement was analyzed.
+ */
+static bool
+has_plan(const SqlPlan *plan)
 {
-	CachedPlan *cached = SPI_plan_get_cached_plan(plan->prepared);
-	int			generation;
+	CachedPlanSource *source =
+		linitial(SPI_plan_get_plan_sources(plan->prepared));
 
-	if (cached == NULL)
-		/* can't happen: each statement of ours is one query */
-		elog(ERROR, "\"%s\" has no plan", plan->sql);
-	generation = cached->generation;
-	ReleaseCachedPlan(cached, CurrentResourceOwner);
-	return generation;
+	return source->is_valid && source->gplan != NULL &&
+		source->gplan->is_valid &&
+		!TransactionIdIsValid(source->gplan->saved_xmin) &&
+		compat_search_path_matches(source->search_path);
 }
 
 /*
- * Prepares the statement and plans it with enable_seqscan off.  The setting
- * ends with the planning, so triggers that the statement fires are planned as
- * the session wants it.
+ * Plans the statement with enable_seqscan off.  The setting ends with the
+ * planning, so triggers that the statement fires are planned as the session
+ * wants it.
  */
 static void
-make_plan(const Call *call, SqlPlan *plan)
+make_plan(const SqlPlan *plan)
 {
 	int			guc_level = NewGUCNestLevel();
+	CachedPlan *cached;
 
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	prepare(call, plan);
-	plan->generation = plan_generation(plan);
+	cached = SPI_plan_get_cached_plan(plan->prepared);
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, CurrentResourceOwner);
 	AtEOXact_GUC(true, guc_level);
 }
 
@@ -182,11 +187,12 @@ has_doubled(uint64 executions)
 static void
 ensure_plan(const Call *call, SqlPlan *plan)
 {
-	plan->executions++;
 	if (plan->prepared == NULL || plan->user_id_type != call->user_id_type ||
-		has_doubled(plan->executions) ||
-		plan_generation(plan) != plan->generation)
-		make_plan(call, plan);
+		has_doubled(plan->executions + 1))
+		prepare(call, plan);
+	if (!has_plan(plan))
+		make_plan(plan);
+	plan->executions++;
 }
 
 /* The number of rows of the last statement; XX000 if SPI could not run it. */

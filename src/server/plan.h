@@ -30,7 +30,6 @@ typedef struct SqlPlan
 
 	SPIPlanPtr	prepared;		/* NULL until first used */
 	Oid			user_id_type;	/* for which it was prepared */
-	int			generation;		/* of the plan that was made without seqscan */
 	uint64		executions;
 } SqlPlan;
 

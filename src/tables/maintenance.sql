@@ -175,6 +175,7 @@ BEGIN
         RAISE foreign_key_violation USING
             MESSAGE = format('event %s does not exist', wanted),
             DETAIL = format('Key (event_id)=(%s) is not present in table "event".', wanted),
+            HINT = 'Insert it into booking.event first. If another transaction did, it must have committed.',
             SCHEMA = 'booking', TABLE = 'event', COLUMN = 'event_id',
             CONSTRAINT = 'event_pkey';
     END IF;

@@ -141,7 +141,7 @@ take_places(BookingCall *call, Batch *batch, int32 limit)
 	{
 		done = subtransaction_run(&call->base, attempt_to_take, &attempt);
 		if (attempt.result == SALE_NO_EVENT)
-			event_raise_no_pool(call, batch->event_id, "ticket");
+			sale_raise_no_event(call, batch->event_id, "ticket");
 		if (attempt.result == SALE_NOT_ON_SALE)
 			attempt.places = 0;
 		else if (attempt.result == SALE_SOLD_OUT)

@@ -85,8 +85,8 @@ book_by_arguments(FunctionCallInfo fcinfo, BookingCall *call, UserForm form,
 	claim->user_id = request->user_id;
 	claim->in_window = claim->within_limit = true;
 	result = book(call, request, claim);
-	if (result == SALE_NO_EVENT && event_exists(call, request->event_id))
-		refusal_no_inventory(request->event_id);
+	if (result == SALE_NO_EVENT)
+		sale_check_no_event(call, request->event_id);
 	booking_call_end(call);
 	return result;
 }
