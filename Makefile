@@ -191,7 +191,7 @@ lint: check-lists
 		--suppress=ctuuninitvar \
 		-D'PG_MODULE_MAGIC=' -D'PG_FUNCTION_INFO_V1(f)=' -D'SQL_FUNCTION(f)=' \
 		-D'PGDLLEXPORT=' -D'INT64_FORMAT="%ld"' -D'foreach(cell, list)=for (;cell;)' \
-		-DPG_VERSION_NUM=150000 src test/faults
+		-DPG_VERSION_NUM=150000 -DUSE_FLOAT8_BYVAL src test/faults
 	$(SHELLCHECK) -x $(SHELL_FILES)
 
 # Without this check, a file that is missing in a list above would be ignored
