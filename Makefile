@@ -3,7 +3,8 @@
 #   make, make install, make installcheck    as with every PGXS extension;
 #                     PG_CONFIG=... chooses the PostgreSQL, WERROR=1 makes
 #                     warnings errors
-#   make demo         one sale, three ways side by side, on a server of its own
+#   make demo         an application oversells, and one statement ends it, on a server
+#                     of its own
 #   make test         the whole test suite, on servers of its own
 #   make matrix       the same on PostgreSQL 15, 17 and 18, and pg_upgrade (as root)
 #   make faults       the promises under faults, on servers of their own (as root,

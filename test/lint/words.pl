@@ -37,11 +37,12 @@ my @WORDS = (
 	[ 'in_vain' => 'without success' ],
 );
 
-# Parts of names in src/ and what the glossary calls them.
+# Parts of names in src/, what the glossary calls them, and the folder, if any, where
+# the glossary has the word itself.
 my @NAMES = (
 	[ 'reserve' => 'prefetch' ],
 	[ 'ahead' => 'prefetch, handover' ],
-	[ 'settle' => 'flush, handover' ],
+	[ 'settle' => 'flush, handover', 'src/constraint/' ],
 );
 
 # Names of PostgreSQL that have such a part.
@@ -83,7 +84,13 @@ sub matches_in
 	{
 		my $code = mask('code', $path, $text);
 
-		push @matches, matches($code, qr/\b\w*$_->[0]\w*\b/i, $_->[1]) for @NAMES;
+		for my $entry (@NAMES)
+		{
+			my ($part, $instead, $except) = @$entry;
+
+			next if defined $except && index($path, $except) == 0;
+			push @matches, matches($code, qr/\b\w*$part\w*\b/i, $instead);
+		}
 	}
 	return sort { $a->[0] <=> $b->[0] || $a->[1] cmp $b->[1] } @matches;
 }

@@ -99,7 +99,7 @@ my $application = <<~'SQL';
 	\endif
 	SQL
 
-# Sixty-four clients at once; refusals end a client, so many have to try.
+# Sixty-four clients at once; refusals end a client, so there must be many.
 sub stampede
 {
 	my ($what) = @_;

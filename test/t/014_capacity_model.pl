@@ -311,7 +311,7 @@ sub transaction
 	return problem(state_of($twin, 'twin'));
 }
 
-# Makes the tables of the scenario anew.
+# Makes new tables of the scenario.
 sub new_tables
 {
 	foreach my $schema ('twin', 'real')

@@ -1,0 +1,4 @@
+static void
+reserve_settled(void)
+{
+}
