@@ -18,14 +18,16 @@
 
 #include "fmgr.h"
 
+#include "server/compat.h"
+
 PG_MODULE_MAGIC;
 
-PG_FUNCTION_INFO_V1(faulty_division);
-PG_FUNCTION_INFO_V1(faulty_array);
-PG_FUNCTION_INFO_V1(faulty_sum);
-PG_FUNCTION_INFO_V1(faulty_branch);
-PG_FUNCTION_INFO_V1(faulty_free);
-PG_FUNCTION_INFO_V1(faulty_assertion);
+SQL_FUNCTION(faulty_division);
+SQL_FUNCTION(faulty_array);
+SQL_FUNCTION(faulty_sum);
+SQL_FUNCTION(faulty_branch);
+SQL_FUNCTION(faulty_free);
+SQL_FUNCTION(faulty_assertion);
 
 /* Divides by zero if the argument is 0, which it never is. */
 Datum
