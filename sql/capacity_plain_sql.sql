@@ -494,7 +494,7 @@ FROM (VALUES
     LATERAL (SELECT pools(('by_show' || left(t.code, 0))::name) AS by_show,
                     pools(('alike' || left(t.code, 0))::name) AS alike) p
 ORDER BY n;
--- A table that is its own capacity table: at most so many children for each node.
+-- A table that is its own capacity table: at most a number of children for each node.
 CREATE TABLE node (id integer PRIMARY KEY, parent integer REFERENCES node ON DELETE CASCADE ON UPDATE CASCADE,
                    children integer);
 SELECT booking.add_capacity_constraint('node', '{parent}', 'node', 'children', constraint_name => 'tree');

@@ -6,7 +6,7 @@
 --     which says what to do.
 --   - Rows that were written past the triggers are found and mended.
 --   - A table that is dropped leaves nothing that hurts.
---   - Nobody takes or gives places of a constraint whose table is another's.  Nothing of
+--   - No other role takes or gives places of a constraint whose table is another's.  Nothing of
 --     the session's search_path runs.
 CALL recreate_booking();
 CALL recreate_shop();

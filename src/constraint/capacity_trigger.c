@@ -312,7 +312,7 @@ booking_capacity_changed(PG_FUNCTION_ARGS)
 static void
 check_truncated(CapacityConstraint *constraint, Relation rel)
 {
-	const char *keys = constraint->definition->is_constant ?
+	const char *keys = constraint->is_constant ?
 		NULL :
 		policy_find_orphans(constraint);
 
@@ -321,12 +321,12 @@ check_truncated(CapacityConstraint *constraint, Relation rel)
 	ereport(ERROR,
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("cannot truncate table \"%s\" while there are rows of capacity constraint \"%s\"",
-					RelationGetRelationName(rel), constraint->definition->name),
+					RelationGetRelationName(rel), constraint->name),
 			 errdetail("Keys are still referenced from table %s: %s.",
-					   constraint->definition->table, keys),
+					   constraint->table, keys),
 			 errhint("Truncate both tables with one statement."),
 			 errtable(rel),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->definition->name)));
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
 }
 
 /*

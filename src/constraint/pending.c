@@ -100,7 +100,7 @@ current_batch(const TriggerColumns *columns)
 	return batch;
 }
 
-/* The list in which a key with that hash is, or is to be put. */
+/* Returns the list that has a key with that hash, or will have it. */
 static PendingKey **
 list_for(PendingBatch *batch, uint32 hash)
 {

@@ -158,8 +158,8 @@ take_along(Pool *pool, const PoolKey *key, StripeSet *set, int32 missing)
 }
 
 /*
- * Takes the quantity from several stripes, because no single one has it, on the
- * terms of the claim.  Returns false if others have taken places first, or
+ * Takes the quantity from several stripes, because no single one has it, on
+ * the terms of the claim.  Returns false if others have taken places first, or
  * changed the terms.  The caller then undoes what was done.
  */
 static bool
@@ -760,9 +760,10 @@ check_columns(const Pool *pool, const Prefetch *prefetch)
 }
 
 /*
- * Gives all prefetched places of the table's pools back.  The stripes that they
- * came from are locked by this transaction, so as a rule nothing is waited for.
- * Raises 55000 if one of the pools is missing, or its key was altered.
+ * Gives all prefetched places of the table's pools back.  The stripes that
+ * they came from are locked by this transaction, so as a rule nothing is
+ * waited for. Raises 55000 if one of the pools is missing, or its key was
+ * altered.
  */
 void
 pool_flush(Pool *pool)

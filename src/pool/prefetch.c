@@ -19,10 +19,10 @@
  * tickets that it belongs to.  If it is committed, its change is added to that
  * of its parent.
  *
- * A second count works in the same way.  A statement may drop a pool and remove
- * rows that hold places of it.  If the rows' triggers fire later, their places
- * are "lost": they are gone with the pool.  They must not be given to a new
- * pool that the statement creates under the same key.
+ * A second count works in the same way.  A statement may drop a pool and
+ * remove rows that hold places of it.  If the rows' triggers fire later, their
+ * places are "lost": they are gone with the pool.  They must not be given to a
+ * new pool that the statement creates under the same key.
  *
  * This file only counts; pool.c takes the places and gives them back.
  *
@@ -227,9 +227,9 @@ prefetch_use(const Pool *pool, const PoolKey *key, int32 quantity)
 /*
  * Counts the quantity as booked.  Returns how many places should be prefetched
  * with it: several for each one that this transaction has booked of the pool,
- * and at most LARGEST_PREFETCH.  So the number of writes grows as the logarithm
- * of the number of bookings at first.  After that there is one write for each
- * LARGEST_PREFETCH places.
+ * and at most LARGEST_PREFETCH.  So the number of writes grows as the
+ * logarithm of the number of bookings at first.  After that there is one write
+ * for each LARGEST_PREFETCH places.
  */
 int32
 prefetch_wish(const Pool *pool, const PoolKey *key, int32 quantity)

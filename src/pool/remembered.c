@@ -4,10 +4,10 @@
  *	  The version of a stripe that this session wrote last, as a hint.
  *
  * More exactly, it is the version that the session wrote last, or by which it
- * was last told that the pool is sold out.  What is kept is a TID.  The version
- * is read again and, if it is still the newest, written without looking into
- * the index.  This keeps a hot pool fast while an old snapshot prevents
- * pruning.
+ * was last told that the pool is sold out.  What is kept is a TID.  The
+ * version is read again and, if it is still the newest, written without
+ * looking into the index.  This keeps a hot pool fast while an old snapshot
+ * prevents pruning.
  *
  * It also makes refusals cheap.  Suppose that stripe 0 was the only one of its
  * pool, had too few places, and nothing could be reclaimed.  This remains true
