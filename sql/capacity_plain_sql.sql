@@ -335,7 +335,7 @@ FROM (VALUES
     (4, 'INSERT INTO shop_ticket (show_id) VALUES (1)'),
     (5, 'INSERT INTO shop_show VALUES (1, 2), (2, 2)'),
     (6, 'INSERT INTO shop_ticket (show_id) VALUES (1)'),
-    -- rows without a capacity: their places are not forgotten
+    -- TRUNCATE of the capacity table alone is refused while rows are left
     (7, 'TRUNCATE shop_show'),
     (11, 'INSERT INTO shop_ticket (show_id) VALUES (1)'),
     (12, 'INSERT INTO shop_show VALUES (1, 2)'),

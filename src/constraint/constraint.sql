@@ -235,16 +235,10 @@ BEGIN
         RETURN format('SELECT %s, sum(%s)::bigint FROM %s AS new WHERE %s AND %s GROUP BY %s',
                       keys, places, c.on_table, not_null, counts, keys);
     WHEN 'orphans' THEN
-        -- rows whose key has no pool: the number of keys, and the five with most places
-        RETURN format('SELECT count(*), string_agg(k, '', '' ORDER BY n DESC, k) FILTER (WHERE r <= 5)'
-                      ' FROM (SELECT concat_ws('','', %1$s) AS k, n, row_number() OVER (ORDER BY n DESC) AS r'
-                      ' FROM (%2$s) AS t (%1$s, n)'
-                      ' WHERE n > 0 AND NOT EXISTS (SELECT FROM %3$s p WHERE %4$s)) x',
-                      (SELECT string_agg(format('k%s', i), ', ' ORDER BY i) FROM generate_series(1, n) i),
-                      booking.capacity_sql(constraint_name, 'taken'), pool,
-                      (SELECT string_agg(format('p.%I OPERATOR(%s) t.k%s', k,
-                                                booking.equality(c.on_table, k), i), ' AND ' ORDER BY i)
-                       FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i)));
+        -- keys of rows that have no capacity: their number, and the five with most places
+        RETURN format('SELECT count(*), string_agg(concat_ws('', '', %s), ''; '' ORDER BY available)'
+                      ' FROM (SELECT * FROM %s WHERE capacity = -1 ORDER BY available LIMIT 5) AS new',
+                      keys, pool);
     WHEN 'expired' THEN
         RETURN format('SELECT (SELECT sum(h.places)::bigint FROM'
                       ' (SELECT %1$s AS places FROM %2$s AS new WHERE %3$s AND %4$s'
