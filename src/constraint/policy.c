@@ -207,16 +207,17 @@ check_columns(TupleDesc result, TupleDesc expected)
 }
 
 /*
- * Puts each key with the places that rows take into the tuple store.  Raises
- * 42804 if the caller expects other columns.
+ * Puts each key with the places that rows take into the tuple store, by the
+ * snapshot of the calling statement.  Raises 42804 if the caller expects other
+ * columns.
  */
 void
 policy_count_all(CapacityConstraint *constraint, Tuplestorestate *store,
 				 TupleDesc desc)
 {
 	connect_for_all_rows(constraint);
-	if (run(constraint, "taken", NULL, 0, NULL, NULL, InvalidSnapshot,
-			false) > 0)
+	if (run(constraint, "taken", NULL, 0, NULL, NULL, GetActiveSnapshot(),
+			true) > 0)
 		check_columns(SPI_tuptable->tupdesc, desc);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(store, SPI_tuptable->vals[i]);
