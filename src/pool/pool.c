@@ -497,7 +497,8 @@ pool_give(Pool *pool, const PoolKey *key, int32 quantity)
 	Remembered *entry = quantity > 0 ? remembered_find(pool, key) : NULL;
 
 	if (entry != NULL && TransactionIdIsCurrentTransactionId(entry->xmin) &&
-		may_prefetch(pool, &entry->terms) && prefetch_keep(pool, key, quantity))
+		!entry->deficit && may_prefetch(pool, &entry->terms) &&
+		prefetch_keep(pool, key, quantity))
 		return true;
 	return give_now(pool, key, quantity);
 }

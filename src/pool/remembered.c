@@ -128,6 +128,7 @@ remembered_note_only(const Pool *pool, const PoolKey *key,
 	entry->seen_in = stripe->seen_in;
 	entry->xmin = stripe->xmin;
 	entry->terms = stripe->terms;
+	entry->deficit = stripe->available < 0;
 	entry->only_until = seen_by_us_only ? DT_NOBEGIN : until;
 }
 

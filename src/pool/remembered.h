@@ -23,6 +23,7 @@ typedef struct Remembered
 	Buffer		seen_in;		/* a hint: where its page was */
 	TransactionId xmin;			/* who wrote the version */
 	PoolTerms	terms;			/* in the version */
+	bool		deficit;		/* the stripe is below zero */
 
 	/*
 	 * Until this time, and while this version is the newest, the pool has no
