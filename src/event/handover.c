@@ -51,6 +51,13 @@ handover_execute(BookingCall *call, Handover *handover, SqlPlan *plan,
 	return rows;
 }
 
+/* True if that many places are left of the handover. */
+static bool
+is_left(int64 places)
+{
+	return places > 0 ? places <= current->places : places >= current->places;
+}
+
 /* True if the places were taken for that user, as far as is known. */
 static bool
 is_for_user(const BookingCall *call, const Datum *user_id)
@@ -72,8 +79,7 @@ handover_accept(const BookingCall *call, int64 event_id, const Datum *user_id,
 {
 	if (current == NULL || current->event_id != event_id ||
 		current->nest_level != GetCurrentTransactionNestLevel() ||
-		(places > 0) != (current->places > 0) ||
-		Abs(places) > Abs(current->places) || !is_for_user(call, user_id))
+		!is_left(places) || !is_for_user(call, user_id))
 		return false;
 	current->places -= places;
 	return true;
