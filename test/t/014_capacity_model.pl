@@ -22,6 +22,7 @@ use Time::HiRes qw(time);
 
 my $seconds = $ENV{BOOKING_MODEL_SECONDS} // long_run(120, 4);
 my $only = $ENV{BOOKING_MODEL_SEED};
+my $next = 1;
 my $constant = 4;
 my $node = booking_node('capacity_model', conf => "fsync = off\n");
 
@@ -366,7 +367,7 @@ foreach my $name (sort keys %scenarios)
 	%count = ();
 	while (time < $end && @failures < 2)
 	{
-		my $seed = $only // 1 + int rand 1_000_000_000;
+		my $seed = $only // ($ENV{BOOKING_MODEL_RANDOM} ? 1 + int rand 1_000_000_000 : $next++);
 		my $problem = run_with_seed($seed);
 
 		$runs++;
