@@ -522,3 +522,15 @@ UPDATE booking.event SET capacity = 15 WHERE event_id = 25;
 SELECT n, status FROM generate_series(1, 2) n, booking.try_book_ticket(25, 1 + 0 * n) ORDER BY n;
 COMMIT;
 SELECT * FROM booking.verify();
+
+-- They also obey the limit if the session remembers, in the same entry, a stripe
+-- of another event that has none.
+INSERT INTO booking.event (event_id, capacity, max_per_user)
+VALUES (1000, 20, NULL), (1001 + 4294967296, 20, 1);
+SELECT count(booking.book_ticket(1001 + 4294967296, u)) FROM generate_series(1, 10) u;
+BEGIN;
+SELECT count(booking.book_ticket(1000, u)) FROM generate_series(1, 12) u;
+DELETE FROM booking.ticket WHERE event_id = 1001 + 4294967296 AND user_id > 5;
+SELECT status FROM booking.try_book_ticket(1001 + 4294967296, 1);
+COMMIT;
+SELECT * FROM booking.verify();

@@ -132,8 +132,8 @@ event_removed(BookingCall *call, Relation rel, TupleTableSlot *slot)
 }
 
 /*
- * The capacity of an event was changed by delta places.  Raises 23T08 if they
- * are taken.
+ * The capacity of an event was changed by delta places.  Raises 23T08 if fewer
+ * places are free than are removed.
  */
 static void
 capacity_changed(BookingCall *call, int64 event_id, int32 capacity,

@@ -4,13 +4,13 @@
  *	  A function tells the triggers which places it has taken already.
  *
  * A function takes or gives places before it writes the ticket or hold.  So it
- * refuses without a write, and waits while no session waits for its rows.  The
- * statement that it runs then fires our trigger, which must not take or give
- * the same places again.  A trigger gets no argument of ours, so this needs a
- * variable of the session.
+ * waits for a stripe before its ticket or hold exists.  The statement that it
+ * runs then fires our trigger, which must not take or give the same places
+ * again.  A trigger gets no argument of ours, so this needs a variable of the
+ * session.
  *
- * A handover counts at the nesting level of subtransactions where it was made:
- * rolling back to a savepoint can't undo its use.
+ * A handover is accepted only at the nesting level of subtransactions where it
+ * was made.  So no savepoint can undo the rows and leave the handover used.
  *
  * Copyright (c) 2026, The pg_booking developers
  *

@@ -78,7 +78,7 @@ static SqlPlan forget_all_keys_plan = {
  * Reads the places of the event as the snapshot of the calling statement shows
  * them.  Returns false if it shows no such event; raises 55000 if the event
  * has no pool.  Locks nothing.  A transaction that has prefetched places reads
- * its newest state instead, because only to that can they be added.
+ * its newest state instead, because the prefetched places fit only that state.
  */
 bool
 inventory_read(BookingCall *call, int64 event_id, EventPlaces *places)

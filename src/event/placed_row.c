@@ -23,7 +23,7 @@
 #include "pool/prefetch.h"
 #include "tables/user_id.h"
 
-/* The claim of a row that is in its table. */
+/* The claim of a row that is written already. */
 static Claim
 claim_of_row(const PlacedRow *row)
 {
@@ -37,8 +37,8 @@ claim_of_row(const PlacedRow *row)
 }
 
 /*
- * Takes places for a row that was put into an event.  If it needs none, its
- * event must be there all the same, and stay.
+ * Takes places for a row that was put into an event.  If it needs none, the
+ * event must exist, and a stripe is locked, so that it can't be deleted.
  */
 static void
 take_places(BookingCall *call, const PlacedRow *row, int32 places)
@@ -53,8 +53,8 @@ take_places(BookingCall *call, const PlacedRow *row, int32 places)
 }
 
 /*
- * Gives the places of a row back that was taken out of an event.  If the same
- * statement has deleted the event, there is no pool to give them to.
+ * A row has left an event: gives back its places.  If the same statement has
+ * deleted the event, there is no pool to give them to.
  */
 static void
 give_places(BookingCall *call, const PlacedRow *row, int32 places)
@@ -73,7 +73,7 @@ give_places(BookingCall *call, const PlacedRow *row, int32 places)
 
 /*
  * True if the limit must be checked although no place is taken: the row has
- * become another user's, or is a hold that had expired and lives again.
+ * become another user's, or is an expired hold whose expiry was moved ahead.
  */
 static bool
 limit_matters(const BookingCall *call, const PlacedRow *old,

@@ -3,6 +3,8 @@
  * refusal.c
  *	  Errors about an event: it is missing, in use, or without a pool.
  *
+ * They are 23503, 55000 and 23T08.  The refusals of a sale are in sale.c.
+ *
  * Copyright (c) 2026, The pg_booking developers
  *
  *-------------------------------------------------------------------------

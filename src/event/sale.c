@@ -129,8 +129,8 @@ sale_open_pool(BookingCall *call, int64 event_id, SalePool *pool)
 /* ---- take and give ---- */
 
 /*
- * An event had no pool when its places were taken.  Raises 55000 if it is there
- * without a pool.  If the event was committed in between, it has one.
+ * To be called after the event's pool was not found.  Raises 55000 if the event
+ * exists and still has no pool.
  */
 void
 sale_check_no_event(BookingCall *call, int64 event_id)
@@ -152,8 +152,11 @@ sale_raise_no_event(BookingCall *call, int64 event_id, const char *table)
 
 /*
  * Takes quantity places of the event for the claim, all or none, as
- * pool_take() does; 0 only asks for what the rules say.  Unless the result is
- * SALE_DONE, sale_error_refused() tells why.  A limit per user locks the user.
+ * pool_take() does.  Quantity 0 takes nothing, but is judged, and locks a
+ * stripe all the same.  A limit per user locks the user.
+ *
+ * SALE_NO_EVENT: sale_raise_no_event() raises the error.  For the other
+ * refusals sale_error_refused() does.
  */
 SaleResult
 sale_take(BookingCall *call, int64 event_id, int32 quantity, Claim *claim)

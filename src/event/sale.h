@@ -32,7 +32,7 @@ typedef struct Claim
 	Datum		user_id;
 	bool		in_window;		/* only while the event is on sale */
 	bool		within_limit;	/* only up to the limit per user */
-	bool		written;		/* the row is in its table, and so counted */
+	bool		written;		/* the row is written already, and counted */
 	int32		moved;			/* places that the user gets with a row */
 
 	bool		counted;		/* is owned known? */

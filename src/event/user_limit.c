@@ -12,8 +12,8 @@
  *
  * A hold that has expired doesn't count, whether it was swept or not.  But a
  * session that has it locked may have confirmed it before it expired, so that
- * session is waited for.  Later on, it can be confirmed only under the lock on
- * the user.
+ * session is waited for.  After its expiry a hold can only be rebooked, which
+ * locks the user.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -158,9 +158,9 @@ lock_expired(void *arg)
 }
 
 /*
- * Waits for each session that has a hold locked which had expired by now and
- * is one of the users'.  The locks are given up again: they are not needed,
- * and would be out of order.
+ * Waits for sessions that have locked an expired hold of one of the users.
+ * "Expired" is judged by the time now.  The locks are given up again: they are
+ * not needed, and would be out of order.
  */
 static void
 wait_for_expired(BookingCall *call, int64 event_id, ArrayType *user_ids,
@@ -218,9 +218,10 @@ user_limit_count(BookingCall *call, int64 event_id, Datum user_id)
 }
 
 /*
- * Locks several users in the order of their ids.  purge() may delete the row
- * of one that is not locked yet, so this repeats until all are.  (Such a user
- * is then locked out of order, and may meet another batch: 40P01.)
+ * Locks several users in the order of their ids.  If the limit is lifted at the
+ * same time, purge() may delete the row of a user who is not locked yet.  So
+ * this repeats until all are locked.  Such a user is then locked out of order,
+ * so two batches for the same users can deadlock (40P01).
  */
 static void
 lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)

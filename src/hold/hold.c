@@ -8,9 +8,12 @@
  * left ends the event's expired holds in its own transaction (sale.c).  The
  * sweep does the same for all events, and is only a convenience.
  *
- * Every change of a hold is decided after its row was locked, by the clock
- * that is read then.  So a hold that was found live under the lock can be
- * confirmed: a session that comes to end it waits, and finds it ended.
+ * Every change of a hold is decided under the lock of its row.  Confirming and
+ * extending read the clock after they have locked it.  So a hold that had not
+ * expired under the lock can be confirmed: a session that comes to end it
+ * waits, and finds it ended.  end_expired() and hold_sweep() read the clock
+ * before they lock.  This is safe, because what had expired at the earlier time
+ * has expired now.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -312,9 +315,9 @@ hold_extend(BookingCall *call, const Hold *hold, TimestampTz expires_at)
 }
 
 /*
- * Returns the places in expired holds of the event that the snapshot shows; it
- * may stop counting at most.  *next_expiry is when the next live hold expires,
- * or DT_NOEND.  Locks nothing.
+ * Returns the places in expired holds of the event that the snapshot shows.
+ * Counts at most that many holds, each of which has a place or more.
+ * *next_expiry is when the next hold expires, or DT_NOEND.  Locks nothing.
  */
 static int64
 expired_places(BookingCall *call, int64 event_id, Snapshot snapshot,
@@ -359,8 +362,9 @@ lock_holds(BookingCall *call, SqlPlan *plan, Datum *values)
 /*
  * Ends expired holds of the event, in the order of their expiry, until that
  * many places are found or no more are left.  Returns the places, which the
- * caller gives back.  Holds that another session has locked are waited for if
- * wait is true; otherwise they are skipped.
+ * caller gives back.  Locks up to that many holds, not only those that it ends.
+ * Holds that another session has locked are waited for if wait is true;
+ * otherwise they are skipped.
  */
 static int64
 end_expired(BookingCall *call, int64 event_id, int64 places, bool wait)

@@ -112,7 +112,7 @@ hold_places(BookingCall *call, Request *request, Claim *claim)
 	Interval	ttl;
 	Interval	max_ttl;
 
-	/* tables are locked before rows */
+	/* tables are locked before rows of events and stripes */
 	LockRelationOid(call->tables.hold, RowExclusiveLock);
 	event_read_hold_ttl(call, request->event_id, &ttl, &max_ttl);
 	if (request->ttl != NULL)
@@ -199,7 +199,7 @@ end_and_give_back(BookingCall *call, const Hold *hold)
 }
 
 /*
- * Takes the places of a locked hold that has expired again.  If it has not
+ * Takes again the places of a locked hold that has expired.  If it has not
  * been ended yet, its places go back first, and are then taken like any
  * others.
  */

@@ -3,8 +3,8 @@
  * key.c
  *	  The key of a pool: one to four values of any type that btree compares.
  *
- * Keys of integers, which are the most, are compared and hashed without a
- * function call.
+ * Most keys are integers.  They are compared and hashed without a function
+ * call.
  *
  * Copyright (c) 2026, The pg_booking developers
  *

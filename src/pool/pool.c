@@ -40,7 +40,7 @@ typedef struct Taking
 	PoolClaim  *claim;
 	PoolResult	result;			/* once it is decided */
 	bool		must_prepare;	/* the policy's prepare() has to be called */
-	bool		waited;			/* every stripe was locked, at least once */
+	bool		waited;			/* no stripe could be changed without a wait */
 } Taking;
 
 /* ---- what the policy says ---- */
@@ -158,9 +158,9 @@ take_along(Pool *pool, const PoolKey *key, StripeSet *set, int32 missing)
 }
 
 /*
- * Takes a quantity that no single stripe has from several of them, on the
+ * Takes the quantity from several stripes, because no single one has it, on the
  * terms of the claim.  Returns false if others have taken places first, or
- * changed the terms; the caller then undoes what was done.
+ * changed the terms.  The caller then undoes what was done.
  */
 static bool
 gather(const Taking *taking)
@@ -217,11 +217,11 @@ reclaim_and_gather(void *arg)
 }
 
 /*
- * Takes the quantity from several stripes, to_reclaim places of it from what
- * can be reclaimed; first without waiting for rows to reclaim that are locked.
- * Returns false if others were first: nothing was done, and nothing is locked.
- * The subtransaction sees to that, so that no session waits for such a row
- * while it holds a stripe.
+ * Takes the quantity from several stripes.  It first reclaims to_reclaim
+ * places.  Rows to reclaim that are locked are skipped, and waited for only in
+ * a second try.  Returns false if others were first.  Nothing was done then,
+ * and nothing is locked, because the work runs in a subtransaction.  So no
+ * session waits for such a row while it holds a stripe.
  */
 static bool
 gather_or_undo(const Taking *taking, int64 to_reclaim)
@@ -288,7 +288,7 @@ decide(Taking *taking, PoolResult result)
 
 /*
  * The terms and the places allow it: takes the quantity from one stripe or
- * from several.  Returns false if others were first, or had to be waited for.
+ * from several.  Returns false if others were first.
  */
 static bool
 take_from_set(Taking *taking, StripeSet *set)
@@ -414,9 +414,9 @@ take_pinned(Taking *taking, Stripe *stripe, RowVersion *version)
 }
 
 /*
- * Takes the places from the remembered stripe if that is free, or refuses by
- * it.  Returns false if it doesn't decide.  A refusal by its terms doesn't,
- * because they may have changed.
+ * Takes the places from the remembered stripe if that is free, or finds by it
+ * that the pool is sold out.  Returns true if this decides.  If the remembered
+ * terms refuse, the stripes are read, because the terms may have changed.
  */
 static bool
 take_remembered(Taking *taking)
@@ -528,11 +528,12 @@ take_until_decided(Taking *taking)
 /*
  * Takes quantity places of the pool for the claim, all or none, and keeps the
  * stripes that they came from locked until the transaction ends.  Quantity 0
- * takes none, but is judged likewise.
+ * takes none, but is judged, and locks a stripe all the same.
  *
- * POOL_SOLD_OUT: claim->left places are left.  It is said only if it is true
- * whatever transactions in flight do.  POOL_REFUSED: the policy has refused,
- * on claim->terms.  POOL_MISSING: there is no such pool.  A refusal locks no
+ * POOL_SOLD_OUT: only claim->left places were free at the snapshot, and no
+ * rollback can bring others back.  Places that a transaction in flight gives
+ * back count only when it commits.  POOL_REFUSED: the policy has refused, on
+ * claim->terms.  POOL_MISSING: there is no such pool.  A refusal locks no
  * stripe, unless the policy has closed the pool during a wait.  Raises 40001
  * as the isolation level demands, and what waiting for a lock may raise.
  */
@@ -574,8 +575,9 @@ pool_create(Pool *pool, const PoolKey *key, int32 places,
 }
 
 /*
- * Reclaims whatever can be reclaimed, waiting for rows that are locked, and
- * adds it to stripe 0.  Returns false if there is no such pool.
+ * Reclaims all that can be reclaimed, waiting for rows that are locked, and
+ * adds it to stripe 0.  Returns true if nothing was reclaimed, without looking
+ * for the pool.  Otherwise returns false if there is no such pool.
  */
 bool
 pool_reclaim_all(Pool *pool, const PoolKey *key)
@@ -614,8 +616,8 @@ pool_exists(Pool *pool, const PoolKey *key)
 }
 
 /*
- * Writes a new version of stripe 0: other sessions then no longer rely on what
- * they remember of the pool.  Returns false if there is no such pool.
+ * Writes a new version of stripe 0: other sessions then no longer rely on a
+ * remembered refusal.  Returns false if there is no such pool.
  */
 bool
 pool_touch(Pool *pool, const PoolKey *key)

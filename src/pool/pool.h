@@ -64,8 +64,9 @@ typedef struct PoolPolicy
 	bool (*may_prefetch)(const PoolTerms *terms);
 
 	/*
-	 * Returns how many places can be reclaimed, as the snapshot shows; it may
-	 * stop counting at most.  *next: when more can be reclaimed, or DT_NOEND.
+	 * Returns how many places can be reclaimed, as the snapshot shows.  It may
+	 * stop counting when it has found most places.  *next: when more can be
+	 * reclaimed, or DT_NOEND.
 	 */
 	int64 (*reclaimable)(Pool *pool, const PoolKey *key,
 						 Snapshot snapshot, int64 most,

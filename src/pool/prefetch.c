@@ -19,13 +19,12 @@
  * tickets that it belongs to.  If it is committed, its change is added to that
  * of its parent.
  *
- * A second count works in the same way: the places that were lost with a pool
- * that has been dropped, while rows that hold them, removed by the same
- * statement, have not fired their triggers yet.  Those places are gone.  They
- * must not be given to a new pool that the statement creates under the same
- * key.
+ * A second count works in the same way.  A statement may drop a pool and remove
+ * rows that hold places of it.  If the rows' triggers fire later, their places
+ * are "lost": they are gone with the pool.  They must not be given to a new
+ * pool that the statement creates under the same key.
  *
- * This file keeps the books; pool.c takes the places and gives them back.
+ * This file only counts; pool.c takes the places and gives them back.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -87,7 +86,7 @@ static struct
 	bool		stopped;		/* it is about to commit */
 } state;
 
-/* Returns the bucket for the key, or NULL if there is none, unless create. */
+/* Returns the bucket for the key.  If it has none, makes one if create. */
 static PrefetchBucket *
 find_bucket(const Pool *pool, const PoolKey *key, bool create)
 {
@@ -116,7 +115,7 @@ find_bucket(const Pool *pool, const PoolKey *key, bool create)
 	return bucket;
 }
 
-/* Returns the pool's Prefetch, or NULL if it has none, unless create. */
+/* Returns the pool's Prefetch.  If it has none, makes one if create. */
 static Prefetch *
 find_prefetch(const Pool *pool, const PoolKey *key, bool create)
 {
@@ -226,9 +225,11 @@ prefetch_use(const Pool *pool, const PoolKey *key, int32 quantity)
 }
 
 /*
- * Returns how many places should be prefetched with the quantity that is being
- * booked: several for each one that this transaction has booked of the pool.
- * So the number of writes grows as the logarithm of the number of bookings.
+ * Counts the quantity as booked.  Returns how many places should be prefetched
+ * with it: several for each one that this transaction has booked of the pool,
+ * and at most LARGEST_PREFETCH.  So the number of writes grows as the logarithm
+ * of the number of bookings at first.  After that there is one write for each
+ * LARGEST_PREFETCH places.
  */
 int32
 prefetch_wish(const Pool *pool, const PoolKey *key, int32 quantity)
@@ -434,7 +435,7 @@ hand_to_parent(PrefetchChange *change, int parent_level)
 	}
 }
 
-/* Makes the whole level, whose parent has no record, the parent's. */
+/* Moves the level up; the parent has none. */
 static void
 become_parent(PrefetchLevel *level, int parent_level)
 {

@@ -1,19 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * remembered.c
- *	  The version of a stripe that this session saw last.
+ *	  The version of a stripe that this session wrote last, as a hint.
  *
- * It is a hint, a TID.  The version is read again and, if it is still the
- * newest, written without looking into the index.  This keeps a hot pool fast
- * while an old snapshot prevents pruning.
+ * More exactly, it is the version that the session wrote last, or by which it
+ * was last told that the pool is sold out.  What is kept is a TID.  The version
+ * is read again and, if it is still the newest, written without looking into
+ * the index.  This keeps a hot pool fast while an old snapshot prevents
+ * pruning.
  *
  * It also makes refusals cheap.  Suppose that stripe 0 was the only one of its
  * pool, had too few places, and nothing could be reclaimed.  This remains true
  * while that version (its TID and its writer) is the newest: a transaction
- * that adds a place to the pool, or keeps one for later, writes stripe 0.
- * It ends when something becomes reclaimable by time, which is known.  Our own
- * transaction is an exception: it may have prefetched places, and it may be
- * rolled back.  So what it has changed is noted.
+ * that adds a place to the pool, or prefetches one, writes stripe 0.  It ends
+ * when something becomes reclaimable by time, which is known.
+ *
+ * Our own transaction is an exception, because it may be rolled back.  If it
+ * has deleted a stripe or changed what can be reclaimed, only_until is not set
+ * (seen_by_us_only).
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -28,7 +32,10 @@
 
 #include "pool/remembered.h"
 
-/* One entry for each key, by its hash; a collision costs an index scan. */
+/*
+ * A key's hash chooses its entry; the last of two keys has it.  The other one
+ * then costs an index scan.
+ */
 #define REMEMBERED_ENTRIES 1024
 
 static Remembered remembered[REMEMBERED_ENTRIES];

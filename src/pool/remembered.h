@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * remembered.h
- *	  The version of a stripe that this session saw last.
+ *	  The version of a stripe that this session wrote last, as a hint.
  *
  * Copyright (c) 2026, The pg_booking developers
  *

@@ -113,7 +113,7 @@ check_indexes(PoolShape *shape, Relation rel)
 			error_shape(rel, "has an index that is not a plain btree");
 	}
 	if (!has_primary_key)
-		error_shape(rel, "has lost its primary key, or that has another form");
+		error_shape(rel, "has lost its primary key, or it has another form");
 }
 
 /* The number of columns that have not been dropped. */

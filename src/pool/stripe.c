@@ -3,12 +3,12 @@
  * stripe.c
  *	  One stripe of a pool: find it, read its newest version, write it.
  *
- * No other file reads a stripe in order to decide on it, or writes one.  A
- * change is a compare-and-swap: stripe_pin() reads the newest version, the
- * caller decides, and stripe_write() writes the next version only if the one
- * that was read is still the newest when the row is locked.  Otherwise another
- * transaction was first, and the caller looks again.  So no value that was
- * read before the lock is used after it.
+ * In the pool layer, only this file writes stripes.  A change is a
+ * compare-and-swap: stripe_pin() reads the newest version, and the caller
+ * decides.  stripe_write() writes the next version only if the one that was
+ * read is still the newest when the row is locked.  Otherwise another
+ * transaction was first, and the caller looks again.  So a value is used only
+ * if the version it was read from is the one that was locked.
  *
  * A version is found by its TID, which may have been remembered for long, so
  * its key is compared.  While a version is pinned its TID stays its own
@@ -129,7 +129,7 @@ pin_newest(Pool *pool, const PoolKey *key, Stripe *stripe, RowVersion *version)
  * says.  Otherwise returns false: nothing is pinned, and *stripe is unchanged.
  *
  * Raises 40001 if the isolation level forbids a newer version than the one
- * that was read, unless that was this transaction's own.
+ * that was read, unless this transaction wrote the version that was read.
  */
 bool
 stripe_pin(Pool *pool, const PoolKey *key, Stripe *stripe, RowVersion *version)

@@ -23,7 +23,7 @@
 #include "server/errors.h"
 #include "server/fault.h"
 
-/* Reads all stripes with the snapshot, and returns that registered. */
+/* Reads all stripes with the snapshot, registers it and returns it. */
 static Snapshot
 read_with(Pool *pool, const PoolKey *key, Snapshot snapshot, StripeSet *set)
 {
@@ -51,8 +51,9 @@ stripes_read_newest(Pool *pool, const PoolKey *key, StripeSet *set)
 }
 
 /*
- * Changes one of the stripes that are free, beginning with one that other
- * sessions don't begin with.  The holders of the others are noted in the set.
+ * Changes one of the stripes that are free.  It begins with one that, as a
+ * rule, other sessions don't begin with.  The holders of those that it tried
+ * are noted in the set.
  */
 static bool
 change_free(Pool *pool, const PoolKey *key, StripeSet *set, int64 delta)
@@ -117,10 +118,12 @@ choose_locked(StripeSet *set, int64 delta)
  * Adds delta places, which may be negative, to one of the stripes that has
  * enough: to one that is free, otherwise to one that is locked, after a wait.
  * Returns false if nothing was changed: read the stripes again.  *waited is
- * set if every stripe was locked.
+ * set if no stripe could be changed without a wait.
  *
- * This is where a booking waits, and where lock_timeout (55P03), a cancelled
- * statement (57014) and a deadlock (40P01) are raised.
+ * This is the usual place where a booking waits, and where lock_timeout
+ * (55P03), a cancelled statement (57014) and a deadlock (40P01) are raised.
+ * A booking may also wait for stripe 0 (stripes_lock_first), for the stripes
+ * that it gathers from, for expired holds, the user's lock, or the key.
  */
 bool
 stripes_change_any(Pool *pool, const PoolKey *key, StripeSet *set, int64 delta,
@@ -170,7 +173,7 @@ find_by_tid(StripeSet *set, ItemPointer tid)
 /*
  * Splits the stripe that this transaction has just changed, and therefore
  * remembers, into two halves.  Does nothing if it has fewer than two places,
- * or if the pool has as many stripes as it may.
+ * if its number has no free bit left, or above READ COMMITTED.
  *
  * The set is read again, because the proof that two splits never make the same
  * number needs a snapshot that was taken while the stripe was locked

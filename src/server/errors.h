@@ -16,7 +16,10 @@
 
 #define BOOKING_SCHEMA "booking"
 
-/* Implementation-defined subclasses of 23, integrity constraint violation. */
+/*
+ * Implementation-defined subclasses of 23, integrity constraint violation.
+ * 23T07 is left free for "the seat is taken".
+ */
 #define ERRCODE_SOLD_OUT MAKE_SQLSTATE('2', '3', 'T', '0', '1')
 #define ERRCODE_USER_LIMIT MAKE_SQLSTATE('2', '3', 'T', '0', '2')
 #define ERRCODE_NOT_ON_SALE MAKE_SQLSTATE('2', '3', 'T', '0', '3')

@@ -5,9 +5,8 @@
  *
  * Only in a build with FAULT_POINTS=1, which "make faults" makes for itself.
  * A session names a point, a number of passages to let go by, and a file.
- * When it passes the point after those, and it is its process that removes the
- * file, it kills itself with SIGKILL: one session of all that wait for it, and
- * none when the server has recovered.
+ * After those passages, the session that manages to remove the file kills
+ * itself with SIGKILL.  So one session dies, and none after recovery.
  *
  * Copyright (c) 2026, The pg_booking developers
  *

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * plan.c
- *	  SQL statements that are planned once a session.
+ *	  SQL statements whose plans are kept for the session.
  *
  * The statements qualify every table and operator, so that no search_path
  * decides what they mean.  They run as the current user, the owner of the
  * tables (call.c).
  *
- * All of them find their rows by an index.  The planner would choose a
+ * Nearly all of them find their rows by an index.  (The exceptions delete and
+ * refill the inventory as a whole.)  The planner would choose a
  * sequential scan for a table that was empty when it was last vacuumed, and
  * the session would keep that plan however large the table grows.  Therefore
  * each statement has one generic plan, which is made with enable_seqscan off,
@@ -141,9 +142,9 @@ prepare(const Call *call, SqlPlan *plan)
 }
 
 /*
- * True if the plan cache will use the plan that it has, instead of making one
- * with the session's settings: after an invalidation, or if search_path is not
- * the one for which the statement was analyzed.
+ * True if the plan cache will use the plan that it has.  False after an
+ * invalidation, or if search_path is not the one for which the statement was
+ * analyzed.  Then the plan cache would plan with the session's settings.
  */
 static bool
 has_plan(const SqlPlan *plan)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * plan.h
- *	  SQL statements that are planned once a session.
+ *	  SQL statements whose plans are kept for the session.
  *
  * Copyright (c) 2026, The pg_booking developers
  *

@@ -19,8 +19,8 @@
 
 /*
  * Returns the row type of the function's result.  It is looked up once a
- * session, because the result type of an OID can't change.  When all places
- * are taken the oldest entry is replaced.
+ * session, because the result type of an OID can't change.  When the array is
+ * full the oldest entry is replaced.
  */
 static TupleDesc
 result_desc(FunctionCallInfo fcinfo)

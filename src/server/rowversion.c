@@ -7,8 +7,8 @@
  * It is used for the stripes of pools: tables of ours, of a plain heap with
  * plain btree indexes (pool/shape.c checks that).  It assumes:
  *
- * 1. A pinned page is not pruned of line pointers that are in use, so a TID
- *    that was read stays the same row version's while the pin is held.
+ * 1. While a page is pinned, no version is pruned from it.  So a TID that was
+ *    read stays the same row version's while the pin is held.
  *    heap_page_prune_opt() and vacuum need a cleanup lock, which waits for
  *    every other pin (bufmgr.c, LockBufferForCleanup).
  * 2. t_ctid of an updated version is the TID of the next one.  The next
@@ -60,13 +60,16 @@
  */
 #define MAX_STEPS 32
 
-/* A scan leaves this many index entries to PostgreSQL's own judgement. */
+/* For so few entries of a scan chain_is_past() isn't asked: it costs more. */
 #define FEW_ENTRIES 8
 
 /*
  * Returns the transaction that has the row locked or is writing it, if it is
  * not our own.  A hint: it may have ended when the caller reads it.  The
  * buffer must be locked.
+ *
+ * For a multixact with a running member it returns FrozenTransactionId, because
+ * there may be several holders.  Our own membership counts there, too.
  */
 static TransactionId
 current_holder(HeapTupleHeader header)

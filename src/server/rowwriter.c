@@ -3,9 +3,9 @@
  * rowwriter.c
  *	  Inserting rows and their index entries, as the executor does.
  *
- * Every index of the table is served, partial indexes and
- * indexes on expressions, unique and exclusion constraints, any access method.
- * The executor's own code inserts the entries.
+ * Every index of the table is served, including partial indexes, indexes on
+ * expressions, unique and exclusion constraints, and any access method.  The
+ * executor's own code inserts the entries.
  *
  * Preparing that code costs more than an insertion.  For one table, the
  * tickets, the prepared writer is therefore kept from one call to the next,

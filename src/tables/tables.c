@@ -3,11 +3,10 @@
  * tables.c
  *	  Where the booking tables of this database are.
  *
- * What was looked up is kept in one struct.  It is published only when it is
- * complete, and becomes invalid as soon as an invalidation message names one
+ * What was looked up is kept in the struct `known`.  It is valid only when it
+ * is complete, and becomes invalid as soon as an invalidation message names one
  * of its relations.  Messages are processed when a lock is acquired.  So a
- * call locks the tables first, and then asks whether the struct is still
- * valid.
+ * call locks the tables first, and then asks whether `known` is still valid.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -32,11 +31,11 @@
 static BookingTables known;
 static bool known_is_valid = false;
 
-/* Counts the messages that have made it invalid. */
+/* Counts the messages that have made `known` invalid. */
 static uint64 generation = 0;
 
 /*
- * Makes the struct invalid if the message is about one of its relations; then
+ * Makes `known` invalid if the message is about one of its relations; then
  * what is remembered of the stripes may be wrong, too.
  */
 static void
@@ -105,8 +104,8 @@ same_tables(const BookingTables *a, const BookingTables *b)
 }
 
 /*
- * Finds the tables and locks them, until those that are locked still have our
- * names.  Locks on tables that were renamed in between are kept, so this ends
+ * Finds the tables and locks them, until the names still lead to the locked
+ * tables.  Locks on tables that were renamed in between are kept, so this ends
  * however many messages arrive.
  */
 static void
@@ -130,9 +129,10 @@ find_and_lock(BookingTables *tables, LOCKMODE lockmode)
 }
 
 /*
- * Looks everything up, under the locks, and publishes it.  ROW EXCLUSIVE
- * excludes every command that would change it.  Under a weaker lock it is
- * published only if no message has arrived, and is good for this call anyway.
+ * Fills *tables under the locks, and publishes it as `known`.  ROW EXCLUSIVE
+ * excludes every command that would change a table.  Under a weaker lock
+ * *tables is published only if no message has arrived.  It is good for this
+ * call anyway.
  */
 static void
 load(BookingTables *tables, LOCKMODE lockmode)

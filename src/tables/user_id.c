@@ -29,7 +29,7 @@ is_as_stored(const Call *call, UserForm form)
 	return call->user_id_type == (form == USER_TEXT ? TEXTOID : INT8OID);
 }
 
-/* Converts a value that has not. */
+/* Converts a value of another type to the columns' type. */
 static Datum
 convert(const Call *call, Datum value, UserForm form)
 {

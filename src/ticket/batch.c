@@ -61,7 +61,7 @@ refuse_over_limit(BookingCall *call, Batch *batch)
 	return limit;
 }
 
-/* Gives the status to all who have none yet, except the first ones, served. */
+/* Gives the status to all who have none yet, except the first `served`. */
 static void
 refuse_rest(Batch *batch, int64 served, const char *status)
 {
@@ -94,10 +94,10 @@ nothing_left(BookingCall *call, int64 event_id)
 }
 
 /*
- * Takes the places.  Returns false, which undoes the attempt, if they are not
- * all that is left.  Then those who would get none have to wait for places
- * that other sessions have locked, and nothing may be locked here during that
- * wait.
+ * Takes the places.  True if all who ask got a place, or nothing is left.
+ * Otherwise the attempt is undone, and places for all are asked for again.
+ * That call may wait for places that other sessions have locked, and nothing
+ * may be locked here during the wait.
  */
 static bool
 attempt_to_take(void *arg)
@@ -230,7 +230,7 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 	/* before any table is locked, like result_prepare_row() */
 	InitMaterializedSRF(fcinfo, 0);
 	booking_call_begin(&call, "booking.book_batch()");
-	/* tables are locked before rows */
+	/* tables are locked before rows of events and stripes */
 	LockRelationOid(call.tables.hold, AccessShareLock);
 	if (!event_exists(&call, batch.event_id))
 		refusal_no_event(batch.event_id, "ticket");

@@ -140,8 +140,8 @@ AS 'MODULE_PATHNAME', 'booking_transfer_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.transfer_ticket(bigint, bigint) IS
-'Gives a ticket to another user. Locks the ticket until the transaction ends, and the new user '
-'at its event if that has max_per_user. '
+'Gives a ticket to another user. Locks the ticket and a row of booking.inventory until the '
+'transaction ends, and the new user at its event if that has max_per_user. '
 'Raises 23T02 if the new user would have more places than max_per_user, 23T05 if the ticket was '
 'cancelled or redeemed, P0002 if there is no such ticket. Raises 22004 if an argument is null, '
 '22P02 if the column''s type can''t represent user_id.';
@@ -152,8 +152,8 @@ AS 'MODULE_PATHNAME', 'booking_transfer_ticket_text'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.transfer_ticket(bigint, text) IS
-'Gives a ticket to another user. Locks the ticket until the transaction ends, and the new user '
-'at its event if that has max_per_user. '
+'Gives a ticket to another user. Locks the ticket and a row of booking.inventory until the '
+'transaction ends, and the new user at its event if that has max_per_user. '
 'Raises 23T02 if the new user would have more places than max_per_user, 23T05 if the ticket was '
 'cancelled or redeemed, P0002 if there is no such ticket. Raises 22004 if an argument is null, '
 '22P02 if the column''s type can''t represent user_id.';

@@ -42,7 +42,8 @@ SQL_FUNCTION(booking_redeem_ticket);
 
 /*
  * Books the tickets of the request, or finds that it was answered before; then
- * their ids are in the request.  Otherwise the claim tells why not.
+ * their ids are in the request.  Otherwise the result says why not, and the
+ * claim has the figures.
  */
 static SaleResult
 book(BookingCall *call, Request *request, Claim *claim)
@@ -165,7 +166,8 @@ status_of(SaleResult result)
 /*
  * try_book_ticket(event_id, user_id, idempotency_key): the same, with a
  * refusal as data: ('booked', ticket_id), or ('sold_out', null), 'user_limit',
- * 'not_on_sale', 'no_event'.  A refusal locks no stripe.
+ * 'not_on_sale', 'no_event'.  A refusal locks no stripe, unless the sale closed
+ * during a wait.
  */
 static Datum
 try_book_ticket(FunctionCallInfo fcinfo, UserForm form)
@@ -289,7 +291,9 @@ booking_cancel_ticket(PG_FUNCTION_ARGS)
 
 /*
  * transfer_ticket(ticket_id, user_id): gives a ticket to another user.  Locks
- * the ticket.  Raises 23T02 if that user would be over the limit, 23T05 if the
+ * the ticket.  If the user is another one, the trigger then judges him by
+ * sale_take() with quantity 0.  This locks him if the event has a limit, and a
+ * stripe.  Raises 23T02 if that user would be over the limit, 23T05 if the
  * ticket was cancelled or redeemed, P0002.
  */
 static Datum
