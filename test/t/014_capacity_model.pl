@@ -365,7 +365,7 @@ foreach my $name (sort keys %scenarios)
 
 	$scenario = $scenarios{$name};
 	%count = ();
-	while (time < $end && @failures < 2)
+	while ((time < $end || $runs < 6) && @failures < 2)
 	{
 		my $seed = $only // ($ENV{BOOKING_MODEL_RANDOM} ? 1 + int rand 1_000_000_000 : $next++);
 		my $problem = run_with_seed($seed);
