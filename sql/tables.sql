@@ -22,6 +22,7 @@ ORDER BY p.oid::regprocedure::text COLLATE "C";
 SELECT d.classid::regclass AS something_else
 FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
 WHERE x.extname = 'pg_booking' AND d.deptype = 'e' AND d.classid <> 'pg_proc'::regclass
+    AND d.classid <> 'pg_type'::regclass    -- the view's row type, from 18 on
     AND (d.classid, d.objid) <> ('pg_class'::regclass, 'booking.capacity_constraints'::regclass);
 
 -- Before create_tables(), nothing can be booked.
