@@ -48,10 +48,11 @@
 #                     that folder (see test/lib/docs.sh)
 # and what test/server.sh reads.  PGB_TMPDIR decides which disk is measured.
 #
-# The results are in bench/results/<time>/: runs.csv, figures.csv, chart.svg, and
+# The results are in bench/results/<time>/: runs.csv, figures.csv, the charts, and
 # environment.txt, which describes the machine.  A full run of the hot event also
 # writes bench/chart.svg, the table "performance" of README.md, and the table "hot"
-# of doc/performance.md.  A full run of all scenarios also writes the tables "work"
+# of doc/performance.md; one of the scenario capacity writes bench/chart-capacity.svg
+# and the table "capacity".  A full run of all scenarios also writes the tables "work"
 # and "cost" there.
 
 set -euo pipefail
@@ -66,7 +67,7 @@ for file in "$PGB_REPO"/bench/lib/*.sh "$PGB_REPO"/bench/scenarios/*.sh; do
 done
 
 # The scenarios whose figures are in the table "work": how well does it sell?
-readonly WORK_SCENARIOS='promises hot ramp many-events sold-out end-of-sale old-snapshot
+readonly WORK_SCENARIOS='promises hot capacity ramp many-events sold-out end-of-sale old-snapshot
 	calls-in-one-transaction inventory-size'
 # The scenarios whose figures are in the table "cost": what do the extras cost?
 readonly COST_SCENARIOS='limits keys holds history batch watching'

@@ -1,12 +1,12 @@
-# chart.gp - the benchmark's chart
+# chart.gp - a chart of the benchmark
 #
 # Variables: data, the file with the table of chart_data; image, the file to write;
-# kinds, a letter for each column of the table after the first (see way_kind).
+# heading; kinds, a letter for each column of the table after the first (see way_kind).
 
 set terminal svg size 900,620 font "sans-serif,14" background "white"
 set output image
 
-set title "One hot event: bookings per second" font ",18"
+set title heading font ",18"
 set xlabel "clients at once" offset 0, 0.4
 set logscale x 2
 set xtics nomirror 2

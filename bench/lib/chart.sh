@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2153
-# chart.sh - draws bookings per second against clients; sourced by bench/run.sh
+# chart.sh - draws transactions per second against clients; sourced by bench/run.sh
 #
-# The chart has a line for each way, from the lines of the hot event in runs.csv.
+# A chart has a line for each way, from the lines of a scenario in runs.csv.
 
 # Print the kind of line of a way: o for ours, u for the unsafe way, s for another
 # safe way.
@@ -15,13 +15,13 @@ way_kind()
 
 # Print the ways in the order in which they are drawn.  The last way is on top of
 # the others, and first in the key.
+# chart_ways WAY ...
 chart_ways()
 {
 	local kind way
 
 	for kind in s u o; do
-		# shellcheck disable=SC2086
-		for way in $(backwards $WAYS); do
+		for way in $(backwards "$@"); do
 			[ "$(way_kind "$way")" != "$kind" ] || echo "$way"
 		done
 	done
@@ -29,10 +29,12 @@ chart_ways()
 
 # Print a table for gnuplot: the title of each way, then a line of medians for each
 # number of clients.
+# chart_data SCENARIO WAY ...
 chart_data()
 {
-	local clients way
+	local scenario=$1 clients way
 
+	shift
 	printf 'clients'
 	for way in "$@"; do
 		printf ' "%s"' "$(way_setting "$way" title)"
@@ -41,21 +43,23 @@ chart_data()
 	for clients in $CLIENTS; do
 		printf '%s' "$clients"
 		for way in "$@"; do
-			printf ' %s' "$(middle hot "$clients" "$way")"
+			printf ' %s' "$(middle "$scenario" "$clients" "$way")"
 		done
 		echo
 	done
 }
 
+# draw_chart SCENARIO NAME TITLE WAY ...: write $RESULTS/NAME.svg.
 draw_chart()
 {
-	local ways way kinds=''
+	local scenario=$1 name=$2 title=$3 ways way kinds=''
 
-	mapfile -t ways < <(chart_ways)
+	shift 3
+	mapfile -t ways < <(chart_ways "$@")
 	for way in "${ways[@]}"; do
 		kinds+=$(way_kind "$way")
 	done
-	chart_data "${ways[@]}" >"$RESULTS/chart.dat"
-	gnuplot -e "data = '$RESULTS/chart.dat'; image = '$RESULTS/chart.svg'; kinds = '$kinds'" \
-		"$PGB_REPO/bench/lib/chart.gp"
+	chart_data "$scenario" "${ways[@]}" >"$RESULTS/$name.dat"
+	gnuplot -e "data = '$RESULTS/$name.dat'; image = '$RESULTS/$name.svg'" \
+		-e "heading = '$title'; kinds = '$kinds'" "$PGB_REPO/bench/lib/chart.gp"
 }

@@ -83,7 +83,8 @@ check_way()
 # True if errors ended clients of the last pgbench, and all errors say "sold out".
 only_sold_out()
 {
-	grep -q 'ERROR: ' "$REPORT.err" && ! grep 'ERROR: ' "$REPORT.err" | grep -qv 'sold out'
+	grep -q 'ERROR: ' "$REPORT.err" &&
+		! grep 'ERROR: ' "$REPORT.err" | grep -Eqv 'sold[ _]out|violates capacity constraint'
 }
 
 # Run pgbench.  Its output goes to $REPORT, its errors to $REPORT.err.  pgbench exits

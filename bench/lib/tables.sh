@@ -33,39 +33,40 @@ clients_head()
 	echo
 }
 
-# One cell: bookings per second of a way.
+# One cell: transactions per second of a way.
+# rate_cell SCENARIO REFERENCE CLIENTS WAY
 rate_cell()
 {
-	with_commas "$(middle hot "$1" "$2" | awk '{ print $1 == "none" ? $1 : sprintf("%.0f", $1) }')"
+	with_commas "$(middle "$1" "$3" "$4" | awk '{ print $1 == "none" ? $1 : sprintf("%.0f", $1) }')"
 }
 
-# One cell: the ratio of a way to the blind INSERT, with two digits.
+# One cell: the ratio of a way to the reference, with two digits.
 ratio_cell()
 {
-	ratio hot "$1" "$2" blind_insert | awk '{ print $1 == "none" ? $1 : sprintf("%.2f", $1) }'
+	ratio "$1" "$3" "$4" "$2" | awk '{ print $1 == "none" ? $1 : sprintf("%.2f", $1) }'
 }
 
 # The same with its spread.
 spread_cell()
 {
-	ratio hot "$1" "$2" blind_insert |
+	ratio "$1" "$3" "$4" "$2" |
 		awk '{ print $1 == "none" ? $1 : sprintf("%.2f %.2f..%.2f", $1, $2, $3) }'
 }
 
 rate_and_ratio_cell()
 {
-	echo "$(rate_cell "$1" "$2") ($(ratio_cell "$1" "$2"))"
+	echo "$(rate_cell "$@") ($(ratio_cell "$@"))"
 }
 
 # A row with a cell for each number of clients.
-# clients_row NAME WAY CELL
+# clients_row NAME CELL SCENARIO REFERENCE WAY
 clients_row()
 {
-	local clients
+	local name=$1 cell=$2 scenario=$3 reference=$4 way=$5 clients
 
-	printf '| %s |' "$1"
+	printf '| %s |' "$name"
 	for clients in $CLIENTS; do
-		printf ' %s |' "$("$3" "$clients" "$2")"
+		printf ' %s |' "$("$cell" "$scenario" "$reference" "$clients" "$way")"
 	done
 	echo
 }
@@ -76,22 +77,25 @@ performance_table()
 
 	clients_head 'bookings per second (ratio to blind `INSERT`)'
 	for way in $README_WAYS; do
-		clients_row "$(readme_name "$way")" "$way" rate_and_ratio_cell
+		clients_row "$(readme_name "$way")" rate_and_ratio_cell hot blind_insert "$way"
 	done
 }
 
-hot_tables()
+# Two tables of some ways: transactions per second, and ratios to the reference.
+# ways_tables HEAD SCENARIO REFERENCE WAY ...
+ways_tables()
 {
-	local way
+	local head=$1 scenario=$2 reference=$3 way
 
-	clients_head 'bookings per second'
-	for way in $WAYS; do
-		clients_row "$(way_setting "$way" name)" "$way" rate_cell
+	shift 3
+	clients_head "$head"
+	for way in "$@"; do
+		clients_row "$(way_setting "$way" name)" rate_cell "$scenario" "$reference" "$way"
 	done
 	echo
-	clients_head 'ratio to blind `INSERT`, least..greatest'
-	for way in $WAYS; do
-		clients_row "$(way_setting "$way" name)" "$way" spread_cell
+	clients_head "ratio to $(way_setting "$reference" name), least..greatest"
+	for way in "$@"; do
+		clients_row "$(way_setting "$way" name)" spread_cell "$scenario" "$reference" "$way"
 	done
 }
 
@@ -111,6 +115,7 @@ tables_of()
 		echo README.md performance
 		echo doc/performance.md hot
 	fi
+	[[ $ran != *' capacity '* ]] || echo doc/performance.md capacity
 	! ran_all "$ran" "$WORK_SCENARIOS" || echo doc/performance.md work
 	! ran_all "$ran" "$COST_SCENARIOS" || echo doc/performance.md cost
 }
@@ -156,21 +161,27 @@ publish_tables()
 	local file name
 
 	writes_tables || return 0
+	# shellcheck disable=SC2086
 	while read -r file name; do
 		case $name in
 			performance) performance_table ;;
-			hot) hot_tables ;;
+			hot) ways_tables 'bookings per second' hot blind_insert $WAYS ;;
+			capacity) ways_tables 'rows per second' capacity unprotected $CAPACITY_WAYS ;;
 			work) figures_table "$WORK_SCENARIOS" ;;
 			cost) figures_table "$COST_SCENARIOS" ;;
 		esac | publish "$file" "$name"
-		[ "$name" != hot ] || publish_chart
+		case $name in
+			hot) publish_chart chart ;;
+			capacity) publish_chart chart-capacity ;;
+		esac
 	done < <(tables_of "$@")
 }
 
+# publish_chart NAME
 publish_chart()
 {
 	local folder="${TABLES_TO:-$PGB_REPO}/bench"
 
 	mkdir -p "$folder"
-	cp "$RESULTS/chart.svg" "$folder/chart.svg"
+	cp "$RESULTS/$1.svg" "$folder/$1.svg"
 }

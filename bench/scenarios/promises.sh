@@ -7,10 +7,11 @@
 
 readonly PROMISES_PLACES=300
 
-# Print the number of tickets that a way has sold, in the schema that it uses.
+# Print the number of tickets that a way has sold, in the table that it uses.
 tickets_sold()
 {
-	query "SELECT count(user_id) FROM $(query "SELECT coalesce(to_regclass('shop.ticket'), 'booking.ticket')")"
+	query "SELECT count(user_id) FROM $(query "SELECT
+		coalesce(to_regclass('shop.ticket'), to_regclass('shop_ticket'), 'booking.ticket')")"
 }
 
 scenario_promises()
@@ -18,7 +19,7 @@ scenario_promises()
 	local way sold
 
 	pgb_say "promises: $PROMISES_PLACES places, 32 clients ask for 640"
-	for way in $WAYS; do
+	for way in $WAYS $CAPACITY_WAYS; do
 		prepare_way "$way" 1 "$PROMISES_PLACES"
 		# For some ways "sold out" is an error, which ends a client.
 		SOLD_OUT_ENDS=yes run_way "$way" 32 -t 20 -D events=1

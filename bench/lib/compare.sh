@@ -1,0 +1,58 @@
+# shellcheck shell=bash disable=SC2153
+# compare.sh - ways of booking side by side, with every number of clients; sourced
+# by bench/run.sh
+
+# One line of the table below.
+# way_line SCENARIO REFERENCE CLIENTS WAY
+way_line()
+{
+	local scenario=$1 reference=$2 clients=$3 way=$4
+	local median least greatest
+
+	read -r median least greatest < <(ratio "$scenario" "$clients" "$way" "$reference")
+	note "$(printf '%7s/s  %5s x  %-14s  %s' "$(middle "$scenario" "$clients" "$way")" \
+		"$median" "$(spread "$least" "$greatest")" "$(way_setting "$way" title)")"
+}
+
+# ways_table SCENARIO REFERENCE WAY ...: show the medians, and their ratios to the
+# way that is the reference.
+ways_table()
+{
+	local scenario=$1 reference=$2 clients way
+
+	shift 2
+	for clients in $CLIENTS; do
+		pgb_say "$scenario, $clients clients: median; median ratio to" \
+			"$(way_setting "$reference" name); spread"
+		for way in "$@"; do
+			way_line "$scenario" "$reference" "$clients" "$way"
+		done
+	done
+}
+
+# compare_ways SCENARIO REFERENCE WAY ...: measure ways, all clients wanting the
+# first event, with every number of clients.
+compare_ways()
+{
+	local scenario=$1 reference=$2 repeat clients way
+
+	shift 2
+	for repeat in $(seq "$REPEATS"); do
+		for clients in $CLIENTS; do
+			for way in $(in_turn "$repeat" "$@"); do
+				measure_way "$scenario" "$way" "$clients" "$repeat" "$SHOP_EVENTS" 1
+			done
+		done
+	done
+	ways_table "$scenario" "$reference" "$@"
+}
+
+# Judge a ratio, unless the settings of this run left out what it needs.
+# target_if_run SCENARIO CLIENTS WAY REFERENCE GOAL WORK
+target_if_run()
+{
+	local figure
+
+	figure=$(ratio "$1" "$2" "$3" "$4")
+	[ "$figure" = none ] || target speed "$6" "$2" "$figure" '>=' "$5"
+}

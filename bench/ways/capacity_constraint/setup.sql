@@ -1,0 +1,3 @@
+\set key bigint
+\ir ../app.sql
+\ir ../add_constraint.sql

@@ -1,0 +1,1 @@
+\ir ../app_problems.sql

@@ -1,0 +1,3 @@
+\set key uuid
+\ir ../app.sql
+\ir ../add_constraint.sql

@@ -1,0 +1,3 @@
+\set key uuid
+\ir ../app.sql
+VACUUM (ANALYZE) shop_show, shop_ticket;
