@@ -181,7 +181,7 @@ SELECT * FROM adding('''shop_parts'', ''{show_id}'', capacity => 6, constraint_n
 
 -- The trigger functions may only be called by the triggers that belong to them.
 SELECT n, d.code, d.message
-FROM (VALUES (1, 'SELECT booking.capacity_take()'), (2, 'SELECT booking.capacity_give()'),
+FROM (VALUES (1, 'SELECT booking.capacity_count()'),
              (3, 'SELECT booking.capacity_settle()'), (4, 'SELECT booking.capacity_changed()'),
              (5, 'SELECT booking.capacity_truncated()'),
              (6, 'SELECT booking.capacity_sql(''nothing'', ''fill'')'),
@@ -192,15 +192,15 @@ ORDER BY n;
 CREATE TABLE mine (a integer, b text);
 SELECT n, a.code, a.message
 FROM (VALUES
-    (1, 'BEFORE INSERT', 'ROW', 'capacity_take(''shop_ticket_show_id_capacity'', '''', '''', ''a'')'),
-    (2, 'AFTER INSERT', 'STATEMENT', 'capacity_take(''shop_ticket_show_id_capacity'', '''', '''', ''a'')'),
-    (3, 'AFTER INSERT', 'ROW', 'capacity_take()'),
-    (4, 'AFTER INSERT', 'ROW', 'capacity_take(''nothing'', '''', '''', ''a'')'),
-    (5, 'AFTER INSERT', 'ROW', 'capacity_take(''ticket'', '''', '''', ''a'')'),
-    (6, 'AFTER INSERT', 'ROW', 'capacity_take(''shop_ticket_show_id_capacity'', '''', '''', ''a'', ''a'')'),
-    (7, 'AFTER INSERT', 'ROW', 'capacity_take(''shop_ticket_show_id_capacity'', '''', '''', ''b'')'),
-    (8, 'AFTER INSERT', 'ROW', 'capacity_take(''shop_ticket_show_id_capacity'', ''b'', '''', ''a'')'),
-    (9, 'AFTER INSERT', 'ROW', 'capacity_take(''shop_ticket_show_id_capacity'', '''', ''a'', ''a'')'),
+    (1, 'BEFORE INSERT', 'ROW', 'capacity_count(''shop_ticket_show_id_capacity'', '''', '''', ''a'')'),
+    (2, 'AFTER INSERT', 'STATEMENT', 'capacity_count(''shop_ticket_show_id_capacity'', '''', '''', ''a'')'),
+    (3, 'AFTER INSERT', 'ROW', 'capacity_count()'),
+    (4, 'AFTER INSERT', 'ROW', 'capacity_count(''nothing'', '''', '''', ''a'')'),
+    (5, 'AFTER INSERT', 'ROW', 'capacity_count(''ticket'', '''', '''', ''a'')'),
+    (6, 'AFTER INSERT', 'ROW', 'capacity_count(''shop_ticket_show_id_capacity'', '''', '''', ''a'', ''a'')'),
+    (7, 'AFTER INSERT', 'ROW', 'capacity_count(''shop_ticket_show_id_capacity'', '''', '''', ''b'')'),
+    (8, 'AFTER INSERT', 'ROW', 'capacity_count(''shop_ticket_show_id_capacity'', ''b'', '''', ''a'')'),
+    (9, 'AFTER INSERT', 'ROW', 'capacity_count(''shop_ticket_show_id_capacity'', '''', ''a'', ''a'')'),
     (10, 'AFTER INSERT', 'ROW', 'capacity_settle(''1'', ''t'', '''', '''', '''')'),
     (11, 'AFTER INSERT', 'STATEMENT', 'capacity_settle()'),
     (12, 'AFTER INSERT', 'STATEMENT', 'capacity_changed(''shop_ticket_show_id_capacity'', '''', '''', ''a'')'),
@@ -213,7 +213,7 @@ FROM (VALUES
 ORDER BY n;
 BEGIN;
 CREATE CONSTRAINT TRIGGER t AFTER INSERT ON mine DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-    EXECUTE FUNCTION booking.capacity_take('shop_ticket_show_id_capacity', '', '', 'a');
+    EXECUTE FUNCTION booking.capacity_count('shop_ticket_show_id_capacity', '', '', 'a');
 INSERT INTO mine VALUES (1, 'x');
 COMMIT;
 

@@ -194,7 +194,7 @@ FROM (VALUES
     (1, 'ALTER TABLE shop_ticket DISABLE TRIGGER ALL'),
     (2, 'ALTER TABLE shop_show DISABLE TRIGGER USER'),
     (3, 'DROP TRIGGER booking_c_delete ON shop_ticket'),
-    (4, 'DROP TRIGGER booking_c_update_new ON shop_ticket'),
+    (4, 'DROP TRIGGER booking_c_update ON shop_ticket'),
     (5, 'DROP TRIGGER booking_c_insert ON shop_ticket'),
     (6, 'DROP TRIGGER booking_c_capacity ON shop_show'),
     (7, 'ALTER TABLE shop_ticket DROP status CASCADE'),
@@ -324,11 +324,11 @@ BEGIN
     RAISE EXCEPTION 'the stranger''s function runs as %', current_user;
 END
 $$;
-CREATE TRIGGER booking_c_insert AFTER INSERT ON mine FOR EACH ROW WHEN (stolen(new.id))
-    EXECUTE FUNCTION booking.capacity_take('c', '', '', 'show_id');
-DROP TRIGGER booking_c_insert ON mine;
-CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION booking.capacity_take('c', '', '', 'show_id');
-CREATE TRIGGER g AFTER DELETE ON mine FOR EACH ROW EXECUTE FUNCTION booking.capacity_give('c', '', '', 'show_id');
+CREATE TRIGGER booking_c_delete AFTER DELETE ON mine FOR EACH ROW WHEN (stolen(old.id))
+    EXECUTE FUNCTION booking.capacity_count('c', '', '', 'show_id');
+DROP TRIGGER booking_c_delete ON mine;
+CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION booking.capacity_count('c', '', '', 'show_id');
+CREATE TRIGGER g AFTER DELETE ON mine FOR EACH ROW EXECUTE FUNCTION booking.capacity_count('c', '', '', 'show_id');
 CREATE TRIGGER c AFTER UPDATE ON mine FOR EACH ROW EXECUTE FUNCTION booking.capacity_changed('c', 'capacity', '', 'show_id');
 CREATE TRIGGER r AFTER TRUNCATE ON mine EXECUTE FUNCTION booking.capacity_truncated('c', '', '', 'show_id');
 SELECT n, d.code, d.message
@@ -339,7 +339,7 @@ FROM (VALUES (1, 'INSERT INTO mine VALUES (3, 1)'), (2, 'DELETE FROM mine WHERE 
              (6, 'SELECT * FROM booking.capacity_taken(''c'') AS t (k integer, n bigint)'),
              (7, 'INSERT INTO booking.c VALUES (1, 0, 5, 5)'),
              (8, 'CREATE TRIGGER x AFTER INSERT ON booking.c EXECUTE FUNCTION booking.capacity_settle()'),
-             (9, 'CREATE TRIGGER x AFTER INSERT ON shop_ticket FOR EACH ROW EXECUTE FUNCTION booking.capacity_take()')) AS s (n, statement), diagnosed(statement) d
+             (9, 'CREATE TRIGGER x AFTER INSERT ON shop_ticket FOR EACH ROW EXECUTE FUNCTION booking.capacity_count()')) AS s (n, statement), diagnosed(statement) d
 ORDER BY n;
 -- Its triggers are not taken for those of the constraint.
 SELECT on_table, capacity_table FROM booking.capacity_constraints;

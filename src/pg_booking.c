@@ -15,6 +15,7 @@
 
 #include "utils/guc.h"
 
+#include "constraint/condition.h"
 #include "constraint/definition.h"
 #include "constraint/pending.h"
 #include "hold/hold.h"
@@ -59,6 +60,7 @@ _PG_init(void)
 	plan_init();
 	row_writer_init();
 	pool_init();
+	condition_init();
 	definition_init();
 	pending_init();
 	hold_init();

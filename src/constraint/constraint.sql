@@ -5,29 +5,20 @@
  *   - the pool table booking.c, owned by the owner of t, with a trigger that
  *     settles each statement; its arguments are the constant capacity,
  *     allow_excess, on_expiry, the names of t and e, and that of e's owner
- *   - triggers of t: c_insert, c_update_new (take), c_update_old, c_delete (give)
- *     and c_truncate
+ *   - triggers of t: c_insert, c_update, c_delete, whose WHEN clause is the
+ *     condition, and c_truncate
  *   - triggers of e: c_capacity and c_capacity_truncate
  * The triggers of t and e have the arguments: c, the column of the quantity or
  * capacity, the column of the expiry, the columns of the key.
  */
 
-CREATE FUNCTION booking.capacity_take()
+CREATE FUNCTION booking.capacity_count()
 RETURNS trigger
-AS 'MODULE_PATHNAME', 'booking_capacity_take'
+AS 'MODULE_PATHNAME', 'booking_capacity_count'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.capacity_take() IS
-'Trigger of a table with a capacity constraint: new rows take places. '
-'Attached by add_capacity_constraint().';
-
-CREATE FUNCTION booking.capacity_give()
-RETURNS trigger
-AS 'MODULE_PATHNAME', 'booking_capacity_give'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION booking.capacity_give() IS
-'Trigger of a table with a capacity constraint: removed rows give places back. '
+COMMENT ON FUNCTION booking.capacity_count() IS
+'Trigger of a table with a capacity constraint: new rows take places, removed rows give them back. '
 'Attached by add_capacity_constraint().';
 
 CREATE FUNCTION booking.capacity_settle()
@@ -77,7 +68,7 @@ LANGUAGE C STABLE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION booking.trigger_condition(oid, text) IS
-'Internal: returns the WHEN clause of a trigger for new rows, with the alias; null if it has none.';
+'Internal: returns the WHEN clause of a trigger for DELETE, with the alias; null if it has none.';
 
 CREATE FUNCTION booking.places_left(constraint_name name, VARIADIC key "any")
 RETURNS bigint
@@ -134,27 +125,27 @@ WITH args AS (
     FROM pg_catalog.pg_trigger t
     JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
     WHERE t.tgparentid = 0
-      AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_changed'::regproc,
+      AND t.tgfoid IN ('booking.capacity_count'::regproc, 'booking.capacity_changed'::regproc,
                        'booking.capacity_settle'::regproc)
 )
 SELECT c.relname AS constraint_name,
-       take.tgrelid::regclass AS on_table,
-       take.arg[4:]::name[] AS key_columns,
+       removed.tgrelid::regclass AS on_table,
+       removed.arg[4:]::name[] AS key_columns,
        changed.tgrelid::regclass AS capacity_table,
        changed.arg[2]::name AS capacity_column,
        changed.arg[4:]::name[] AS capacity_key,
        nullif(settle.arg[1], '')::integer AS capacity,
-       nullif(take.arg[2], '')::name AS quantity_column,
-       booking.trigger_condition(take.oid, 'new') AS condition,
+       nullif(removed.arg[2], '')::name AS quantity_column,
+       booking.trigger_condition(removed.oid, 'new') AS condition,
        settle.arg[2] = 't' AS allow_excess,
-       nullif(take.arg[3], '')::name AS expires_at,
+       nullif(removed.arg[3], '')::name AS expires_at,
        nullif(settle.arg[3], '') AS on_expiry
 FROM args settle
 JOIN pg_catalog.pg_class c ON c.oid = settle.tgrelid
                           AND c.relnamespace = 'booking'::regnamespace
-LEFT JOIN args take ON take.tgfoid = 'booking.capacity_take'::regproc
-                   AND take.tgtype & 4 <> 0 AND take.arg[1] = c.relname
-                   AND take.relowner = c.relowner
+LEFT JOIN args removed ON removed.tgfoid = 'booking.capacity_count'::regproc
+                      AND removed.tgtype & 8 <> 0 AND removed.arg[1] = c.relname
+                      AND removed.relowner = c.relowner
 LEFT JOIN args changed ON changed.tgfoid = 'booking.capacity_changed'::regproc
                       AND changed.arg[1] = c.relname
                       AND (changed.relowner = c.relowner
@@ -722,19 +713,15 @@ BEGIN
                 || key_columns::text[]) WITH ORDINALITY AS u (w, n);
     SELECT string_agg(format('old.%1$I IS DISTINCT FROM new.%1$I', k), ' OR ') INTO changed
     FROM unnest(key_columns || quantity_column || expires_at) k WHERE k IS NOT NULL;
-    changed := '(' || changed
-        || coalesce(' OR ((' || when_old || ') IS TRUE) <> ((' || when_new || ') IS TRUE)', '')
-        || ')';
-    FOR i IN 1..4 LOOP
-        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH ROW%s EXECUTE FUNCTION booking.%s(%s)',
-            booking.short_name('booking_' || constraint_name,
-                (ARRAY['_insert', '_update_new', '_update_old', '_delete'])[i]),
-            (ARRAY['INSERT', 'UPDATE', 'UPDATE', 'DELETE'])[i],
+    changed := changed
+        || coalesce(' OR ((' || when_old || ') IS TRUE) <> ((' || when_new || ') IS TRUE)', '');
+    FOR i IN 1..3 LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH ROW%s EXECUTE FUNCTION booking.capacity_count(%s)',
+            booking.short_name('booking_' || constraint_name, (ARRAY['_insert', '_update', '_delete'])[i]),
+            (ARRAY['INSERT', 'UPDATE', 'DELETE'])[i],
             on_table,
-            coalesce(' WHEN (' || nullif(concat_ws(' AND ',
-                CASE WHEN i IN (2, 3) THEN changed END,
-                '(' || CASE WHEN i <= 2 THEN when_new ELSE when_old END || ')'), '') || ')', ''),
-            CASE WHEN i <= 2 THEN 'capacity_take' ELSE 'capacity_give' END, args);
+            coalesce(' WHEN (' || (ARRAY[NULL, changed, when_old])[i] || ')', ''),
+            args);
     END LOOP;
     EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s'
                    ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
@@ -811,8 +798,8 @@ BEGIN
         SELECT t.tgname, t.tgrelid::regclass AS rel
         FROM pg_trigger t JOIN pg_class r ON r.oid = t.tgrelid
         WHERE t.tgparentid = 0 AND pg_has_role(r.relowner, 'USAGE')
-          AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_give'::regproc,
-                           'booking.capacity_changed'::regproc, 'booking.capacity_truncated'::regproc)
+          AND t.tgfoid IN ('booking.capacity_count'::regproc, 'booking.capacity_changed'::regproc,
+                           'booking.capacity_truncated'::regproc)
           AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = constraint_name
           AND (pool IS NULL OR r.relowner = pool_owner
                OR pg_get_userbyid(r.relowner)
@@ -903,11 +890,11 @@ BEGIN
             WHERE t.tgparentid = 0 AND t.tgenabled IN ('O', 'A')
               AND (t.tgrelid IN (c.on_table, c.capacity_table)
                    AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = c.constraint_name
-                   AND t.tgfoid IN ('booking.capacity_take'::regproc, 'booking.capacity_give'::regproc,
-                                    'booking.capacity_changed'::regproc, 'booking.capacity_truncated'::regproc)
+                   AND t.tgfoid IN ('booking.capacity_count'::regproc, 'booking.capacity_changed'::regproc,
+                                    'booking.capacity_truncated'::regproc)
                    OR t.tgrelid = format('booking.%I', c.constraint_name)::regclass
                    AND t.tgfoid = 'booking.capacity_settle'::regproc))
-           < (CASE WHEN c.capacity_table IS NULL THEN 6 ELSE 8 END) THEN
+           < (CASE WHEN c.capacity_table IS NULL THEN 5 ELSE 7 END) THEN
             RETURN QUERY SELECT c.constraint_name, NULL::text,
                 'a trigger of the constraint is missing or disabled', NULL::bigint, NULL::bigint;
         END IF;

@@ -49,24 +49,57 @@ const PoolLayout definition_layout = {
 	.repair_hint = "Call booking.rebuild_capacity() for each constraint that booking.verify() names.",
 };
 
+/* The shape of a pool table. */
+typedef struct KnownShape
+{
+	Oid			pool;			/* hash key; must be first */
+	bool		valid;
+	PoolShape	shape;
+} KnownShape;
+
 /* What is known of the triggers of this session, by their OIDs. */
 static HTAB *known_triggers = NULL;
 
-/* Marks what is known of a trigger as invalid if a table of its was changed. */
+/* What is known of pool tables, by their OIDs. */
+static HTAB *known_shapes = NULL;
+
+/* Makes a hash table for the session whose keys are OIDs. */
+static HTAB *
+make_table(const char *name, Size entry_size)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = entry_size;
+	return hash_create(name, 16, &ctl, HASH_ELEM | HASH_BLOBS);
+}
+
+/* Marks what is known of a table that was changed as invalid; of all, if 0. */
 static void
 forget_relation(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	TriggerColumns *columns;
+	KnownShape *known;
 
-	if (known_triggers == NULL)
-		return;
-	hash_seq_init(&status, known_triggers);
-	while ((columns = hash_seq_search(&status)) != NULL)
+	if (known_triggers != NULL)
 	{
-		if (!OidIsValid(relid) || relid == columns->table ||
-			relid == columns->pool)
-			columns->valid = false;
+		hash_seq_init(&status, known_triggers);
+		while ((columns = hash_seq_search(&status)) != NULL)
+		{
+			if (!OidIsValid(relid) || relid == columns->table ||
+				relid == columns->pool)
+				columns->valid = false;
+		}
+	}
+	if (known_shapes != NULL)
+	{
+		hash_seq_init(&status, known_shapes);
+		while ((known = hash_seq_search(&status)) != NULL)
+		{
+			if (!OidIsValid(relid) || relid == known->pool)
+				known->valid = false;
+		}
 	}
 }
 
@@ -136,6 +169,30 @@ pool_trigger(Relation pool)
 	return NULL;				/* keep the compiler quiet */
 }
 
+/* Returns the shape of an open pool table, kept for the session. */
+static PoolShape
+shape_of(Relation pool)
+{
+	Oid			relid = RelationGetRelid(pool);
+	KnownShape *known;
+	bool		found;
+
+	if (known_shapes == NULL)
+		known_shapes = make_table("pg_booking shapes", sizeof(KnownShape));
+	known = hash_search(known_shapes, &relid, HASH_ENTER, &found);
+	if (!found)
+		known->valid = false;
+	if (!known->valid)
+	{
+		PoolShape	shape;
+
+		shape_load(&shape, pool, &definition_layout);
+		known->shape = shape;
+		known->valid = true;
+	}
+	return known->shape;
+}
+
 /*
  * Opens a constraint by its pool table, which the caller has opened and
  * locked, and becomes the owner of that until definition_close().
@@ -147,7 +204,7 @@ definition_open(CapacityConstraint *constraint, Relation pool,
 	const Trigger *trigger = pool_trigger(pool);
 	const char *capacity = trigger->tgargs[DEFINITION_POOL_ARG_CAPACITY];
 
-	shape_load(&constraint->shape, pool, &definition_layout);
+	constraint->shape = shape_of(pool);
 	constraint->name = pstrdup(RelationGetRelationName(pool));
 	constraint->is_constant = capacity[0] != '\0';
 	constraint->capacity =
@@ -314,6 +371,33 @@ definition_error_not_ours(const Trigger *trigger)
 					trigger->tgname)));
 }
 
+/*
+ * Loads the condition from the table's trigger for DELETE, if the trigger is
+ * one of those that count.  Raises 55000 if that trigger was dropped.
+ */
+static void
+load_condition(TriggerColumns *columns, Relation rel, const Trigger *trigger)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *other = &triggers->triggers[i];
+
+		if (other->tgfoid == trigger->tgfoid &&
+			TRIGGER_FOR_ROW(other->tgtype) &&
+			TRIGGER_FOR_DELETE(other->tgtype) && other->tgnargs > 0 &&
+			strcmp(other->tgargs[DEFINITION_ARG_NAME], columns->name) == 0)
+		{
+			condition_load(&columns->condition, rel, other);
+			return;
+		}
+	}
+	error_unusable(psprintf("table \"%s\" has lost a trigger of capacity constraint \"%s\"",
+							RelationGetRelationName(rel), columns->name),
+				   "Drop the constraint and add it again.");
+}
+
 /* Looks up the columns that the trigger names. */
 static void
 look_up(TriggerColumns *columns, Relation rel, const Trigger *trigger)
@@ -335,6 +419,8 @@ look_up(TriggerColumns *columns, Relation rel, const Trigger *trigger)
 	if (get_attnum(columns->pool, "stripe") != columns->key.count + 1)
 		definition_error_not_ours(trigger);
 	find_key(columns, rel, pool, args + DEFINITION_ARG_KEYS);
+	if (TRIGGER_FOR_ROW(trigger->tgtype))
+		load_condition(columns, rel, trigger);
 	table_close(pool, NoLock);
 }
 
@@ -344,7 +430,7 @@ look_up(TriggerColumns *columns, Relation rel, const Trigger *trigger)
  * table; messages are processed when the pool table is locked, which this
  * does.
  */
-const TriggerColumns *
+TriggerColumns *
 definition_columns(const TriggerData *data)
 {
 	Oid			trigger = data->tg_trigger->tgoid;
@@ -352,20 +438,11 @@ definition_columns(const TriggerData *data)
 	bool		found;
 
 	if (known_triggers == NULL)
-	{
-		HASHCTL		ctl = {0};
-
-		ctl.keysize = sizeof(Oid);
-		ctl.entrysize = sizeof(TriggerColumns);
-		known_triggers = hash_create("pg_booking triggers", 16, &ctl,
-									 HASH_ELEM | HASH_BLOBS);
-	}
+		known_triggers =
+			make_table("pg_booking triggers", sizeof(TriggerColumns));
 	columns = hash_search(known_triggers, &trigger, HASH_ENTER, &found);
 	if (!found)
-	{
-		columns->valid = false;
-		columns->table = columns->pool = InvalidOid;
-	}
+		memset((char *) columns + sizeof(Oid), 0, sizeof(*columns) - sizeof(Oid));
 	if (columns->valid)
 		LockRelationOid(columns->pool, RowExclusiveLock);
 	if (!columns->valid)

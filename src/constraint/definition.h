@@ -12,6 +12,7 @@
 
 #include "commands/trigger.h"
 
+#include "constraint/condition.h"
 #include "pool/pool.h"
 #include "server/compat.h"
 
@@ -57,6 +58,7 @@ typedef struct TriggerColumns
 	AttrNumber	quantity;		/* or capacity; InvalidAttrNumber: none */
 	Oid			quantity_type;
 	AttrNumber	expires;		/* InvalidAttrNumber: none */
+	Condition	condition;		/* of the constrained table's triggers */
 } TriggerColumns;
 
 /* A constraint, its pool table open, for the time of one call. */
@@ -86,7 +88,7 @@ definition_has_no_capacity(const PoolTerms *terms)
 }
 
 extern void definition_init(void);
-extern const TriggerColumns *definition_columns(const TriggerData *data);
+extern TriggerColumns *definition_columns(const TriggerData *data);
 extern bool definition_has_pool(const TriggerData *data);
 extern Relation definition_open_pool(const char *name, LOCKMODE lockmode);
 extern void definition_open(CapacityConstraint *constraint, Relation pool,

@@ -118,8 +118,8 @@ booking_parse_condition(PG_FUNCTION_ARGS)
 }
 
 /*
- * trigger_condition(trigger, alias): returns the WHEN clause of a trigger that
- * fires for new rows, as SQL with the alias; null if it has none.
+ * trigger_condition(trigger, alias): returns the WHEN clause of a trigger for
+ * DELETE, as SQL with the alias; null if it has none.
  */
 Datum
 booking_trigger_condition(PG_FUNCTION_ARGS)
@@ -147,7 +147,7 @@ booking_trigger_condition(PG_FUNCTION_ARGS)
 			Oid			relid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
 			Node	   *expr = stringToNode(TextDatumGetCString(value));
 
-			ChangeVarNodes(expr, PRS2_NEW_VARNO, 1, 0);
+			ChangeVarNodes(expr, PRS2_OLD_VARNO, 1, 0);
 			result = deparse_expression(expr, deparse_context_for(alias, relid),
 										true, false);
 		}

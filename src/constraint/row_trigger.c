@@ -3,10 +3,10 @@
  * row_trigger.c
  *	  The triggers of the constrained table and of the pool table.
  *
- * The condition of a constraint is in the WHEN clauses of its triggers: the
- * trigger that takes fires for a new row version that counts, the one that
- * gives for an old version that counted.  An UPDATE that changes nothing of
- * interest fires neither.
+ * The triggers of the constrained table fire after a row was inserted, after
+ * one that counted was deleted, and after an UPDATE that has changed a column of
+ * the key, the quantity, the expiry, or whether the row counts.  Their WHEN
+ * clauses see to that; see condition.c for the INSERT.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -30,8 +30,7 @@
 #include "pool/stripes.h"
 #include "server/errors.h"
 
-SQL_FUNCTION(booking_capacity_take);
-SQL_FUNCTION(booking_capacity_give);
+SQL_FUNCTION(booking_capacity_count);
 SQL_FUNCTION(booking_capacity_settle);
 
 /* Raises 39P01 unless the function is called by a trigger of the right kind. */
@@ -139,48 +138,55 @@ expires_sooner(const TriggerColumns *columns, const TriggerData *data)
 		(old_isnull || DatumGetInt64(new_expiry) < DatumGetInt64(old_expiry));
 }
 
-/*
- * The trigger for new row versions that count: adds what the row takes to what
- * the statement takes.
- */
-Datum
-booking_capacity_take(PG_FUNCTION_ARGS)
+/* Adds what a new row version takes to what the statement takes. */
+static void
+take(TriggerColumns *columns, const TriggerData *data, TupleTableSlot *slot)
 {
-	TriggerData *data = trigger_data(fcinfo, "capacity_take", true);
-	const TriggerColumns *columns = definition_columns(data);
-	TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
-		data->tg_newslot :
-		data->tg_trigslot;
 	PoolKey		key;
 	PendingKey *pending;
 
-	if (!read_key(columns, slot, &key))
-		PG_RETURN_POINTER(NULL);
+	if (!condition_holds(&columns->condition, slot) ||
+		!read_key(columns, slot, &key))
+		return;
 	pending = pending_key(columns, &key);
 	add_places(&pending->taken,
 			   read_quantity(columns, data->tg_relation, slot, false));
 	pending->touch |= expires_sooner(columns, data);
-	PG_RETURN_POINTER(NULL);
 }
 
-/* The trigger for old row versions that counted: likewise what it gives. */
-Datum
-booking_capacity_give(PG_FUNCTION_ARGS)
+/* Likewise what an old row version that counted gives. */
+static void
+give(const TriggerColumns *columns, const TriggerData *data)
 {
-	TriggerData *data = trigger_data(fcinfo, "capacity_give", true);
-	const TriggerColumns *columns = definition_columns(data);
+	TupleTableSlot *slot = data->tg_trigslot;
 	PoolKey		key;
 	int64		places;
-	PendingKey *pending;
 
-	if (!read_key(columns, data->tg_trigslot, &key))
-		PG_RETURN_POINTER(NULL);
-	places = read_quantity(columns, data->tg_relation, data->tg_trigslot,
-						   true);
+	if (!read_key(columns, slot, &key))
+		return;
+	places = read_quantity(columns, data->tg_relation, slot, true);
 	if (policy_accept_given(columns, &key, places))
-		PG_RETURN_POINTER(NULL);
-	pending = pending_key(columns, &key);
-	add_places(&pending->given, places);
+		return;
+	add_places(&pending_key(columns, &key)->given, places);
+}
+
+/* The trigger of the constrained table, after each row. */
+Datum
+booking_capacity_count(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = trigger_data(fcinfo, "capacity_count", true);
+	TriggerColumns *columns = definition_columns(data);
+
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		take(columns, data, data->tg_trigslot);
+	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		give(columns, data);
+	else
+	{
+		take(columns, data, data->tg_newslot);
+		if (condition_holds(&columns->condition, data->tg_trigslot))
+			give(columns, data);
+	}
 	PG_RETURN_POINTER(NULL);
 }
 

@@ -17,6 +17,7 @@
 #include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "fmgr.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/proc.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -118,6 +119,14 @@ compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
 #define compat_has_returning(statement) ((statement)->returningClause != NULL)
 #else
 #define compat_has_returning(statement) ((statement)->returningList != NIL)
+#endif
+
+/* 18 has generated columns that are not stored: expressions stand for them. */
+#if PG_VERSION_NUM >= 180000
+#define compat_expand_generated_columns(node, rel, varno) \
+	expand_generated_columns_in_expr(node, rel, varno)
+#else
+#define compat_expand_generated_columns(node, rel, varno) ((void) (rel), (node))
 #endif
 
 /* 17 renamed the function. */
