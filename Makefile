@@ -68,6 +68,7 @@ REGRESS = \
 	capacity_plain_sql \
 	capacity_errors \
 	capacity_types \
+	capacity_condition \
 	capacity_tables \
 	capacity_expiry \
 	capacity_prepared \
