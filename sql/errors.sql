@@ -275,7 +275,11 @@ FROM (VALUES
     (16, 'DROP TABLE booking.hold'),
     (17, 'DROP TABLE booking.request'),
     (18, 'DROP TABLE booking.user_limit'),
-    (19, 'ALTER TABLE booking.ticket ALTER user_id TYPE text')
+    (19, 'ALTER TABLE booking.ticket ALTER user_id TYPE text'),
+    (20, 'ALTER TABLE booking.inventory ADD CHECK (available < 1000)'),
+    (21, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_pkey;'
+         ' UPDATE booking.inventory SET max_per_user = event_id;'
+         ' ALTER TABLE booking.inventory ADD PRIMARY KEY (max_per_user, stripe)')
     ) AS t (n, change),
     after_change(change, 'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;

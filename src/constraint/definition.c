@@ -442,7 +442,8 @@ definition_columns(const TriggerData *data)
 			make_table("pg_booking triggers", sizeof(TriggerColumns));
 	columns = hash_search(known_triggers, &trigger, HASH_ENTER, &found);
 	if (!found)
-		memset((char *) columns + sizeof(Oid), 0, sizeof(*columns) - sizeof(Oid));
+		memset((char *) columns + sizeof(Oid), 0,
+			   sizeof(*columns) - sizeof(Oid));
 	if (columns->valid)
 		LockRelationOid(columns->pool, RowExclusiveLock);
 	if (!columns->valid)

@@ -3,10 +3,10 @@
  * row_trigger.c
  *	  The triggers of the constrained table and of the pool table.
  *
- * The triggers of the constrained table fire after a row was inserted, after
- * one that counted was deleted, and after an UPDATE that has changed a column of
- * the key, the quantity, the expiry, or whether the row counts.  Their WHEN
- * clauses see to that; see condition.c for the INSERT.
+ * The triggers of the constrained table fire after each row that was inserted,
+ * each that counted and was deleted, and each in which an UPDATE has changed
+ * the key, the quantity, the expiry, or whether it counts.  Their WHEN clauses
+ * see to that; the trigger for INSERT has none (condition.c).
  *
  * Copyright (c) 2026, The pg_booking developers
  *

@@ -123,7 +123,8 @@ prune_half_full(Relation rel, Buffer buffer)
  * version, or invalid if there is none.
  */
 static bool
-read_version(Relation rel, Page page, ItemPointer tid, RowVersion *version)
+read_version(Relation rel, Page page, /* NOLINT(readability-non-const-*) */
+			 ItemPointer tid, RowVersion *version)
 {
 	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
 	HeapTuple	tuple = &version->tuple;
