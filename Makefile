@@ -20,7 +20,7 @@
 #                     opportunity (hours; WITHOUT_DISCARD=1: only the suite, minutes)
 #   make valgrind     the test suite with the server under valgrind (an hour)
 #   make sqlsmith     ten minutes (DURATION=600) of random statements
-#   make bench        the benchmark, on a server of its own
+#   make bench        the benchmark, on a server of its own (40 minutes; QUICK=1: 2)
 #   make format       formats the C source; make check-format only checks it
 #   make lint         static analysis by cppcheck and shellcheck, and checks of the
 #                     words, links and layers (test/lint)
@@ -145,7 +145,7 @@ endif
 # The files may have been built before, with another PostgreSQL.
 .PHONY: clean distclean
 clean distclean:
-	rm -rf $(OBJS) $(OBJS:.o=.bc) $(MODULE_big).so $(EXTRA_CLEAN) \
+	rm -rf $(OBJS) $(OBJS:.o=.bc) $(MODULE_big).so $(DATA_built) $(EXTRA_CLEAN) \
 		results regression.diffs regression.out
 endif
 
@@ -184,7 +184,7 @@ SHELLCHECK ?= shellcheck
 C_FILES := $(sort $(wildcard src/*.c src/*/*.[ch] test/*.c test/faults/*.c))
 SHELL_FILES := $(sort $(wildcard test/*.sh test/*/*.sh bench/*.sh bench/*/*.sh) .ci/run)
 
-.PHONY: format check-format lint check-lists
+.PHONY: format check-format lint lint-tools check-lists
 format:
 	@test/format.sh $(C_FILES)
 check-format:
@@ -193,7 +193,7 @@ check-format:
 # cppcheck doesn't read PostgreSQL's headers, so the macros that it can't guess are
 # given to it.  (ctuuninitvar takes a struct that is partly filled for one that is
 # not filled.)
-lint: check-lists
+lint: lint-tools check-lists
 	$(CPPCHECK) --quiet --error-exitcode=1 --std=c99 --inline-suppr \
 		--enable=warning,style,performance,portability --inconclusive \
 		--suppress=ctuuninitvar \
@@ -201,6 +201,13 @@ lint: check-lists
 		-D'PGDLLEXPORT=' -D'INT64_FORMAT="%ld"' -D'foreach(cell, list)=for (;cell;)' \
 		-DPG_VERSION_NUM=150000 -DUSE_FLOAT8_BYVAL src test/faults
 	$(SHELLCHECK) -x $(SHELL_FILES)
+
+# Does what make lint calls exist?
+lint-tools:
+	@command -v $(CPPCHECK) >/dev/null || { echo "There is no $(CPPCHECK)." \
+		"On Debian install the package cppcheck." >&2; exit 1; }
+	@command -v $(SHELLCHECK) >/dev/null || { echo "There is no $(SHELLCHECK)." \
+		"On Debian install the package shellcheck." >&2; exit 1; }
 
 # Without this check, a file that is missing in a list above would be ignored
 # silently.  So would a mutant that no longer fits the source.

@@ -116,6 +116,10 @@ main()
 {
 	local check='' file status=0
 
+	command -v "$CLANG_FORMAT" >/dev/null || {
+		echo "There is no $CLANG_FORMAT. On Debian install the package clang-format-14." >&2
+		exit 1
+	}
 	if [ "${1:-}" = --check ]; then
 		check=1
 		shift
