@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 
 #include "constraint/definition.h"
+#include "constraint/foreign_key.h"
 #include "constraint/pending.h"
 #include "constraint/policy.h"
 #include "pool/prefetch.h"
@@ -35,11 +36,11 @@ typedef struct CapacityRow
 	PoolKey		key;
 	bool		has_key;		/* no column of the key is null */
 	bool		unlimited;		/* the capacity is null */
-	int32		capacity;		/* PG_INT32_MAX if unlimited */
+	int32		capacity;		/* DEFINITION_UNLIMITED if unlimited */
 } CapacityRow;
 
-/* Raises 23514: the capacity is negative, or more than an integer. */
-static int32
+/* Raises 23514 if the capacity is negative, or more than an integer. */
+static void
 check_capacity(const TriggerColumns *columns, Relation rel, int64 capacity)
 {
 	if (capacity < 0 || capacity > PG_INT32_MAX)
@@ -51,15 +52,42 @@ check_capacity(const TriggerColumns *columns, Relation rel, int64 capacity)
 						   capacity, PG_INT32_MAX),
 				 errtablecol(rel, columns->quantity),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, columns->name)));
-	return (int32) capacity;
+}
+
+/*
+ * Reads the capacity of a row.  An old row may have been written without
+ * triggers.  If its capacity is out of range, the pool has the nearest that is
+ * not, so that the row can be corrected.
+ */
+static void
+read_capacity(const TriggerColumns *columns, Relation rel, TupleTableSlot *slot,
+			  bool is_old, CapacityRow *row)
+{
+	Datum		value = slot_getattr(slot, columns->quantity, &row->unlimited);
+	int64		capacity;
+
+	if (row->unlimited)
+	{
+		row->capacity = DEFINITION_UNLIMITED;
+		return;
+	}
+	if (columns->quantity_type == INT2OID)
+		capacity = DatumGetInt16(value);
+	else if (columns->quantity_type == INT4OID)
+		capacity = DatumGetInt32(value);
+	else
+		capacity = DatumGetInt64(value);
+	if (!is_old)
+		check_capacity(columns, rel, capacity);
+	row->capacity = (int32) Max(0, Min(capacity, PG_INT32_MAX));
 }
 
 /* Reads a row of the capacity table. */
 static CapacityRow
-read_row(const TriggerColumns *columns, Relation rel, TupleTableSlot *slot)
+read_row(const TriggerColumns *columns, Relation rel, TupleTableSlot *slot,
+		 bool is_old)
 {
 	CapacityRow row = {.has_key = true};
-	Datum		value;
 	bool		isnull;
 
 	for (int i = 0; i < columns->key.count; i++)
@@ -72,15 +100,7 @@ read_row(const TriggerColumns *columns, Relation rel, TupleTableSlot *slot)
 			row.key.value[i] =
 				PointerGetDatum(PG_DETOAST_DATUM(row.key.value[i]));
 	}
-	value = slot_getattr(slot, columns->quantity, &row.unlimited);
-	if (row.unlimited)
-		row.capacity = PG_INT32_MAX;
-	else if (columns->quantity_type == INT2OID)
-		row.capacity = check_capacity(columns, rel, DatumGetInt16(value));
-	else if (columns->quantity_type == INT4OID)
-		row.capacity = check_capacity(columns, rel, DatumGetInt32(value));
-	else
-		row.capacity = check_capacity(columns, rel, DatumGetInt64(value));
+	read_capacity(columns, rel, slot, is_old, &row);
 	return row;
 }
 
@@ -152,35 +172,13 @@ row_added(CapacityConstraint *constraint, const TriggerColumns *columns,
 		note_lowered(columns, rel, row);
 }
 
-/* True if the constrained table has a foreign key to this table. */
-static bool
-has_foreign_key(const CapacityConstraint *constraint, Relation rel)
-{
-	TriggerDesc *triggers = rel->trigdesc;
-
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-		Oid			other = trigger->tgconstrrelid;
-
-		if (trigger->tgisinternal && OidIsValid(other) &&
-			OidIsValid(trigger->tgconstraint) &&
-			strcmp(quote_qualified_identifier(get_namespace_name(
-												  get_rel_namespace(other)),
-											  get_rel_name(other)),
-				   constraint->table) == 0)
-			return true;
-	}
-	return false;
-}
-
 /*
  * A row was removed from the capacity table: drops its pool.  Raises 23503 if
  * rows of the key are left, unless a foreign key decides about them.
  */
 static void
-row_removed(CapacityConstraint *constraint, Relation rel,
-			const CapacityRow *row)
+row_removed(CapacityConstraint *constraint, const TriggerColumns *columns,
+			Relation rel, const CapacityRow *row)
 {
 	Pool	   *pool = &constraint->pool;
 	int64		taken;
@@ -194,7 +192,7 @@ row_removed(CapacityConstraint *constraint, Relation rel,
 			return;
 		prefetch_note_lost(pool, &row->key, taken);
 	}
-	if (has_foreign_key(constraint, rel) ||
+	if (foreign_key_decides(constraint, columns, rel) ||
 		policy_count_rows(constraint, &row->key) == 0)
 		return;
 	ereport(ERROR,
@@ -222,7 +220,7 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 	if (!old->has_key || !new->has_key ||
 		!key_equal(&constraint->shape.key, &old->key, &new->key))
 	{
-		row_removed(constraint, rel, old);
+		row_removed(constraint, columns, rel, old);
 		row_added(constraint, columns, rel, new);
 		return;
 	}
@@ -289,15 +287,16 @@ booking_capacity_changed(PG_FUNCTION_ARGS)
 	columns = open_constraint(&constraint, data);
 	if (columns->quantity == InvalidAttrNumber)
 		definition_error_not_ours(data->tg_trigger);
-	row = read_row(columns, rel, data->tg_trigslot);
+	row = read_row(columns, rel, data->tg_trigslot,
+				   !TRIGGER_FIRED_BY_INSERT(data->tg_event));
 
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 		row_added(&constraint, columns, rel, &row);
 	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
-		row_removed(&constraint, rel, &row);
+		row_removed(&constraint, columns, rel, &row);
 	else
 	{
-		CapacityRow new = read_row(columns, rel, data->tg_newslot);
+		CapacityRow new = read_row(columns, rel, data->tg_newslot, false);
 
 		row_updated(&constraint, columns, rel, &row, &new);
 	}
@@ -345,6 +344,7 @@ booking_capacity_truncated(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);
 	(void) open_constraint(&constraint, data);
 	pool_flush(&constraint.pool);
+	prefetch_forget_lost(constraint.shape.relid);
 	policy_refill(&constraint);
 	check_truncated(&constraint, data->tg_relation);
 	remembered_forget_all();

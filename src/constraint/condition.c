@@ -33,6 +33,9 @@
 /* What is prepared in this transaction. */
 static MemoryContext prepared = NULL;
 
+/* How many evaluations are going on, one within the other. */
+static int evaluating = 0;
+
 /* Changes when what was prepared is gone. */
 static uint64 generation = 1;
 
@@ -87,6 +90,28 @@ prepare(Condition *condition)
 	MemoryContextSwitchTo(old);
 }
 
+/* Evaluates a condition that is prepared. */
+static bool
+evaluate(Condition *condition, TupleTableSlot *slot)
+{
+	bool		holds = false;
+
+	condition->in_use = true;
+	evaluating++;
+	PG_TRY();
+	{
+		condition->row_context->ecxt_innertuple = slot;
+		holds = ExecQualAndReset(condition->state, condition->row_context);
+	}
+	PG_FINALLY();
+	{
+		condition->in_use = false;
+		evaluating--;
+	}
+	PG_END_TRY();
+	return holds;
+}
+
 /*
  * True if the condition holds for a row.  Functions in it run as the current
  * user, as in a WHEN clause.  If one of them writes rows of the same table, the
@@ -95,24 +120,18 @@ prepare(Condition *condition)
 bool
 condition_holds(Condition *condition, TupleTableSlot *slot)
 {
-	Condition	again;
-	bool		holds;
-
 	if (condition->qual == NIL)
 		return true;
+	if (condition->generation == generation && condition->in_use)
+	{
+		Condition	again = *condition;
+
+		prepare(&again);
+		return evaluate(&again, slot);
+	}
 	if (condition->generation != generation)
 		prepare(condition);
-	else if (condition->in_use)
-	{
-		again = *condition;
-		condition = &again;
-		prepare(condition);
-	}
-	condition->in_use = true;
-	condition->row_context->ecxt_innertuple = slot;
-	holds = ExecQualAndReset(condition->state, condition->row_context);
-	condition->in_use = false;
-	return holds;
+	return evaluate(condition, slot);
 }
 
 /* Forgets what was prepared; its memory is gone or goes with this. */
@@ -132,14 +151,19 @@ at_transaction_end(XactEvent event, void *arg)
 		forget_prepared();
 }
 
-/* An error may have left an evaluation half done. */
+/*
+ * An error may have left an evaluation half done, so what is prepared is not
+ * used again.  It is freed, unless the subtransaction was one of a function in
+ * a condition, which is still being evaluated.
+ */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 					  SubTransactionId parent, void *arg)
 {
 	if (prepared == NULL || event != SUBXACT_EVENT_ABORT_SUB)
 		return;
-	MemoryContextDelete(prepared);
+	if (evaluating == 0)
+		MemoryContextDelete(prepared);
 	forget_prepared();
 }
 

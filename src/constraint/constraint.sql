@@ -262,16 +262,19 @@ BEGIN
         END IF;
         -- a key with rows, but without a capacity, has the capacity -1 and a deficit
         RETURN format('INSERT INTO %s SELECT %s, 0,'
-                      ' (CASE WHEN c.%I IS NULL THEN 0 ELSE coalesce(c.%I, 2147483647) END'
+                      ' (CASE WHEN c.%I IS NULL THEN 0 WHEN c.%I IS NULL THEN 2000000000'
+                      ' ELSE least(greatest(c.%I, 0), 2147483647) END'
                       ' - coalesce(t.taken, 0))::integer,'
-                      ' CASE WHEN c.%I IS NULL THEN -1 ELSE c.%I END'
+                      ' CASE WHEN c.%I IS NULL THEN -1'
+                      ' WHEN c.%I IS NULL THEN NULL ELSE least(greatest(c.%I, 0), 2147483647) END'
                       ' FROM (SELECT * FROM %s AS c WHERE %s) AS c'
                       ' FULL JOIN (SELECT %s, sum(%s) FROM %s AS new'
                       ' WHERE %s AND %s GROUP BY %s) AS t (%s, taken) ON %s',
                       pool,
                       (SELECT string_agg(format('coalesce(c.%I, t.k%s)', k, i), ', ' ORDER BY i)
                        FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)),
-                      c.capacity_key[1], c.capacity_column, c.capacity_key[1], c.capacity_column,
+                      c.capacity_key[1], c.capacity_column, c.capacity_column,
+                      c.capacity_key[1], c.capacity_column, c.capacity_column,
                       c.capacity_table,
                       (SELECT string_agg(format('c.%I IS NOT NULL', k), ' AND ' ORDER BY i)
                        FROM unnest(c.capacity_key) WITH ORDINALITY AS u (k, i)),
@@ -908,7 +911,7 @@ BEGIN
         RETURN QUERY EXECUTE format($sql$
             WITH p (%2$s, available, least, first, capacity, orphan) AS (
                 SELECT %1$s, sum(p.available)::bigint, min(p.available), min(p.stripe),
-                       min(coalesce(p.capacity, 2147483647)), min(p.capacity) = -1
+                       min(coalesce(p.capacity, 2000000000)), min(p.capacity) = -1
                 FROM booking.%3$I p GROUP BY %1$s
             ), t AS (
                 SELECT * FROM booking.capacity_taken(%5$L) AS t (%4$s, taken bigint)

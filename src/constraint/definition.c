@@ -34,6 +34,7 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
@@ -49,19 +50,23 @@ const PoolLayout definition_layout = {
 	.repair_hint = "Call booking.rebuild_capacity() for each constraint that booking.verify() names.",
 };
 
-/* The shape of a pool table. */
-typedef struct KnownShape
+/* What is known of a pool table. */
+typedef struct KnownPool
 {
 	Oid			pool;			/* hash key; must be first */
 	bool		valid;
 	PoolShape	shape;
-} KnownShape;
+	SqlPlan		create_plan;
+} KnownPool;
 
 /* What is known of the triggers of this session, by their OIDs. */
 static HTAB *known_triggers = NULL;
 
 /* What is known of pool tables, by their OIDs. */
-static HTAB *known_shapes = NULL;
+static HTAB *known_pools = NULL;
+
+/* Counts the messages that may have made something known invalid. */
+static uint64 generation = 0;
 
 /* Makes a hash table for the session whose keys are OIDs. */
 static HTAB *
@@ -80,8 +85,9 @@ forget_relation(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	TriggerColumns *columns;
-	KnownShape *known;
+	KnownPool  *known;
 
+	generation++;
 	if (known_triggers != NULL)
 	{
 		hash_seq_init(&status, known_triggers);
@@ -92,9 +98,9 @@ forget_relation(Datum arg, Oid relid)
 				columns->valid = false;
 		}
 	}
-	if (known_shapes != NULL)
+	if (known_pools != NULL)
 	{
-		hash_seq_init(&status, known_shapes);
+		hash_seq_init(&status, known_pools);
 		while ((known = hash_seq_search(&status)) != NULL)
 		{
 			if (!OidIsValid(relid) || relid == known->pool)
@@ -149,9 +155,12 @@ definition_open_pool(const char *name, LOCKMODE lockmode)
 	return pool;
 }
 
-/* The trigger of the pool table; raises 55000 if it is missing. */
-static const Trigger *
-pool_trigger(Relation pool)
+/*
+ * The trigger of the pool table; raises 55000 if it is missing.  The next look
+ * into a catalog may free it.
+ */
+const Trigger *
+definition_pool_trigger(Relation pool)
 {
 	TriggerDesc *triggers = pool->trigdesc;
 
@@ -160,6 +169,8 @@ pool_trigger(Relation pool)
 		const Trigger *trigger = &triggers->triggers[i];
 
 		if (TRIGGER_FOR_INSERT(trigger->tgtype) &&
+			TRIGGER_FOR_AFTER(trigger->tgtype) &&
+			!TRIGGER_FOR_ROW(trigger->tgtype) && trigger->tgqual == NULL &&
 			trigger->tgnargs == DEFINITION_POOL_ARGS)
 			return trigger;
 	}
@@ -169,42 +180,95 @@ pool_trigger(Relation pool)
 	return NULL;				/* keep the compiler quiet */
 }
 
-/* Returns the shape of an open pool table, kept for the session. */
-static PoolShape
-shape_of(Relation pool)
+/*
+ * Writes the statement that creates a pool.  Its text is kept for the session;
+ * a prepared one has the text of before, and goes with its transaction.
+ */
+static void
+write_create_plan(KnownPool *known, Relation pool)
+{
+	const KeyColumns *key = &known->shape.key;
+	SqlPlan    *plan = &known->create_plan;
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s.%s VALUES (", BOOKING_SCHEMA,
+					 quote_identifier(RelationGetRelationName(pool)));
+	for (int i = 0; i < key->count; i++)
+	{
+		const Form_pg_attribute att = TupleDescAttr(
+			RelationGetDescr(pool), key->column[i].attnum - 1);
+
+		plan->argtypes[i] = att->atttypid;
+		appendStringInfo(&sql, "$%d, ", i + 1);
+	}
+	plan->argtypes[key->count] = INT4OID;
+	plan->nargs = key->count + 1;
+	appendStringInfo(&sql, "0, $%d, $%d) ON CONFLICT DO NOTHING", plan->nargs,
+					 plan->nargs);
+	if (plan->sql != NULL && strcmp(plan->sql, sql.data) == 0)
+		return;
+	plan_forget(plan);
+	plan->sql = MemoryContextStrdup(CacheMemoryContext, sql.data);
+}
+
+/* Returns what is known of an open pool table, kept for the session. */
+static KnownPool *
+known_pool(Relation pool)
 {
 	Oid			relid = RelationGetRelid(pool);
-	KnownShape *known;
+	KnownPool  *known;
 	bool		found;
 
-	if (known_shapes == NULL)
-		known_shapes = make_table("pg_booking shapes", sizeof(KnownShape));
-	known = hash_search(known_shapes, &relid, HASH_ENTER, &found);
+	if (known_pools == NULL)
+		known_pools = make_table("pg_booking pools", sizeof(KnownPool));
+	known = hash_search(known_pools, &relid, HASH_ENTER, &found);
 	if (!found)
-		known->valid = false;
+		memset((char *) known + sizeof(Oid), 0, sizeof(*known) - sizeof(Oid));
 	if (!known->valid)
 	{
-		PoolShape	shape;
+		uint64		before = generation;
 
-		shape_load(&shape, pool, &definition_layout);
-		known->shape = shape;
-		known->valid = true;
+		shape_load(&known->shape, pool, &definition_layout);
+		write_create_plan(known, pool);
+		known->valid = before == generation;
 	}
-	return known->shape;
+	return known;
 }
 
 /*
- * Opens a constraint by its pool table, which the caller has opened and
- * locked, and becomes the owner of that until definition_close().
+ * A constant capacity has a pool for each key that has had a row.  Creates that
+ * of a new key.  Of two sessions the second waits at the unique index: it finds
+ * the pool of the first, or, if that rolls back, creates it.  Raises 40001 if
+ * the isolation level hides the pool that it finds.
  */
 void
-definition_open(CapacityConstraint *constraint, Relation pool,
+definition_create_pool(CapacityConstraint *constraint, const PoolKey *key)
+{
+	SqlPlan    *plan = constraint->create_plan;
+	int			count = constraint->shape.key.count;
+	Datum		values[KEY_MAX_COLUMNS + 1];
+
+	for (int i = 0; i < count; i++)
+		values[i] = key->value[i];
+	values[count] = Int32GetDatum(constraint->capacity);
+	plan_connect(&constraint->call);
+	(void) plan_execute(&constraint->call, plan, values, NULL);
+	plan_disconnect(&constraint->call);
+}
+
+/*
+ * Reads a constraint from its pool table, which the caller has opened and
+ * locked.
+ */
+void
+definition_load(CapacityConstraint *constraint, Relation pool,
 				const PoolPolicy *policy)
 {
-	const Trigger *trigger = pool_trigger(pool);
+	const Trigger *trigger = definition_pool_trigger(pool);
 	const char *capacity = trigger->tgargs[DEFINITION_POOL_ARG_CAPACITY];
+	KnownPool  *known;
 
-	constraint->shape = shape_of(pool);
 	constraint->name = pstrdup(RelationGetRelationName(pool));
 	constraint->is_constant = capacity[0] != '\0';
 	constraint->capacity =
@@ -216,11 +280,22 @@ definition_open(CapacityConstraint *constraint, Relation pool,
 	constraint->table = pstrdup(trigger->tgargs[DEFINITION_POOL_ARG_TABLE]);
 	constraint->capacity_table =
 		pstrdup(trigger->tgargs[DEFINITION_POOL_ARG_CAPACITY_TABLE]);
+	known = known_pool(pool);
+	constraint->shape = known->shape;
+	constraint->create_plan = &known->create_plan;
 	constraint->pool.call = &constraint->call;
 	constraint->pool.rel = pool;
 	constraint->pool.shape = &constraint->shape;
 	constraint->pool.policy = policy;
 	constraint->pool.context = constraint;
+}
+
+/* The same, and becomes the owner of the pool until definition_close(). */
+void
+definition_open(CapacityConstraint *constraint, Relation pool,
+				const PoolPolicy *policy)
+{
+	definition_load(constraint, pool, policy);
 	call_begin(&constraint->call, pool->rd_rel->relowner, InvalidOid);
 }
 
@@ -270,13 +345,13 @@ owner_of(Relation rel)
 static void
 check_table(Relation rel, Relation pool)
 {
-	const Trigger *trigger = pool_trigger(pool);
-
+	const char *capacity_owner =
+		pstrdup(definition_pool_trigger(pool)
+					->tgargs[DEFINITION_POOL_ARG_CAPACITY_OWNER]);
 	Oid			owner = owner_of(rel);
 
 	if (owner == pool->rd_rel->relowner ||
-		strcmp(GetUserNameFromId(owner, false),
-			   trigger->tgargs[DEFINITION_POOL_ARG_CAPACITY_OWNER]) == 0)
+		strcmp(GetUserNameFromId(owner, false), capacity_owner) == 0)
 		return;
 	error_unusable(psprintf("table \"%s\" is not a table of capacity constraint \"%s\"",
 							RelationGetRelationName(rel),
@@ -448,8 +523,10 @@ definition_columns(const TriggerData *data)
 		LockRelationOid(columns->pool, RowExclusiveLock);
 	if (!columns->valid)
 	{
+		uint64		before = generation;
+
 		look_up(columns, data->tg_relation, data->tg_trigger);
-		columns->valid = true;
+		columns->valid = before == generation;
 	}
 	return columns;
 }

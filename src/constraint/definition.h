@@ -15,6 +15,7 @@
 #include "constraint/condition.h"
 #include "pool/pool.h"
 #include "server/compat.h"
+#include "server/plan.h"
 
 /* The term of a constraint's pools. */
 #define DEFINITION_TERM_CAPACITY 0
@@ -24,6 +25,12 @@
  * that was truncated, or the rows were written without triggers.
  */
 #define DEFINITION_NO_CAPACITY (-1)
+
+/*
+ * The places of a key without a limit.  It leaves room above: within one
+ * statement places may be given back before they are taken.
+ */
+#define DEFINITION_UNLIMITED 2000000000
 
 /* The words that a trigger of the constrained table or capacity table has. */
 enum
@@ -67,6 +74,7 @@ typedef struct CapacityConstraint
 	Pool		pool;
 	Call		call;
 	PoolShape	shape;
+	SqlPlan    *create_plan;	/* of a pool */
 	const char *name;
 	bool		is_constant;
 	int32		capacity;		/* if it is */
@@ -91,11 +99,16 @@ extern void definition_init(void);
 extern TriggerColumns *definition_columns(const TriggerData *data);
 extern bool definition_has_pool(const TriggerData *data);
 extern Relation definition_open_pool(const char *name, LOCKMODE lockmode);
+extern const Trigger *definition_pool_trigger(Relation pool);
+extern void definition_load(CapacityConstraint *constraint, Relation pool,
+							const PoolPolicy *policy);
 extern void definition_open(CapacityConstraint *constraint, Relation pool,
 							const PoolPolicy *policy);
 extern const char *
 definition_table_name(const CapacityConstraint *constraint,
 					  const char **schema);
+extern void definition_create_pool(CapacityConstraint *constraint,
+								   const PoolKey *key);
 extern void definition_close(CapacityConstraint *constraint);
 pg_noreturn extern void definition_error_missing(const char *name);
 pg_noreturn extern void definition_error_not_ours(const Trigger *trigger);

@@ -42,6 +42,7 @@
 #include "utils/syscache.h"
 
 #include "constraint/policy.h"
+#include "pool/prefetch.h"
 #include "pool/remembered.h"
 #include "server/errors.h"
 
@@ -320,11 +321,14 @@ booking_places_left(PG_FUNCTION_ARGS)
 	bool		found;
 
 	error_check_argument(fcinfo, 0, "constraint_name");
-	definition_open(&constraint,
+	definition_load(&constraint,
 					definition_open_pool(NameStr(*PG_GETARG_NAME(0)),
 										 AccessShareLock),
 					&policy_callbacks);
+	/* the types' functions are run as the caller */
 	key_arguments(fcinfo, &constraint, &key);
+	call_begin(&constraint.call, constraint.pool.rel->rd_rel->relowner,
+			   InvalidOid);
 	found = pool_read(&constraint.pool, &key, &places, &terms) &&
 		!definition_has_no_capacity(&terms);
 	if (!found && !constraint.is_constant)
@@ -430,6 +434,7 @@ booking_refill_capacity(PG_FUNCTION_ARGS)
 					&policy_callbacks);
 	check_owner(&constraint);
 	pool_flush(&constraint.pool);
+	prefetch_forget_lost(constraint.shape.relid);
 	policy_refill(&constraint);
 	remembered_forget_all();
 	definition_close(&constraint);

@@ -25,7 +25,6 @@
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "nodes/execnodes.h"
-#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -47,21 +46,24 @@ typedef struct PendingBucket
 /* The batches of this transaction, the innermost first. */
 static PendingBatch *batches = NULL;
 
-/* The depth of triggers. */
-static int
-trigger_depth(void)
-{
-	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
-}
-
-/* Queues the trigger of the pool table. */
+/*
+ * Queues the trigger of the pool table, and no other that it may have.  (For
+ * another one PostgreSQL would want an executor state; definition_open() will
+ * refuse the table.)
+ */
 static void
 queue_settlement(Relation pool)
 {
+	Trigger		trigger = *definition_pool_trigger(pool);
+	TriggerDesc desc = {
+		.triggers = &trigger,
+		.numtriggers = 1,
+		.trig_insert_after_statement = true
+	};
 	ResultRelInfo info = {
 		.type = T_ResultRelInfo,
 		.ri_RelationDesc = pool,
-		.ri_TrigDesc = pool->trigdesc
+		.ri_TrigDesc = &desc
 	};
 
 	ExecASInsertTriggers(NULL, &info, NULL);
@@ -71,7 +73,7 @@ queue_settlement(Relation pool)
 static PendingBatch *
 current_batch(const TriggerColumns *columns)
 {
-	int			depth = trigger_depth();
+	int			depth = call_trigger_depth();
 	PendingBatch *batch;
 	MemoryContext context;
 	Relation	pool;
@@ -84,7 +86,7 @@ current_batch(const TriggerColumns *columns)
 	}
 	/* PostgreSQL's sizes are products of int that become Size. */
 	/* NOLINTNEXTLINE(bugprone-implicit-widening-*) */
-	context = AllocSetContextCreate(TopTransactionContext,
+	context = AllocSetContextCreate(CurTransactionContext,
 									"pg_booking statement",
 									ALLOCSET_SMALL_SIZES);
 	batch = MemoryContextAllocZero(context, sizeof(PendingBatch));
@@ -170,21 +172,29 @@ pending_key(const TriggerColumns *columns, const PoolKey *key)
 }
 
 /*
- * The trigger of the pool table is fired: returns the batch that it is to
- * settle, which is no longer pending, or NULL.
+ * The trigger of a pool table is fired.  Returns a batch of the statement,
+ * which is no longer pending, or NULL if none is left.  The first trigger
+ * settles the batches of all constraints, in the order of their pool tables, so
+ * that two statements lock pools in the same order.
  */
 PendingBatch *
-pending_end(Oid pool)
+pending_end(void)
 {
-	int			depth = trigger_depth();
-	PendingBatch **place = &batches;
+	int			depth = call_trigger_depth();
+	PendingBatch **first = NULL;
 	PendingBatch *batch;
 
-	while ((batch = *place) != NULL &&
-		   (batch->pool != pool || batch->depth != depth))
-		place = &batch->outer;
-	if (batch != NULL)
-		*place = batch->outer;
+	for (PendingBatch **place = &batches; *place != NULL;
+		 place = &(*place)->outer)
+	{
+		if ((*place)->depth == depth &&
+			(first == NULL || (*place)->pool < (*first)->pool))
+			first = place;
+	}
+	if (first == NULL)
+		return NULL;
+	batch = *first;
+	*first = batch->outer;
 	return batch;
 }
 
@@ -242,19 +252,19 @@ pending_sort(const PendingBatch *batch, const KeyColumns *columns, int *count)
 static void
 check_settled(void)
 {
-	const char *name;
+	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
+	{
+		const char *name = get_rel_name(batch->pool);
 
-	if (batches == NULL)
-		return;
-	name = get_rel_name(batches->pool);
-	if (name == NULL)
-		return;					/* the constraint was dropped */
-	error_unusable(psprintf("rows of capacity constraint \"%s\" were not checked",
-							name),
-				   "Enable the trigger of its pool table in schema booking, or drop the constraint and add it again.");
+		if (name == NULL)
+			continue;			/* the constraint was dropped */
+		error_unusable(psprintf("rows of capacity constraint \"%s\" were not checked",
+								name),
+					   "Enable the trigger of its pool table in schema booking, or drop the constraint and add it again.");
+	}
 }
 
-/* At the end of a transaction; the memory goes with TopTransactionContext. */
+/* At the end of a transaction; the memory goes with its context. */
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
@@ -265,13 +275,21 @@ at_transaction_end(XactEvent event, void *arg)
 		batches = NULL;
 }
 
-/* Drops the batches of a subtransaction that is rolled back. */
+/*
+ * Drops the batches of a subtransaction that is rolled back.  If it is
+ * committed, they become its parent's.
+ */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 					  SubTransactionId parent, void *arg)
 {
 	int			level = GetCurrentTransactionNestLevel();
 
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
+			batch->nest_level = Min(batch->nest_level, level - 1);
+	}
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 	while (batches != NULL && batches->nest_level >= level)

@@ -44,6 +44,7 @@ typedef struct Reclaiming
 {
 	Oid			pool;
 	const PoolKey *key;
+	int			depth;			/* of the triggers of these rows */
 	int64		places;			/* that came back */
 	struct Reclaiming *outer;
 } Reclaiming;
@@ -64,6 +65,23 @@ connect_for_all_rows(CapacityConstraint *constraint)
 {
 	call_fix_search_path(&constraint->call);
 	plan_connect_for_all_rows(&constraint->call);
+}
+
+/*
+ * The same for statements that change no row of the user's.  They run the
+ * condition, whose functions are the owner's.  The caller may be a superuser
+ * who only reads, so nothing may be left for the end of his transaction.
+ */
+static void
+connect_restricted(CapacityConstraint *constraint)
+{
+	Oid			user;
+	int			context;
+
+	connect_for_all_rows(constraint);
+	GetUserIdAndSecContext(&user, &context);
+	if (constraint->call.caller != user)
+		SetUserIdAndSecContext(user, context | SECURITY_RESTRICTED_OPERATION);
 }
 
 /*
@@ -123,6 +141,7 @@ run(CapacityConstraint *constraint, const char *kind, const PoolKey *key,
 	}
 	plan = SPI_prepare(sql, nargs, types);
 	if (plan == NULL)
+		/* can't happen: the statement is ours */
 		elog(ERROR, "SPI_prepare failed: %s",
 			 SPI_result_code_string(SPI_result));
 	if (snapshot == InvalidSnapshot)
@@ -132,6 +151,7 @@ run(CapacityConstraint *constraint, const char *kind, const PoolKey *key,
 									InvalidSnapshot, read_only, !read_only,
 									0);
 	if (code < 0)
+		/* can't happen: no statement of ours is a COPY */
 		elog(ERROR, "SPI could not execute a statement: %s",
 			 SPI_result_code_string(code));
 	return SPI_processed;
@@ -152,7 +172,7 @@ policy_count_rows(CapacityConstraint *constraint, const PoolKey *key)
 	int64		places = 0;
 	bool		isnull;
 
-	connect_for_all_rows(constraint);
+	connect_restricted(constraint);
 	if (run(constraint, "count", key, 0, NULL, NULL, GetLatestSnapshot(),
 			true) > 0)
 		places = DatumGetInt64(result_of(0, 1, &isnull));
@@ -178,11 +198,16 @@ run_newest(CapacityConstraint *constraint, const char *kind)
  * Under REPEATABLE READ the first statement raises 40001 if a stripe was
  * changed since the transaction's snapshot.  The others see pools and rows
  * that are newer than it.
+ *
+ * The capacity table may be another user's.  Raises 42501 if policies of his
+ * would hide rows of it.
  */
 void
 policy_refill(CapacityConstraint *constraint)
 {
-	connect_for_all_rows(constraint);
+	connect_restricted(constraint);
+	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	(void) run(constraint, "empty", NULL, 0, NULL, NULL, InvalidSnapshot,
 			   false);
 	while (run_newest(constraint, "empty") > 0)
@@ -215,11 +240,14 @@ void
 policy_count_all(CapacityConstraint *constraint, Tuplestorestate *store,
 				 TupleDesc desc)
 {
-	connect_for_all_rows(constraint);
-	if (run(constraint, "taken", NULL, 0, NULL, NULL, GetActiveSnapshot(),
-			true) > 0)
+	uint64		rows;
+
+	connect_restricted(constraint);
+	rows = run(constraint, "taken", NULL, 0, NULL, NULL, GetActiveSnapshot(),
+			   true);
+	if (rows > 0)
 		check_columns(SPI_tuptable->tupdesc, desc);
-	for (uint64 i = 0; i < SPI_processed; i++)
+	for (uint64 i = 0; i < rows; i++)
 		tuplestore_puttuple(store, SPI_tuptable->vals[i]);
 	plan_disconnect(&constraint->call);
 }
@@ -248,7 +276,7 @@ policy_find_orphans(CapacityConstraint *constraint)
 	MemoryContext context = CurrentMemoryContext;
 	char	   *keys;
 
-	connect_for_all_rows(constraint);
+	connect_restricted(constraint);
 	(void) run_newest(constraint, "orphans");
 	keys = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	if (keys != NULL)
@@ -273,7 +301,7 @@ reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
 		return 0;
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(most);
-	connect_for_all_rows(constraint);
+	connect_restricted(constraint);
 	if (run(constraint, "expired", key, 2, types, values, snapshot,
 			true) == 0)
 		definition_error_missing(constraint->name);
@@ -302,6 +330,7 @@ reclaim_once(CapacityConstraint *constraint, Reclaiming *mine, int64 places,
 	{
 		if (run(constraint, wait ? "reclaim" : "reclaim unlocked", mine->key, 2,
 				types, values, InvalidSnapshot, false) == 0)
+			/* can't happen: reclaimable() has found the table */
 			definition_error_missing(constraint->name);
 		*found = DatumGetInt64(result_of(0, 1, &isnull));
 		ended = DatumGetInt64(result_of(0, 2, &isnull));
@@ -325,7 +354,8 @@ static int64
 reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 {
 	CapacityConstraint *constraint = pool->context;
-	Reclaiming	mine = {pool->shape->relid, key, 0, reclaiming};
+	Reclaiming	mine = {pool->shape->relid, key, call_trigger_depth() + 1, 0,
+						reclaiming};
 	int64		found;
 	int64		ended;
 	int			attempts = 0;
@@ -334,7 +364,8 @@ reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 		return 0;
 	do
 		ended = reclaim_once(constraint, &mine, places, wait, &found);
-	while (wait && ended == 0 && found > 0 && ++attempts < RECLAIM_ATTEMPTS);
+	while (wait && mine.places < places && ended < found &&
+		   ++attempts < RECLAIM_ATTEMPTS);
 	if (mine.places < ended || attempts == RECLAIM_ATTEMPTS)
 		error_unusable(psprintf("on_expiry of capacity constraint \"%s\" does not end rows: they still count",
 								constraint->name),
@@ -349,13 +380,15 @@ const PoolPolicy policy_callbacks = {
 
 /*
  * A trigger is about to give places.  Returns true if they are those of a row
- * that is being reclaimed: then the pool layer accounts for them.
+ * that is being reclaimed: then the pool layer accounts for them.  Rows that a
+ * trigger of the user's removes meanwhile are not: they may be rolled back.
  */
 bool
 policy_accept_given(const TriggerColumns *columns, const PoolKey *key,
 					int64 places)
 {
 	if (reclaiming == NULL || reclaiming->pool != columns->pool ||
+		reclaiming->depth != call_trigger_depth() ||
 		!key_equal(&columns->key, reclaiming->key, key))
 		return false;
 	reclaiming->places += places;

@@ -20,14 +20,12 @@
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "executor/tuptable.h"
-#include "storage/lmgr.h"
 #include "utils/rel.h"
 
 #include "constraint/pending.h"
 #include "constraint/policy.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
-#include "pool/stripes.h"
 #include "server/errors.h"
 
 SQL_FUNCTION(booking_capacity_count);
@@ -216,7 +214,7 @@ error_no_place_left(const CapacityConstraint *constraint,
 				   ", asked for " INT64_FORMAT ".",
 				   key_describe(columns, pool, &pending->key),
 				   terms->isnull[DEFINITION_TERM_CAPACITY] ?
-					   PG_INT32_MAX :
+					   DEFINITION_UNLIMITED :
 					   DatumGetInt32(terms->value[DEFINITION_TERM_CAPACITY]),
 				   Max(claim->left, 0), pending->taken - pending->given),
 		 err_generic_string(PG_DIAG_SCHEMA_NAME, schema),
@@ -251,29 +249,6 @@ error_no_capacity(const CapacityConstraint *constraint,
 		 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
 }
 
-/*
- * A constant capacity has a pool for each key that has had a row.  Creates the
- * pool of a new key, under a lock on the key's hash: of two sessions, the
- * second finds the pool of the first, or, if that rolls back, creates it.
- * Raises 40001 if the transaction's snapshot is older than the pool.
- */
-static void
-create_constant_pool(CapacityConstraint *constraint, const PoolKey *key)
-{
-	Pool	   *pool = &constraint->pool;
-	PoolTerms	terms = {0};
-	PoolTerms	found;
-	int64		places;
-
-	LockPage(pool->rel, (BlockNumber) key_hash(&constraint->shape.key, key),
-			 ExclusiveLock);
-	if (pool_read(pool, key, &places, &found))
-		return;
-	stripes_check_absence(pool, key);
-	terms.value[DEFINITION_TERM_CAPACITY] = Int32GetDatum(constraint->capacity);
-	pool_create(pool, key, constraint->capacity, &terms);
-}
-
 /* Takes places for the rows of a key. */
 static void
 settle_taken(CapacityConstraint *constraint, const PendingKey *pending,
@@ -286,7 +261,7 @@ settle_taken(CapacityConstraint *constraint, const PendingKey *pending,
 	result = pool_take(&constraint->pool, &pending->key, quantity, &claim);
 	if (result == POOL_MISSING && constraint->is_constant)
 	{
-		create_constant_pool(constraint, &pending->key);
+		definition_create_pool(constraint, &pending->key);
 		result = pool_take(&constraint->pool, &pending->key, quantity, &claim);
 	}
 	if (result == POOL_MISSING ||
@@ -359,29 +334,39 @@ settle(CapacityConstraint *constraint, const PendingKey *pending)
 		check_lowered(constraint, pending);
 }
 
-/*
- * The trigger of the pool table, at the end of a statement: takes and gives
- * what its rows add up to, keys ascending.  Raises 23514, 23503.
- */
-Datum
-booking_capacity_settle(PG_FUNCTION_ARGS)
+/* Takes and gives what the rows of a batch add up to, keys ascending. */
+static void
+settle_batch(PendingBatch *batch)
 {
-	TriggerData *data = trigger_data(fcinfo, "capacity_settle", false);
-	PendingBatch *batch = pending_end(RelationGetRelid(data->tg_relation));
+	Relation	pool = try_table_open(batch->pool, RowExclusiveLock);
 	CapacityConstraint	constraint;
 	PendingKey **sorted;
 	int			count;
 
-	if (batch == NULL)
-		PG_RETURN_POINTER(NULL);
-	call_check_may_write("capacity constraint");
-	definition_open(&constraint,
-					table_open(batch->pool, RowExclusiveLock),
-					&policy_callbacks);
+	if (pool == NULL)
+		return;					/* a trigger has dropped the constraint */
+	definition_open(&constraint, pool, &policy_callbacks);
 	sorted = pending_sort(batch, &constraint.shape.key, &count);
 	for (int i = 0; i < count; i++)
 		settle(&constraint, sorted[i]);
 	definition_close(&constraint);
 	pending_free(batch);
+}
+
+/*
+ * The trigger of the pool table, at the end of a statement: settles all batches
+ * of the statement.  Raises 23514, 23503.
+ */
+Datum
+booking_capacity_settle(PG_FUNCTION_ARGS)
+{
+	PendingBatch *batch;
+
+	(void) trigger_data(fcinfo, "capacity_settle", false);
+	while ((batch = pending_end()) != NULL)
+	{
+		call_check_may_write("capacity constraint");
+		settle_batch(batch);
+	}
 	PG_RETURN_POINTER(NULL);
 }

@@ -332,6 +332,31 @@ prefetch_end_lost(const Pool *pool, const PoolKey *key)
 	return lost;
 }
 
+/* All pools of the table are made again from its rows: nothing is lost. */
+void
+prefetch_forget_lost(Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	PrefetchBucket *bucket;
+
+	if (state.buckets == NULL)
+		return;
+	hash_seq_init(&status, state.buckets);
+	while ((bucket = hash_seq_search(&status)) != NULL)
+	{
+		if (bucket->key.relid != relid)
+			continue;
+		for (Prefetch *prefetch = bucket->first; prefetch;
+			 prefetch = prefetch->next)
+		{
+			int64		lost = sum_lost(prefetch);
+
+			if (lost > 0)
+				current_change(prefetch)->lost -= lost;
+		}
+	}
+}
+
 /* Returns how many of the places were lost with the last pool of this key. */
 int64
 prefetch_give_lost(const Pool *pool, const PoolKey *key, int64 places)

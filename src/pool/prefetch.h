@@ -45,6 +45,7 @@ extern void prefetch_stop(void);
 extern void prefetch_note_lost(const Pool *pool, const PoolKey *key,
 							   int64 places);
 extern int64 prefetch_end_lost(const Pool *pool, const PoolKey *key);
+extern void prefetch_forget_lost(Oid relid);
 extern int64 prefetch_give_lost(const Pool *pool, const PoolKey *key,
 								int64 places);
 extern int32 prefetch_take_lost(const Pool *pool, const PoolKey *key,

@@ -119,23 +119,17 @@ check_indexes(PoolShape *shape, Relation rel)
 }
 
 /*
- * True if the table has a trigger that a write would have to fire.  Statement
- * triggers are allowed if the layout says so: nothing writes by statements.
+ * True if the table has a trigger but the one statement trigger that the
+ * layout may have: a write would have to fire it.
  */
 static bool
 has_other_trigger(Relation rel, const PoolLayout *layout)
 {
-	TriggerDesc *triggers = rel->trigdesc;
+	const TriggerDesc *triggers = rel->trigdesc;
 
-	if (triggers == NULL)
-		return false;
-	for (int i = 0; i < triggers->numtriggers; i++)
-	{
-		if (!layout->has_trigger ||
-			TRIGGER_FOR_ROW(triggers->triggers[i].tgtype))
-			return true;
-	}
-	return false;
+	return triggers != NULL &&
+		(triggers->numtriggers > 1 || !layout->has_trigger ||
+		 TRIGGER_FOR_ROW(triggers->triggers[0].tgtype));
 }
 
 /* The number of columns that have not been dropped. */

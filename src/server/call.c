@@ -16,6 +16,7 @@
 #include "access/parallel.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 
 #include "server/call.h"
@@ -43,6 +44,13 @@ call_begin(Call *call, Oid owner, Oid user_id_type)
 	call->guc_level = 0;
 	GetUserIdAndSecContext(&call->caller, &call->caller_context);
 	SetUserIdAndSecContext(owner, call_context(call));
+}
+
+/* The depth of triggers: 0 outside of any. */
+int
+call_trigger_depth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
 }
 
 /* Ends a call: the caller is the current user again, with its search_path. */

@@ -28,6 +28,7 @@ extern void call_check_may_write(const char *function);
 extern void call_begin(Call *call, Oid owner, Oid user_id_type);
 extern void call_end(Call *call);
 extern int	call_context(const Call *call);
+extern int	call_trigger_depth(void);
 extern void call_guard_search_path(Call *call);
 extern void call_fix_search_path(Call *call);
 

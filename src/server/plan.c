@@ -112,6 +112,18 @@ actual_type(const Call *call, Oid type)
 	return type;
 }
 
+/* Forgets the prepared statement, if there is one. */
+void
+plan_forget(SqlPlan *plan)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	if (plan->prepared != NULL)
+		replaced = lappend(replaced, plan->prepared);
+	plan->prepared = NULL;
+	MemoryContextSwitchTo(old);
+}
+
 /* Prepares the statement, and keeps it for the session. */
 static void
 prepare(const Call *call, SqlPlan *plan)
@@ -130,13 +142,7 @@ prepare(const Call *call, SqlPlan *plan)
 	if (SPI_keepplan(prepared) != 0)
 		/* can't happen: the plan is new and not yet kept */
 		elog(ERROR, "SPI_keepplan failed for \"%s\"", plan->sql);
-	if (plan->prepared != NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-
-		replaced = lappend(replaced, plan->prepared);
-		MemoryContextSwitchTo(old);
-	}
+	plan_forget(plan);
 	plan->prepared = prepared;
 	plan->user_id_type = call->user_id_type;
 }

@@ -34,6 +34,7 @@ typedef struct SqlPlan
 } SqlPlan;
 
 extern void plan_init(void);
+extern void plan_forget(SqlPlan *plan);
 extern void plan_connect(Call *call);
 extern void plan_connect_for_all_rows(Call *call);
 extern void plan_disconnect(Call *call);
