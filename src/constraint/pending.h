@@ -19,7 +19,7 @@ typedef struct PendingKey
 	uint32		hash;
 	int64		taken;			/* places */
 	int64		given;
-	bool		touch;			/* a row expires sooner than before */
+	bool		touch;			/* a row may be the next to expire */
 	Oid lowered; /* table whose capacity became less, or invalid */
 	AttrNumber	lowered_column;
 	struct PendingKey *next;	/* of a list */

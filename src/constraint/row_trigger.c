@@ -118,27 +118,32 @@ add_places(int64 *sum, int64 places)
 				 errmsg("the places of one statement are out of range")));
 }
 
-/* True if an UPDATE has made the row expire sooner. */
+/*
+ * True if the new row version may be the next to expire: an old one did not
+ * count, or expired later.
+ */
 static bool
-expires_sooner(const TriggerColumns *columns, const TriggerData *data)
+may_expire_next(const TriggerColumns *columns, const TriggerData *data,
+				TupleTableSlot *slot, bool old_counts)
 {
 	bool		old_isnull;
 	bool		new_isnull;
 	Datum		old_expiry;
 	Datum		new_expiry;
 
-	if (columns->expires == InvalidAttrNumber ||
-		!TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+	if (columns->expires == InvalidAttrNumber)
 		return false;
+	new_expiry = slot_getattr(slot, columns->expires, &new_isnull);
+	if (new_isnull || !old_counts)
+		return !new_isnull;
 	old_expiry = slot_getattr(data->tg_trigslot, columns->expires, &old_isnull);
-	new_expiry = slot_getattr(data->tg_newslot, columns->expires, &new_isnull);
-	return !new_isnull &&
-		(old_isnull || DatumGetInt64(new_expiry) < DatumGetInt64(old_expiry));
+	return old_isnull || DatumGetInt64(new_expiry) < DatumGetInt64(old_expiry);
 }
 
 /* Adds what a new row version takes to what the statement takes. */
 static void
-take(TriggerColumns *columns, const TriggerData *data, TupleTableSlot *slot)
+take(TriggerColumns *columns, const TriggerData *data, TupleTableSlot *slot,
+	 bool old_counts)
 {
 	PoolKey		key;
 	PendingKey *pending;
@@ -149,7 +154,7 @@ take(TriggerColumns *columns, const TriggerData *data, TupleTableSlot *slot)
 	pending = pending_key(columns, &key);
 	add_places(&pending->taken,
 			   read_quantity(columns, data->tg_relation, slot, false));
-	pending->touch |= expires_sooner(columns, data);
+	pending->touch |= may_expire_next(columns, data, slot, old_counts);
 }
 
 /* Likewise what an old row version that counted gives. */
@@ -176,13 +181,16 @@ booking_capacity_count(PG_FUNCTION_ARGS)
 	TriggerColumns *columns = definition_columns(data);
 
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-		take(columns, data, data->tg_trigslot);
+		take(columns, data, data->tg_trigslot, false);
 	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
 		give(columns, data);
 	else
 	{
-		take(columns, data, data->tg_newslot);
-		if (condition_holds(&columns->condition, data->tg_trigslot))
+		bool		counted =
+			condition_holds(&columns->condition, data->tg_trigslot);
+
+		take(columns, data, data->tg_newslot, counted);
+		if (counted)
 			give(columns, data);
 	}
 	PG_RETURN_POINTER(NULL);
@@ -316,15 +324,21 @@ check_lowered(CapacityConstraint *constraint, const PendingKey *pending)
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
 }
 
-/* Settles one key: what its rows give comes before what they take. */
+/*
+ * Settles one key: what its rows give comes before what they take.
+ *
+ * What can be reclaimed of the key may have become less, for this transaction
+ * only.  Or a row may expire before all others; if then no stripe is written by
+ * taking, one is, so that other sessions don't trust what they remember.
+ */
 static void
 settle(CapacityConstraint *constraint, const PendingKey *pending)
 {
 	int64		net = pending->taken - pending->given;
 
-	if (constraint->on_expiry[0] != '\0')
+	if (constraint->on_expiry[0] != '\0' && pending->given > 0)
 		remembered_note_reclaim(&constraint->pool, &pending->key);
-	if (pending->touch)
+	if (pending->touch && net <= 0)
 		(void) pool_touch(&constraint->pool, &pending->key);
 	if (net > 0)
 		settle_taken(constraint, pending, net);
