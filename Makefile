@@ -69,6 +69,8 @@ REGRESS = \
 	capacity_errors \
 	capacity_types \
 	capacity_condition \
+	capacity_triggers \
+	capacity_rights \
 	capacity_tables \
 	capacity_expiry \
 	capacity_prepared \

@@ -49,11 +49,11 @@
 # and what test/server.sh reads.  PGB_TMPDIR decides which disk is measured.
 #
 # The results are in bench/results/<time>/: runs.csv, figures.csv, the charts, and
-# environment.txt, which describes the machine.  A full run of the hot event also
-# writes bench/chart.svg, the table "performance" of README.md, and the table "hot"
-# of doc/performance.md; one of the scenario capacity writes bench/chart-capacity.svg
-# and the table "capacity".  A full run of all scenarios also writes the tables "work"
-# and "cost" there.
+# environment.txt, which describes the machine.  A full run of the scenario hot also
+# writes bench/chart.svg and the table "hot" of doc/performance.md; one of the scenario
+# capacity writes bench/chart-capacity.svg and the table "capacity"; one of both the
+# table "performance" of README.md.  A full run of all scenarios also writes the tables
+# "work" and "cost".
 
 set -euo pipefail
 

@@ -9,6 +9,9 @@ CALL recreate_booking();
 CREATE COLLATION IF NOT EXISTS regress_no_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE DOMAIN regress_code AS text CHECK (value <> '');
 CREATE TYPE regress_tier AS ENUM ('gold', 'tin');
+-- Their operators are not in pg_catalog.
+CREATE EXTENSION citext;
+CREATE EXTENSION ltree;
 
 -- For a type: two values, the first also written another way.  Rows with either
 -- writing of the first share its capacity of 2, with and without a capacity table;
@@ -69,7 +72,8 @@ FROM (VALUES
     (22, 'jsonb', '{"a":1,"b":2}', '{"b":2, "a":1}', '{}'), (23, 'bytea', '\x61', 'a', '\x'),
     (24, 'name', 'a', 'a', 'b'), (25, '"char"', 'a', 'a', 'b'), (26, 'oid', '1', '01', '4294967295'),
     (27, 'time', '10:00', '10:00:00', '10:01'), (28, 'money', '1', '1.00', '2'),
-    (29, 'int4range', '[1,2]', '[1,3)', 'empty'))
+    (29, 'int4range', '[1,2]', '[1,3)', 'empty'), (30, 'citext', 'abc', 'ABC', 'abd'),
+    (31, 'ltree', 'a.b', 'a.b', 'a.c'))
     AS v (n, type, a, a_again, b), with_type(type, a, a_again, b) w
 ORDER BY n, case_ DESC;
 
@@ -156,3 +160,4 @@ SELECT booking.drop_capacity_constraint('c', true);
 DROP COLLATION regress_no_case;
 DROP DOMAIN regress_code;
 DROP TYPE regress_tier;
+DROP EXTENSION citext, ltree;

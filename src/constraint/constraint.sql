@@ -302,6 +302,22 @@ COMMENT ON FUNCTION booking.equality(regclass, name) IS
 'Internal: returns the operator, with its schema, by which values of a column are equal; '
 'null if the type of the column has no btree operator class.';
 
+CREATE FUNCTION booking.difference(on_table regclass, column_name name)
+RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- IS DISTINCT FROM finds its operator by the search_path
+    SELECT format(CASE WHEN booking.equality(on_table, column_name) LIKE 'pg_catalog.%'
+                       THEN 'old.%1$I IS DISTINCT FROM new.%1$I'
+                       ELSE 'num_nulls(old.%1$I, new.%1$I) < 2'
+                            ' AND (old.%1$I OPERATOR(%2$s) new.%1$I) IS NOT TRUE' END,
+                  column_name, booking.equality(on_table, column_name))
+$$;
+
+COMMENT ON FUNCTION booking.difference(regclass, name) IS
+'Internal: returns the condition under which an UPDATE has changed a column.';
+
 CREATE FUNCTION booking.expiry_statement(on_table regclass, on_expiry text)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -359,6 +375,7 @@ DECLARE
     kind "char";
     type_of regtype;
     other regtype;
+    virtual_in regclass;
 BEGIN
     IF on_table IS NULL OR key_columns IS NULL
        OR EXISTS (SELECT FROM unnest(key_columns) k WHERE k IS NULL) THEN
@@ -428,6 +445,18 @@ BEGIN
                 HINT = 'key_columns, quantity_column and expires_at name columns of on_table.';
         END IF;
     END LOOP;
+    SELECT a.attname, a.attrelid::regclass INTO col, virtual_in
+    FROM pg_attribute a
+    WHERE a.attgenerated = 'v'
+      AND (a.attrelid = on_table AND a.attname = ANY (key_columns || quantity_column || expires_at)
+           OR a.attrelid = capacity_table AND a.attname = ANY (capacity_key || capacity_column))
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE feature_not_supported USING
+            MESSAGE = format('column "%s" of table %s is generated, but not stored', col, virtual_in),
+            DETAIL = 'The triggers of a capacity constraint would not see its values.',
+            HINT = 'Make it GENERATED ALWAYS AS (...) STORED.';
+    END IF;
     SELECT k INTO col FROM unnest(key_columns) k GROUP BY k HAVING count(*) > 1 LIMIT 1;
     IF FOUND THEN
         RAISE duplicate_column USING
@@ -714,7 +743,7 @@ BEGIN
     SELECT string_agg(quote_literal(w), ', ' ORDER BY n) INTO args
     FROM unnest(ARRAY[constraint_name::text, coalesce(quantity_column, ''), coalesce(expires_at, '')]
                 || key_columns::text[]) WITH ORDINALITY AS u (w, n);
-    SELECT string_agg(format('old.%1$I IS DISTINCT FROM new.%1$I', k), ' OR ') INTO changed
+    SELECT string_agg(booking.difference(on_table, k), ' OR ') INTO changed
     FROM unnest(key_columns || quantity_column || expires_at) k WHERE k IS NOT NULL;
     changed := changed
         || coalesce(' OR ((' || when_old || ') IS TRUE) <> ((' || when_new || ') IS TRUE)', '');
@@ -871,6 +900,8 @@ DECLARE
     keys text;
     ks text;
     types text;
+    same_key text;
+    either_key text;
 BEGIN
     IF for_constraint IS NOT NULL
        AND NOT EXISTS (SELECT FROM booking.capacity_constraints v
@@ -903,8 +934,14 @@ BEGIN
         END IF;
         SELECT string_agg(format('p.%I', k), ', ' ORDER BY i),
                string_agg(format('k%s', i), ', ' ORDER BY i),
-               string_agg(format('k%s %s', i, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY i)
-        INTO keys, ks, types
+               string_agg(format('k%s %s%s', i, format_type(a.atttypid, a.atttypmod),
+                                 CASE WHEN a.attcollation <> 0
+                                      THEN format(' COLLATE %s', a.attcollation::regcollation) ELSE '' END),
+                          ', ' ORDER BY i),
+               string_agg(format('p.k%1$s OPERATOR(%2$s) t.k%1$s', i, booking.equality(c.on_table, k)),
+                          ' AND ' ORDER BY i),
+               string_agg(format('coalesce(p.k%1$s, t.k%1$s)', i), ', ' ORDER BY i)
+        INTO keys, ks, types, same_key, either_key
         FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i)
         JOIN pg_attribute a ON a.attrelid = format('booking.%I', c.constraint_name)::regclass
                            AND a.attname = k;
@@ -916,7 +953,7 @@ BEGIN
             ), t AS (
                 SELECT * FROM booking.capacity_taken(%5$L) AS t (%4$s, taken bigint)
             ), j AS (
-                SELECT *, concat_ws(',', %2$s) AS key FROM p FULL JOIN t USING (%2$s)
+                SELECT p.*, t.taken, concat_ws(',', %8$s) AS key FROM p FULL JOIN t ON %7$s
             )
             SELECT %5$L::name, j.key,
                    'available places and the rows that count do not add up to the capacity',
@@ -937,7 +974,7 @@ BEGIN
             FROM j WHERE j.first <> 0
             ORDER BY 2, 3$sql$,
             keys, ks, c.constraint_name, types,
-            c.constraint_name, coalesce(c.capacity::text, 'NULL::integer'));
+            c.constraint_name, coalesce(c.capacity::text, 'NULL::integer'), same_key, either_key);
         IF c.capacity_table IS NOT NULL THEN
             RETURN QUERY EXECUTE format($sql$
                 SELECT %1$L::name, concat_ws(',', %2$s),

@@ -138,21 +138,27 @@ definition_has_pool(const TriggerData *data)
 									 schema));
 }
 
-/* Opens and locks the pool table of a constraint; raises 42704. */
+/*
+ * Opens and locks the pool table of a constraint; raises 42704.  While the lock
+ * is waited for, the constraint may be dropped and added again.
+ */
 Relation
 definition_open_pool(const char *name, LOCKMODE lockmode)
 {
-	Oid			schema = get_namespace_oid(BOOKING_SCHEMA, true);
-	Oid			relid = OidIsValid(schema) ?
-		get_relname_relid(name, schema) :
-		InvalidOid;
-	Relation	pool = OidIsValid(relid) ?
-		try_table_open(relid, lockmode) :
-		NULL;
+	for (;;)
+	{
+		Oid			schema = get_namespace_oid(BOOKING_SCHEMA, true);
+		Oid			relid = OidIsValid(schema) ?
+			get_relname_relid(name, schema) :
+			InvalidOid;
 
-	if (pool == NULL)
-		definition_error_missing(name);
-	return pool;
+		if (!OidIsValid(relid))
+			definition_error_missing(name);
+		LockRelationOid(relid, lockmode);
+		if (get_relname_relid(name, schema) == relid)
+			return table_open(relid, NoLock);
+		UnlockRelationOid(relid, lockmode);
+	}
 }
 
 /*

@@ -1,0 +1,105 @@
+-- Capacity constraints: whose code runs with whose rights.
+--
+-- Promises:
+--   - Functions of a constraint's owner never run with the rights of one who only reads.
+--   - Functions of a caller never run with the rights of the owner.
+CALL recreate_booking();
+SET client_min_messages = warning;
+CREATE ROLE regress_cap_owner;
+CREATE ROLE regress_cap_other;
+CREATE SCHEMA cap_owner AUTHORIZATION regress_cap_owner;
+CREATE SCHEMA cap_other AUTHORIZATION regress_cap_other;
+GRANT USAGE ON SCHEMA cap_owner TO regress_cap_other;
+GRANT USAGE ON SCHEMA cap_other TO regress_cap_owner;
+GRANT USAGE, CREATE ON SCHEMA booking TO regress_cap_owner;
+GRANT USAGE ON SCHEMA booking TO regress_cap_other;
+GRANT EXECUTE ON FUNCTION booking.add_capacity_constraint TO regress_cap_owner;
+GRANT EXECUTE ON FUNCTION booking.places_left TO regress_cap_other;
+RESET client_min_messages;
+
+-- ---- a condition that leaves work for the end of the transaction ----
+
+SET ROLE regress_cap_owner;
+CREATE TABLE cap_owner.t (k integer, v integer);
+CREATE TABLE cap_owner.queue (i integer);
+CREATE FUNCTION cap_owner.later() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE 'later, as %', current_user;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER later AFTER INSERT ON cap_owner.queue DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION cap_owner.later();
+CREATE FUNCTION cap_owner.write() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    INSERT INTO cap_owner.queue VALUES (1);
+    RETURN true;
+END
+$$;
+CREATE FUNCTION cap_owner.holds(integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN cap_owner.write();
+END
+$$;
+INSERT INTO cap_owner.t VALUES (1, 1);
+SELECT booking.add_capacity_constraint('cap_owner.t', '{k}', capacity => 5, condition => 'cap_owner.holds(v)',
+    constraint_name => 'm');
+SELECT * FROM booking.verify_capacity('m');
+RESET ROLE;
+SELECT code, message FROM diagnosed('SELECT * FROM booking.verify_capacity(''m'')');
+SELECT code, message FROM diagnosed('SELECT booking.rebuild_capacity(''m'')');
+SELECT booking.drop_capacity_constraint('m');
+
+-- ---- the caller's search_path, and a type whose check is a function of the owner ----
+
+SET ROLE regress_cap_owner;
+CREATE FUNCTION cap_owner.norm(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT pg_catalog.lower($1)';
+CREATE FUNCTION cap_owner.is_code(text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN norm($1) = $1; END';
+CREATE DOMAIN cap_owner.code AS text CHECK (cap_owner.is_code(VALUE));
+SET search_path = cap_owner;
+CREATE TABLE cap_owner.d (k cap_owner.code);
+SELECT booking.add_capacity_constraint('cap_owner.d', '{k}', capacity => 5, constraint_name => 'd');
+RESET search_path;
+SET ROLE regress_cap_other;
+CREATE FUNCTION cap_other.norm(text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE 'norm, as %', current_user;
+    RETURN $1;
+END
+$$;
+SET search_path = cap_other;
+SELECT booking.places_left('d', 'abc'::text);
+RESET search_path;
+RESET ROLE;
+SELECT booking.drop_capacity_constraint('d');
+
+-- ---- row security of a capacity table that another user owns ----
+
+SET ROLE regress_cap_other;
+CREATE TABLE cap_other.show (id integer PRIMARY KEY, capacity integer);
+INSERT INTO cap_other.show VALUES (1, 5);
+GRANT SELECT, TRIGGER ON cap_other.show TO regress_cap_owner;
+SET ROLE regress_cap_owner;
+CREATE TABLE cap_owner.ticket (show_id integer);
+SELECT booking.add_capacity_constraint('cap_owner.ticket', '{show_id}', 'cap_other.show', 'capacity',
+    constraint_name => 'r');
+SET ROLE regress_cap_other;
+CREATE FUNCTION cap_other.allow() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE 'the policy, as %', current_user;
+    RETURN true;
+END
+$$;
+ALTER TABLE cap_other.show ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON cap_other.show USING (cap_other.allow());
+SET ROLE regress_cap_owner;
+SELECT code, message FROM diagnosed('TRUNCATE cap_owner.ticket');
+INSERT INTO cap_owner.ticket VALUES (1);
+RESET ROLE;
+SELECT booking.drop_capacity_constraint('r');
+
+SET client_min_messages = warning;
+DROP SCHEMA cap_owner, cap_other CASCADE;
+CALL recreate_booking();
+DROP OWNED BY regress_cap_owner, regress_cap_other;
+DROP ROLE regress_cap_owner, regress_cap_other;
