@@ -13,7 +13,7 @@ use Faults qw(times_logged);
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $run = Faults->new('postmaster killed, or stopped immediately', 200, 10);
+my $run = Faults->new('postmaster killed, or stopped immediately', 200, 6);
 my $node = $run->node('postmaster');
 my %done = (killed => 0, stopped => 0);
 

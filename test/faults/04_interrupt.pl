@@ -10,6 +10,8 @@ use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
 
 use BookingTest;
 use Faults;
+use Faults::Shop qw(is_show);
+use List::Util qw(shuffle);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -74,12 +76,13 @@ sub read_log
 	return;
 }
 
-# Raises the capacity of an event, so that its sale goes on.  Then raises it again in
+# Raises the capacity of an event or show, so that its sale goes on.  Then raises it again in
 # a transaction that lasts a while, so that bookings have to wait.
 sub raise
 {
 	my ($dbh, $event) = @_;
-	my $raise = "UPDATE booking.event SET capacity = capacity + 5 WHERE event_id = $event";
+	my $raise = sprintf 'UPDATE %s = capacity + 5 WHERE %s = %d',
+	  is_show($event) ? ('shop_show SET capacity', 'id') : ('booking.event SET capacity', 'event_id'), $event;
 
 	$dbh->do($_) foreach $raise, 'BEGIN', $raise;
 	sleep rand 0.01;
@@ -92,7 +95,7 @@ sub raise
 sub interrupt_all
 {
 	my ($round, $enough) = @_;
-	my @events = @{ $round->{events}{small} };
+	my @events = shuffle map { @{ $round->{events}{$_} } } qw(small show_small);
 	my $dbh = connect_to($node) or return $run->wrong('no connection');
 	my $until = time() + 60;
 
@@ -128,6 +131,6 @@ cmp_ok($run->count($_), '>', 0, "clients were told $_") foreach qw(57014 55P03 0
 note(seen());
 $run->done;
 check_sound($node, 'interrupted');
-check_log($node, 'interrupted', '23T..', 'P0002', '40P01', '40001', '57014', '55P03', '57P01');
+check_log($node, 'interrupted', '23T..', '23514', 'P0002', '40P01', '40001', '57014', '55P03', '57P01');
 $node->stop;
 done_testing();

@@ -67,8 +67,7 @@ my $node = booking_node('tables_full');
 mkdir "$disks/data/space" or die "$disks/data/space: $!";
 $node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disks/data/space'");
 $node->safe_psql('template1', 'ALTER DATABASE postgres SET default_tablespace = small');
-create_booking($node);
-push @{ $run->{nodes} }, $node;
+$run->prepare($node);
 while (my $round = $run->next_round($node, %load))
 {
 	my $before = times_logged($node, $full);
@@ -100,8 +99,7 @@ $node = booking_node('wal_full',
 	max_wal_size = 8MB
 	restart_after_crash = off
 	CONF
-create_booking($node);
-push @{ $run->{nodes} }, $node;
+$run->prepare($node);
 
 # Uses up the WAL segments that exist, until the server has ended.  The clients alone
 # would not: they write no WAL when all events are sold out.

@@ -6,6 +6,8 @@
 # The subscriber has the extension and its tables like any server.  Its triggers do
 # not fire while it applies changes of the primary, because they are not ALWAYS or
 # REPLICA triggers.  The inventory is replicated as a table.
+#
+# The shop's tables are published, too.  Who takes over rebuilds their constraints.
 
 use strict;
 use warnings;
@@ -15,6 +17,7 @@ use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
 
 use BookingTest;
 use Faults;
+use Faults::Shop qw(create_shop @CONSTRAINTS);
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -26,7 +29,7 @@ my %server = map {
 } qw(one two);
 my ($primary, $subscriber) = @server{qw(one two)};
 my $primary_link = "$run->{dir}/primary";
-my $replicated = 0;
+my %replicated = ('booking.ticket' => 0, 'shop_ticket' => 0);
 
 # Tells the clients by a symbolic link which server to connect to.
 sub send_clients_to
@@ -50,7 +53,8 @@ sub subscribe
 {
 	my ($synchronous) = @_;
 
-	$primary->safe_psql('postgres', 'CREATE PUBLICATION sale FOR TABLES IN SCHEMA booking');
+	$primary->safe_psql('postgres',
+		'CREATE PUBLICATION sale FOR TABLES IN SCHEMA booking, TABLE shop_show, shop_ticket');
 	$subscriber->safe_psql('postgres', sprintf <<~'SQL', $primary->connstr);
 		CREATE SUBSCRIPTION sale CONNECTION '%s dbname=postgres' PUBLICATION sale WITH (synchronous_commit = local)
 		SQL
@@ -76,7 +80,7 @@ sub kill_primary
 }
 
 # Does what a user does when the primary is gone.  Sequences are not replicated, so
-# they are set far beyond the newest ids in the tables.  The newest id that was ever
+# they are set far beyond the newest ids in the tables.  (Those of the shop descend.)  The newest id that was ever
 # given may be larger, because its row may have been deleted.
 sub take_over
 {
@@ -91,10 +95,14 @@ sub take_over
 		SELECT setval(pg_get_serial_sequence('booking.$_', '${_}_id'), coalesce(max(${_}_id), 0) + 10000)
 		FROM booking.$_
 		SQL
-	my $problems = $subscriber->safe_psql('postgres', 'SELECT * FROM booking.verify()');
+	$subscriber->safe_psql('postgres', <<~SQL) foreach qw(shop_show shop_ticket);
+		SELECT setval(pg_get_serial_sequence('$_', 'id'), coalesce(min(id), 0) - 10000) FROM $_
+		SQL
+	$subscriber->safe_psql('postgres', "SELECT booking.rebuild_capacity('$_')") foreach @CONSTRAINTS;
+	my $problems = $subscriber->safe_psql('postgres', 'SELECT * FROM booking.verify(); SELECT * FROM booking.verify_capacity()');
 
 	$run->wrong("verify() of the subscriber: $problems") if $problems ne '';
-	$replicated += $subscriber->safe_psql('postgres', 'SELECT count(*) FROM booking.ticket');
+	$replicated{$_} += $subscriber->safe_psql('postgres', "SELECT count(*) FROM $_") foreach keys %replicated;
 	return;
 }
 
@@ -105,14 +113,16 @@ sub has_history
 	return $node->safe_psql('postgres', q{SELECT to_regclass('booking.history') IS NOT NULL}) eq 't';
 }
 
-# Returns the contents of the tables, in a form that can be compared.
+# Returns the contents of the tables, in a form that can be compared.  (The pools of the
+# constraints were rebuilt.)
 sub contents
 {
 	my ($node) = @_;
 
 	return $node->safe_psql('postgres', join ' UNION ALL ',
-		map { "SELECT '$_', count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM booking.$_ t" }
-		  qw(event inventory ticket hold request user_limit), has_history($node) ? 'history' : ());
+		map { "SELECT '$_', count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t" }
+		  qw(shop_show shop_ticket),
+		map { "booking.$_" } qw(event inventory ticket hold request user_limit), has_history($node) ? 'history' : ());
 }
 
 # Removes everything from the old primary, which becomes the next round's subscriber.
@@ -126,11 +136,14 @@ sub reset_server
 		SELECT pg_drop_replication_slot('sale');
 		DROP EXTENSION pg_booking CASCADE;
 		DROP SCHEMA booking CASCADE;
+		DROP TABLE shop_ticket, shop_show;
+		DROP FUNCTION sell_the_rest;
 		CREATE EXTENSION pg_booking;
 		SELECT booking.create_tables();
 		ALTER SYSTEM RESET synchronous_standby_names;
 		SQL
 	$node->reload;
+	create_shop($node);
 	return;
 }
 
@@ -163,7 +176,7 @@ while (my $round = $run->next_round($primary))
 	reset_server($primary);
 	($primary, $subscriber) = ($subscriber, $primary);
 }
-cmp_ok($replicated, '>', 0, 'tickets were replicated');
+cmp_ok($replicated{$_}, '>', 0, "rows of $_ were replicated") foreach sort keys %replicated;
 $run->done;
 $_->stop foreach values %server;
 done_testing();

@@ -16,7 +16,7 @@ use List::Util qw(shuffle);
 use Test::More;
 use Time::HiRes qw(sleep);
 
-# The capacity of the event that is sold by prepared transactions alone.
+# The capacity of an event and of a show that are sold by prepared transactions alone.
 use constant PLACES => 40;
 
 my $run = Faults->new('prepared transaction', 100, 4);
@@ -37,45 +37,79 @@ sub connect_impatient
 	return $dbh;
 }
 
-# Prepares a transaction that books some places of a new event, one by one or three at
-# once.  Returns the event, the transaction's GID and the number of places.
+# How an event and a show are made, sold by a prepared transaction (given its id, a user
+# and the number of places), sold by others at the same time, and then to the last place.
+my %sale = (
+	event => {
+		make => 'INSERT INTO booking.event (capacity) VALUES (?) RETURNING event_id',
+		sell => [
+			'SELECT booking.book_tickets(?, ?, ?)',
+			'INSERT INTO booking.ticket (event_id, user_id) SELECT ?, ? FROM generate_series(1, ?)'
+		],
+		others => ['SELECT booking.try_book_ticket(?, 100)', 'INSERT INTO booking.ticket VALUES (DEFAULT, ?, 100)'],
+		rest => <<~SQL,
+			SELECT status, count(*)
+			FROM generate_series(1, ${\PLACES} + 1) AS i, booking.try_book_ticket(?, 100 + i)
+			GROUP BY status ORDER BY status
+			SQL
+	},
+	show => {
+		make => 'INSERT INTO shop_show (capacity) VALUES (?) RETURNING id',
+		sell => [
+			'INSERT INTO shop_ticket (show_id, user_id, places) VALUES (?, ?, ?)',
+			'INSERT INTO shop_ticket (show_id, user_id)'
+			  . ' SELECT ?::bigint, ?::bigint FROM generate_series(1, ?::integer)'
+		],
+		others => [
+			'INSERT INTO shop_ticket (show_id, user_id) VALUES (?, 100)',
+			q{INSERT INTO shop_ticket (show_id, user_id, status) VALUES (?, 100, 'basket')}
+		],
+		rest => <<~SQL,
+			WITH rest AS MATERIALIZED (SELECT sell_the_rest(?) AS sold)
+			SELECT 'booked', sold FROM rest WHERE sold > 0
+			UNION ALL
+			SELECT 'sold_out', ${\PLACES} + 1 - sold FROM rest
+			SQL
+	});
+
+# Prepares a transaction that sells some places of a new event or show, one by one or
+# three at once.  Returns the kind, the event, the transaction's GID and the number of
+# places.
 sub prepare_sale
 {
-	my ($round) = @_;
+	my ($round, $kind) = @_;
 	my $dbh = connect_to($node);
-	my ($event) = $dbh->selectrow_array(
-		'INSERT INTO booking.event (capacity) VALUES (?) RETURNING event_id', undef, PLACES);
-	my %sale = (event => $event, gid => "sale-$round->{number}", places => 0);
+	my ($event) = $dbh->selectrow_array($sale{$kind}{make}, undef, PLACES);
+	my %new = (kind => $kind, event => $event, gid => "sale-$kind-$round->{number}", places => 0);
 
 	$dbh->do('BEGIN');
-	while ($sale{places} < PLACES && ($sale{places} < 12 || rand() < 0.95))
+	while ($new{places} < PLACES && ($new{places} < 12 || rand() < 0.95))
 	{
-		my $quantity = rand() < 0.8 || $sale{places} > PLACES - 3 ? 1 : 3;
+		my $quantity = rand() < 0.8 || $new{places} > PLACES - 3 ? 1 : 3;
 
-		$dbh->do(
-			rand() < 0.5
-			? 'SELECT booking.book_tickets(?, ?, ?)'
-			: 'INSERT INTO booking.ticket (event_id, user_id) SELECT ?, ? FROM generate_series(1, ?)',
-			undef, $event, 1, $quantity) or die $dbh->errstr;
-		$sale{places} += $quantity;
+		$dbh->do($sale{$kind}{sell}[ rand 2 ], undef, $event, 100, $quantity) or die $dbh->errstr;
+		$new{places} += $quantity;
 	}
-	$dbh->do("PREPARE TRANSACTION '$sale{gid}'") or die $dbh->errstr;
+	$dbh->do("PREPARE TRANSACTION '$new{gid}'") or die $dbh->errstr;
 	$dbh->disconnect;
-	return \%sale;
+	return \%new;
 }
 
-# While it is prepared, another session must get neither one of these places nor the
+# While they are prepared, another session must get neither one of these places nor the
 # answer "sold out": it must wait.
 sub expect_to_wait
 {
-	my ($sale, $when) = @_;
+	my ($when, @sales) = @_;
 	my $dbh = connect_impatient();
 
-	foreach my $sql ('SELECT booking.try_book_ticket(?, 2)', 'INSERT INTO booking.ticket VALUES (DEFAULT, ?, 2)')
+	foreach my $sale (@sales)
 	{
-		$dbh->do($sql, undef, $sale->{event});
-		$run->wrong("$when, \"$sql\" beside a prepared sale: " . $dbh->state) if $dbh->state ne '55P03';
-		$made_wait++;
+		foreach my $sql (@{ $sale{ $sale->{kind} }{others} })
+		{
+			$dbh->do($sql, undef, $sale->{event});
+			$run->wrong("$when, \"$sql\" beside a prepared sale: " . $dbh->state) if $dbh->state ne '55P03';
+			$made_wait++;
+		}
 	}
 	$dbh->disconnect;
 	return;
@@ -85,14 +119,13 @@ sub expect_to_wait
 sub expect_the_rest
 {
 	my ($sale, $outcome) = @_;
+	my $dbh = connect_to($node);
 	my $rest = PLACES - ($outcome eq 'ok' ? $sale->{places} : 0);
-	my $sold = $node->safe_psql('postgres', <<~SQL);
-		SELECT status, count(*)
-		FROM generate_series(1, ${\PLACES} + 1) AS i, booking.try_book_ticket($sale->{event}, i)
-		GROUP BY status ORDER BY status
-		SQL
-	my $expected = join "\n", $rest ? "booked|$rest" : (), 'sold_out|' . (PLACES + 1 - $rest);
+	my $rows = $dbh->selectall_arrayref($sale{ $sale->{kind} }{rest}, undef, $sale->{event}) // [ [ $dbh->errstr ] ];
+	my $sold = join ', ', map { "@$_" } @$rows;
+	my $expected = join ', ', $rest ? "booked $rest" : (), 'sold_out ' . (PLACES + 1 - $rest);
 
+	$dbh->disconnect;
 	$run->wrong("after a prepared sale of $sale->{places} ($outcome): $sold") if $sold ne $expected;
 	return;
 }
@@ -128,16 +161,16 @@ sub standing
 
 while (my $round = $run->next_round($node, rows => \%rows))
 {
-	my $sale = prepare_sale($round);
+	my @sales = map { prepare_sale($round, $_) } qw(event show);
 
-	expect_to_wait($sale, 'before the crash');
+	expect_to_wait('before the crash', @sales);
 	$round->load(clients => 8, connect => \&connect_impatient, several => 0.4, most_calls => 8, prepare => 0.7);
 	sleep 0.2 + rand 0.4;
 	$node->poll_query_until('postgres', 'SELECT count(*) > 2 FROM pg_prepared_xacts')
 	  or die 'nothing is prepared';
 	$node->stop('immediate');
 	$node->start;
-	expect_to_wait($sale, 'after the crash');
+	expect_to_wait('after the crash', @sales);
 
 	# some are ended while clients book and prepare other transactions
 	my @gids = shuffle(grep { !/^sale/ } standing('pg_postmaster_start_time()'));
@@ -147,7 +180,7 @@ while (my $round = $run->next_round($node, rows => \%rows))
 	sleep rand 0.2;
 	$round->stop;
 	%decided = (%decided, decide(standing('now()')));
-	expect_the_rest($sale, $decided{ $sale->{gid} });
+	expect_the_rest($_, $decided{ $_->{gid} }) foreach @sales;
 	$round->check(allowed => '55P03|57P0[123]', decided => \%decided);
 }
 cmp_ok($ended{$_}, '>', $run->{rounds}, "$ended{$_} prepared transactions were ended: $_") foreach sort keys %ended;

@@ -17,6 +17,7 @@ use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
 
 use BookingTest;
 use Faults;
+use Faults::Shop qw(@CONSTRAINTS);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -29,6 +30,10 @@ use constant STOP_BEFORE => 3_000_000;
 
 # The last number of a sequence of bigints.
 use constant LAST_NUMBER => '9223372036854775807';
+
+# These sell one place of a show, or three, and return the show.
+my $SELL = 'INSERT INTO shop_ticket (show_id, user_id) VALUES (?, 100) RETURNING show_id';
+my $SELL_THREE = 'INSERT INTO shop_ticket (show_id, user_id) SELECT ?::bigint, generate_series(100, 102) RETURNING show_id';
 
 my $run = Faults->new('wraparound, sequences at their end', 9, 3);
 
@@ -143,16 +148,26 @@ sub event
 		"INSERT INTO booking.event (capacity) VALUES ($capacity) RETURNING event_id");
 }
 
+# Creates a show.  Returns its id.
+sub show
+{
+	my ($node, $capacity) = @_;
+
+	return $node->safe_psql('postgres', "INSERT INTO shop_show (capacity) VALUES ($capacity) RETURNING id");
+}
+
 # ---- the wraparound ---------------------------------------------------------
 
-# Makes a multixact: two sessions lock a row of the inventory, as the checks of two
-# foreign keys would, while others write it.
-sub make_multixact
+# Makes multixacts: two sessions lock rows of the pools of an event and a show, as the
+# checks of two foreign keys would, while others write them.
+sub make_multixacts
 {
-	my ($event, @sessions) = @_;
+	my ($event, $show, @sessions) = @_;
 
 	$_->do('BEGIN') foreach @sessions;
 	$_->do('SELECT FROM booking.inventory WHERE event_id = ? AND stripe = 0 FOR KEY SHARE', undef, $event)
+	  foreach @sessions;
+	$_->do("SELECT FROM booking.$CONSTRAINTS[0] WHERE show_id = ? AND stripe = 0 FOR KEY SHARE", undef, $show)
 	  foreach @sessions;
 	$_->do('COMMIT') foreach @sessions;
 	return;
@@ -165,21 +180,29 @@ sub wraparound
 	my ($node, $round) = @_;
 	my ($first, $other, @lockers) = map { connect_to($node) } 1 .. 4;
 	my $event = event($node, 2);
+	my $show = show($node, 2);
 	my $until = time() + 120;
 
 	expect($first, 'booked', 'before', 'SELECT status FROM booking.try_book_ticket(?, 1)', $event);
 	my $ticket = answer($other, 'SELECT booking.book_ticket(?, 2)', $event);
 
 	expect($first, 'sold_out', 'before', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
+	answer($_, $SELL, $show) foreach $first, $other;
+	expect($first, '23514', 'before', $SELL, $show);
 	$round->load;
 	for (my $turn = 0; ($turn < 4 || next_xid($node) < WRAP + 500) && time() < $until; $turn++)
 	{
-		make_multixact($round->{events}{hot}[0], @lockers) foreach 1 .. 20;
-		$node->safe_psql('postgres', "VACUUM (FREEZE) booking.$_") foreach qw(inventory ticket hold);
+		make_multixacts((map { $_->[0] } @{ $round->{events} }{qw(hot show_hot)}), @lockers) foreach 1 .. 20;
+		$node->safe_psql('postgres', "VACUUM (FREEZE) $_")
+		  foreach (map { "booking.$_" } qw(inventory ticket hold), @CONSTRAINTS), qw(shop_show shop_ticket);
 	}
 	expect($first, 'sold_out', 'after', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
 	answer($other, 'SELECT booking.cancel_ticket(?)', $ticket);
 	expect($first, 'booked', 'after', 'SELECT status FROM booking.try_book_ticket(?, 3)', $event);
+	expect($first, '23514', 'after', $SELL, $show);
+	expect($other, '0', 'after',
+		'DELETE FROM shop_ticket WHERE id = (SELECT max(id) FROM shop_ticket WHERE show_id = ?) RETURNING 0', $show);
+	expect($first, $show, 'after', $SELL, $show);
 	$round->stop;
 	$round->check;
 	$_->disconnect foreach $first, $other, @lockers;
@@ -196,6 +219,7 @@ sub limit_of_wraparound
 {
 	my ($node, $round) = @_;
 	my ($sold_out, $open) = (event($node, 1), event($node, 5));
+	my $show = show($node, 5);
 	my $limit = $node->safe_psql('postgres', 'SELECT datfrozenxid FROM pg_database') + HALF - STOP_BEFORE;
 
 	$node->safe_psql('postgres', "SELECT booking.book_ticket($sold_out, 1)");
@@ -208,15 +232,19 @@ sub limit_of_wraparound
 	expect($dbh, '54000', 'limit', 'SELECT booking.book_ticket(?, 1)', $open);
 	expect($dbh, '54000', 'limit', 'INSERT INTO booking.ticket (event_id, user_id) VALUES (?, 1)', $open);
 	expect($dbh, '54000', 'limit', 'SELECT booking.hold_tickets(?, 1)', $open);
+	expect($dbh, '54000', 'limit', $SELL, $show);
 	expect($dbh, 'sold_out', 'limit', 'SELECT status FROM booking.try_book_ticket(?, 1)', $sold_out);
 	expect($dbh, '23T01', 'limit', 'SELECT booking.book_ticket(?, 1)', $sold_out);
 	expect($dbh, '5', 'limit', 'SELECT available FROM booking.availability(?)', $open);
 	expect($dbh, '', 'limit', 'SELECT problem FROM booking.verify(?)', $open);
+	expect($dbh, '5', 'limit', "SELECT booking.places_left('$CONSTRAINTS[0]', ?::bigint)", $show);
+	expect($dbh, '', 'limit', 'SELECT problem FROM booking.verify_capacity()');
 	sleep 0.2;
 
 	answer($dbh, q{SELECT pg_drop_replication_slot('forgotten')});
 	freeze($node);
 	expect($dbh, 'booked', 'after the limit', 'SELECT status FROM booking.try_book_ticket(?, 1)', $open);
+	expect($dbh, $show, 'after the limit', $SELL, $show);
 	sleep 0.3;
 	$dbh->disconnect;
 	$round->stop;
@@ -270,6 +298,21 @@ sub end_of_tickets
 	return;
 }
 
+# The same for a table under a capacity constraint, whose sequence descends.
+sub end_of_shop_tickets
+{
+	my ($node, $dbh) = @_;
+	my $show = show($node, 20);
+	my $next = answer($dbh, q{SELECT nextval('shop_ticket_id_seq')});
+
+	answer($dbh, q{SELECT setval('shop_ticket_id_seq', 1 - ?::bigint)}, LAST_NUMBER);
+	expect($dbh, '2200H', 'two numbers left', $SELL_THREE, $show);
+	expect($dbh, '20', 'the end', "SELECT booking.places_left('$CONSTRAINTS[0]', ?::bigint)", $show);
+	answer($dbh, q{SELECT setval('shop_ticket_id_seq', ?)}, $next);
+	expect($dbh, "$show,$show,$show", 'after the end', $SELL_THREE, $show);
+	return;
+}
+
 sub end_of_sequences
 {
 	my ($node, $round) = @_;
@@ -280,6 +323,7 @@ sub end_of_sequences
 	my %next = map { $_ => 1_000_000 + answer($dbh, 'SELECT pg_sequence_last_value(' . sequence_of($_) . ')') } @tables;
 
 	end_of_tickets($node, $dbh, $event, $hold);
+	end_of_shop_tickets($node, $dbh);
 	set_sequence($node, 'ticket', $next{ticket});
 	$round->load;
 	sleep 0.3;

@@ -7,7 +7,8 @@
 # Builds pg_booking with its fault points and runs the tests in this folder.  Each
 # test starts its own servers, loads them, and injects a fault many times.  After
 # each fault it checks that no booking was lost, no place was sold twice, and no
-# limit was exceeded (lib/Faults.pm).  Then the script prints a table with these
+# limit was exceeded (lib/Faults.pm).  The load sells events, and shows in tables under
+# capacity constraints (lib/Faults/Shop.pm).  Then the script prints a table with these
 # columns
 #
 #	fault, faults injected, calls, places (that clients were told they have),

@@ -208,14 +208,15 @@ sub amcheck
 	return map { join ' ', map { $_ // '' } @$_ } @$rows;
 }
 
-# Checks that verify() finds nothing, no event is oversold, and nothing is corrupt.
+# Checks that verify() and verify_capacity() find nothing, no event is oversold, and
+# nothing is corrupt.
 sub check_sound
 {
 	my ($node, $what, $db) = @_;
 
 	$db //= 'postgres';
-	is($node->safe_psql($db, 'SELECT * FROM booking.verify()'),
-		'', "$what: verify() finds nothing");
+	is($node->safe_psql($db, 'SELECT * FROM booking.verify(); SELECT * FROM booking.verify_capacity()'),
+		'', "$what: verify() and verify_capacity() find nothing");
 	is($node->safe_psql($db, <<~'SQL'), '', "$what: no event is oversold");
 		SELECT event_id, capacity, count(*)
 		FROM booking.ticket JOIN booking.event USING (event_id)

@@ -1,5 +1,6 @@
-# pg_upgrade.  A shop, and a sale that is under way, move to a newer PostgreSQL.  The
-# contents must be unchanged, and the sale must go on until the last place is sold.
+# pg_upgrade.  A shop, a sale that is under way, and tables under capacity constraints
+# move to a newer PostgreSQL.  The contents must be unchanged, and the sale must go on
+# until the last place is sold.
 #
 # Environment: BOOKING_OLD_INSTALL, the installation folder of the older PostgreSQL;
 # BOOKING_OLD_CONF, settings by which the older PostgreSQL finds pg_booking.
@@ -10,6 +11,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../t";
 
+use BookingCapacity;
 use BookingShop;
 use BookingTest;
 use PostgreSQL::Test::Utils;
@@ -69,9 +71,13 @@ $old->safe_psql('postgres', 'CREATE DATABASE shop');
 fill_shop($old, 'shop');
 start_sale($old);
 check_sound($old, 'before');
+$old->safe_psql('postgres', 'CREATE DATABASE constraints');
+create_constraints($old, 'constraints');
+fill_constraints($old, 'constraints');
 
 my %before = map { $_ => dump_of($old, $_) } qw(postgres shop);
 my $left = $old->safe_psql('postgres', 'SELECT available FROM booking.availability(1)');
+my $constraints = state_of_constraints($old, 'constraints');
 
 $old->stop;
 $new->stop;
@@ -93,6 +99,8 @@ foreach my $db (sort keys %before)
 }
 
 sells_on($new, 'shop', 'the shop after');
+is(state_of_constraints($new, 'constraints'), $constraints, 'constraints: the same places are left');
+enforces_constraints($new, 'constraints', 'constraints');
 
 check_sound($new, 'the sale after');
 is($new->safe_psql('postgres', 'SELECT available FROM booking.availability(1)'),

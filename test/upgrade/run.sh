@@ -5,7 +5,6 @@
 # Builds pg_booking for this machine's PostgreSQL and for an older one, of the given
 # major version.  Then it runs the tests in this folder, which upgrade a cluster from
 # the older to the newer one.  The last line is
-# cluster from that one to this.  The last line is
 #
 #	N passed, N failed
 #

@@ -20,6 +20,7 @@ use warnings;
 use BookingTest;
 use Exporter 'import';
 use Faults::Load;
+use Faults::Shop qw(create_shop);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
@@ -36,7 +37,7 @@ sub new
 		name => $name, seed => $seed, round => 0, started => time(),
 		rounds => $ENV{BOOKING_FAULTS_QUICK} ? $quick : $full,
 		dir => PostgreSQL::Test::Utils::tempdir(),
-		wrong => 0, injected => 0, nodes => [], count => { map { $_ => 0 } qw(calls booked unknown) },
+		wrong => 0, injected => 0, nodes => [], count => { map { $_ => 0 } qw(calls booked shop unknown) },
 	}, $class;
 
 	srand($seed);
@@ -52,16 +53,26 @@ sub full_or_quick
 	return $ENV{BOOKING_FAULTS_QUICK} ? $quick : $full;
 }
 
-# Makes and starts a server with the extension and its tables.  Options: those of
+# Makes and starts a server with the extension and all tables.  Options: those of
 # booking_node().
 sub node
 {
 	my ($self, $name, %options) = @_;
 	my $node = booking_node($name, %options);
 
-	create_booking($node);
-	push @{ $self->{nodes} }, $node;
+	$self->prepare($node);
 	return $node;
+}
+
+# Creates the extension, its tables and those of the shop on a server.
+sub prepare
+{
+	my ($self, $node) = @_;
+
+	create_booking($node);
+	create_shop($node);
+	push @{ $self->{nodes} }, $node;
+	return;
 }
 
 # Drops databases that the test does not need, because the server is often copied.
@@ -78,8 +89,9 @@ sub make_small
 	return;
 }
 
-# Returns the next round, or undef after the last.  Options: rows (the new events: a
-# hash of kind => list of capacities) and those of Faults::Load.
+# Returns the next round, or undef after the last.  Options: rows (the new events, and
+# as many shows: a hash of kind => list of capacities), only_shows (1: no events) and
+# those of Faults::Load.
 sub next_round
 {
 	my ($self, $node, %options) = @_;
@@ -105,8 +117,8 @@ sub injected
 	return;
 }
 
-# Returns a count over all rounds: calls, booked (places), refused, failed, unknown,
-# or a SQLSTATE: the calls that ended with it.
+# Returns a count over all rounds: calls, booked (places), shop (those of shows),
+# refused, failed, unknown, or a SQLSTATE: the calls that ended with it.
 sub count
 {
 	my ($self, $what) = @_;
@@ -174,7 +186,8 @@ sub done
 	$self->look_at_log($_, $options{never} // never()) foreach @{ $self->{nodes} };
 	is($self->{round}, $self->{rounds}, "$self->{name}: all $self->{rounds} rounds were run");
 	cmp_ok($self->{injected}, '>=', $self->{rounds}, "$self->{name}: a fault was injected in each");
-	cmp_ok($count->{booked}, '>', $self->{rounds}, "$self->{name}: clients were at work");
+	cmp_ok($count->{booked} - $count->{shop}, '>', $self->{rounds}, "$self->{name}: clients were at work");
+	cmp_ok($count->{shop}, '>', $self->{rounds}, "$self->{name}: clients were at work under capacity constraints");
 	is($count->{unknown}, 0, "$self->{name}: each call was answered") if defined $options{unanswered};
 	is($self->{wrong}, 0, "$self->{name}: no promise was broken (seed $self->{seed})");
 	add_to_table($self->{name}, $self->{injected}, @{$count}{qw(calls booked unknown)},
@@ -206,36 +219,46 @@ package Faults::Round;
 use BookingTest;
 use Cwd ();
 use Faults::Check qw(judge_journals check_events);
+use Faults::Shop qw(is_show check_shows);
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
 
 # The capacities of a round's events, by kind, if the round does not say others.
 my %ROWS = (hot => [300], small => [ 5, 9 ], limited => [60], expiring => [25]);
 
-# The max_per_user and hold_ttl of events, by kind.
-my %SETTINGS = (
-	hot => q{NULL, '1 hour'}, small => q{NULL, '1 hour'},
-	limited => q{3, '1 hour'}, expiring => q{NULL, '50 ms'});
-
-# Creates the events of this round.
+# Creates the events of this round, and shows of the same kinds and capacities.
 sub create_events
 {
 	my ($self, %rows) = @_;
-
-	%rows = %ROWS if !%rows;
 	my $dbh = connect_to($self->{node}) or die 'no connection to create events';
 
+	%rows = %ROWS if !%rows;
 	foreach my $kind (sort keys %rows)
 	{
-		my $ids = $dbh->selectcol_arrayref(<<~SQL, undef, $rows{$kind}) or die $dbh->errstr;
-			INSERT INTO booking.event (capacity, max_per_user, hold_ttl)
-			SELECT c, $SETTINGS{$kind} FROM unnest(?::integer[]) AS c RETURNING event_id
-			SQL
+		my $limit = $kind eq 'limited' ? 3 : undef;
+		my $ttl = $kind eq 'expiring' ? '50 ms' : '1 hour';
 
-		push @{ $self->{events}{$kind} }, @$ids;
-		$self->{kind}{$_} = $kind foreach @$ids;
+		$self->create_kind($dbh, $kind, <<~'SQL', $rows{$kind}, $limit, $ttl) if !$self->{options}{only_shows};
+			INSERT INTO booking.event (capacity, max_per_user, hold_ttl)
+			SELECT unnest(?::integer[]), ?::integer, ?::interval RETURNING event_id
+			SQL
+		$self->create_kind($dbh, "show_$kind", <<~'SQL', $rows{$kind}, $ttl);
+			INSERT INTO shop_show (capacity, basket_ttl)
+			SELECT unnest(?::integer[]), ?::interval RETURNING id
+			SQL
 	}
 	$dbh->disconnect;
+	return;
+}
+
+# Creates the events or shows of a kind by a statement, and notes their ids.
+sub create_kind
+{
+	my ($self, $dbh, $kind, $sql, @values) = @_;
+	my $ids = $dbh->selectcol_arrayref($sql, undef, @values) or die $dbh->errstr;
+
+	push @{ $self->{events}{$kind} }, @$ids;
+	$self->{kind}{$_} = $kind foreach @$ids;
 	return;
 }
 
@@ -385,8 +408,8 @@ sub wait_for_sessions
 	return;
 }
 
-# Checks the promises: compares the journals with the database, looks at the events,
-# and at the inventory with amcheck.  (To check the other tables too would take longer
+# Checks the promises: compares the journals with the database, looks at the events and
+# shows, and at their pools with amcheck.  (To check the other tables too would take longer
 # from round to round; check_sound() does it at the end.)  Something must have been
 # booked, unless may_lose_all is set.  Other options: node (if not the round's), and
 # those of judge_journals().  Returns the counts of judge_journals().
@@ -397,9 +420,11 @@ sub check
 	my $dbh = connect_to($options{node} // $self->{node})
 	  or return $run->wrong('no connection for the checks');
 	my ($count, @wrong) = $self->judge($dbh, %options);
+	my @ids = sort { $a <=> $b } keys %{ $self->{kind} };
 
-	push @wrong, check_events($dbh, $self->{kind});
-	push @wrong, map { "amcheck: $_" } amcheck($dbh, 'inventory');
+	push @wrong, check_events($dbh, grep { !is_show($_) } @ids);
+	push @wrong, check_shows($dbh, grep { is_show($_) } @ids);
+	push @wrong, map { "amcheck: $_" } map { amcheck($dbh, $_) } qw(inventory shop%);
 	push @wrong, 'nothing was booked' if !$count->{booked} && !$options{may_lose_all};
 	$run->{count}{$_} += $count->{$_} foreach keys %$count;
 	$run->wrong(@wrong);

@@ -12,17 +12,19 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use Faults::Calls qw(%CALL);
 use Faults::Journal;
 use Faults::Load;
 use List::Util qw(sum0);
 
 our @EXPORT_OK = qw(judge_journals check_events);
 
-# SQLSTATEs that a client may always get.  $ALWAYS: refusals.  $AGAIN: errors after
-# which a transaction of several calls should be retried.  $AGAIN_BESIDE: errors of
-# single calls beside such transactions, because a single call in their deadlock may
-# be the first to notice it.
+# SQLSTATEs that a client may always get.  $ALWAYS: refusals of calls about events.
+# $ALWAYS_SHOP: refusals of calls about shows.  $AGAIN: errors after which a transaction
+# of several calls should be retried.  $AGAIN_BESIDE: errors of single calls beside such
+# transactions, because a single call in their deadlock may be the first to notice it.
 my $ALWAYS = '23T0[1-68]|P0002';
+my $ALWAYS_SHOP = '23514';
 my $AGAIN = '40P01|40001';
 my $AGAIN_BESIDE = '40P01';
 
@@ -38,19 +40,19 @@ my $AGAIN_BESIDE = '40P01';
 #	          ended
 #
 # In the counts, "unknown" are calls without an answer, and "booked" are places that
-# clients were told they have, by a ticket or a hold.  A place is counted when it is
-# taken.  It is not counted again when its hold is confirmed or its ticket is
-# transferred, and it stays counted when it is given back.
+# clients were told they have, by a ticket or a hold.  "shop" are those of shows.  A
+# place is counted when it is taken.  It is not counted again when its hold is confirmed
+# or its ticket is transferred, and it stays counted when it is given back.
 sub judge_journals
 {
 	my ($dbh, %options) = @_;
 	my %judge = (
 		%options, wrong => [], possible => {}, given => {}, shared => {}, split => [],
-		count => { calls => 0, booked => 0, refused => 0, failed => 0, unknown => 0 });
-	my $allowed = join '|', $ALWAYS, $options{allowed} // ();
-	my $alone = join '|', $allowed, $options{single} ? () : $AGAIN_BESIDE;
+		count => { calls => 0, booked => 0, shop => 0, refused => 0, failed => 0, unknown => 0 });
+	my $alone = join '|', $options{allowed} // (), $options{single} ? () : $AGAIN_BESIDE;
+	my $several = join '|', $options{allowed} // (), $AGAIN;
 
-	$judge{allowed} = { single => qr/^(?:$alone)?$/, several => qr/^(?:$allowed|$AGAIN)?$/ };
+	$judge{allowed} = { single => qr/^(?:$alone)?$/, several => qr/^(?:$several)?$/ };
 	foreach my $file (@{ $options{journals} })
 	{
 		apply_transaction(\%judge, $_) foreach Faults::Journal::transactions($file);
@@ -119,6 +121,7 @@ sub apply_transaction
 
 		next if $outcome eq 'failed';
 		$judge->{count}{booked} += taken($call) if $sure;
+		$judge->{count}{shop} += taken($call) if $sure && $CALL{ $call->{name} }{shop};
 		$judge->{count}{unknown}++ if !$sure;
 		push @touched, apply_call($judge, $call, $sure);
 		note_ids($judge, $call, $sure);
@@ -139,8 +142,19 @@ sub check_state
 		$judge->{count}{ $what->{outcome} }++ if $what->{outcome} =~ /^(?:refused|failed)$/;
 	}
 	return if $what->{outcome} =~ /^(?:unknown|undone|prepared)$/ || $what->{state} =~ $judge->{allowed}{$form};
+	return if is_refusal($what);
 	push @{ $judge->{wrong} }, sprintf 'a client got %s (%s, %s)', $what->{state}, $what->{name} // 'commit', $form;
 	return;
+}
+
+# True if a call has ended with one of its refusals, or a transaction with one of any
+# call.
+sub is_refusal
+{
+	my ($what) = @_;
+	my $refusals = $what->{calls} ? "$ALWAYS|$ALWAYS_SHOP" : $CALL{ $what->{name} }{shop} ? $ALWAYS_SHOP : $ALWAYS;
+
+	return $what->{state} =~ /^(?:$refusals)$/;
 }
 
 # Returns how many places, free before, a successful call has taken.
@@ -172,7 +186,7 @@ sub apply_call
 
 	if ($call->{outcome} eq 'unknown')
 	{
-		$least = $call->{name} eq 'batch' ? 0 : $call->{quantity};
+		$least = $CALL{ $call->{name} }{partial} ? 0 : $call->{quantity};
 		$most = $call->{quantity};
 	}
 	if ($call->{user} <= Faults::Load::SHARED_USERS)
@@ -204,7 +218,7 @@ sub note_ids
 	my ($judge, $call, $sure) = @_;
 	my $given = $judge->{given};
 
-	delete $given->{ $call->{argument} } if $call->{name} eq 'delete';
+	delete $given->{ $call->{argument} } if $call->{name} =~ /delete$/;
 	return if !$sure || $call->{live} <= 0;
 	foreach my $id (split /,/, $call->{ids})
 	{
@@ -216,30 +230,38 @@ sub note_ids
 
 # ---- what the tables say ----------------------------------------------------
 
-# Returns the tickets by id, and the states by event and user.
+# Returns the tickets by id, and the states by event and user.  Each row of the shop has
+# a number of places, which is 1 in other tickets.
 sub read_tables
 {
 	my ($dbh, $events) = @_;
 	my @ids = sort { $a <=> $b } keys %$events;
 	my %found = (state => {}, ticket => {});
-	my $tickets = $dbh->selectall_arrayref(<<~'SQL', undef, \@ids) // die $dbh->errstr;
-		SELECT ticket_id, event_id, user_id, cancelled_at IS NULL
+	my $tickets = $dbh->selectall_arrayref(<<~'SQL', undef, \@ids, \@ids) // die $dbh->errstr;
+		SELECT ticket_id, event_id, user_id, cancelled_at IS NULL, 1
 		FROM booking.ticket WHERE event_id = ANY (?)
+		UNION ALL
+		SELECT id, show_id, user_id, status = 'sold', places
+		FROM shop_ticket WHERE show_id = ANY (?) AND status IN ('sold', 'cancelled')
 		SQL
-	my $holds = $dbh->selectall_arrayref(<<~'SQL', undef, \@ids) // die $dbh->errstr;
+	my $holds = $dbh->selectall_arrayref(<<~'SQL', undef, \@ids, \@ids) // die $dbh->errstr;
 		SELECT event_id, user_id, sum(quantity)
 		FROM booking.hold WHERE event_id = ANY (?) AND ended_at IS NULL
 		GROUP BY event_id, user_id
+		UNION ALL
+		SELECT show_id, user_id, sum(places)
+		FROM shop_ticket WHERE show_id = ANY (?) AND status = 'basket'
+		GROUP BY show_id, user_id
 		SQL
 
 	foreach my $row (@$tickets)
 	{
-		my ($id, $event, $user, $live) = @$row;
+		my ($id, $event, $user, $live, $places) = @$row;
 		my $name = event_user($event, $user);
 
 		$found{ticket}{$id} = $name;
 		$found{state}{$name} //= [ 0, 0, 0 ];
-		$found{state}{$name}[ $live ? 0 : 1 ]++;
+		$found{state}{$name}[ $live ? 0 : 1 ] += $places;
 	}
 	foreach my $row (@$holds)
 	{
@@ -258,7 +280,7 @@ sub is_one_of
 	my ($judge, $name, $state, $possible) = @_;
 	my ($event) = split m{/}, $name;
 
-	return $possible->{"@$state"} if $judge->{events}{$event} ne 'expiring';
+	return $possible->{"@$state"} if $judge->{events}{$event} !~ /expiring$/;
 	return grep { my @p = split / /; "@p[0, 1]" eq "@{$state}[0, 1]" } keys %$possible;
 }
 
@@ -345,8 +367,7 @@ sub compare_ids
 # by one.  Returns a list of problems.
 sub check_events
 {
-	my ($dbh, $events) = @_;
-	my @ids = sort { $a <=> $b } keys %$events;
+	my ($dbh, @ids) = @_;
 	my @wrong;
 
 	push @wrong, map { "event $_->[0] is oversold: @$_[1, 2]" } rows($dbh, <<~'SQL', \@ids);

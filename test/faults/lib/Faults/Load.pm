@@ -5,6 +5,9 @@
 # Every booking is for a new user, so that the journal can be compared with the tables
 # user by user.  Only events with a limit per user are booked for a few users that
 # all clients share.
+#
+# About half of the calls are about shows in tables under capacity constraints
+# (Faults::Shop).  In the journal and in all that follows, a show is an event, too.
 
 package Faults::Load;
 
@@ -14,6 +17,7 @@ use warnings;
 use BookingTest qw(start_worker);
 use Faults::Calls qw(%CALL);
 use Faults::Journal;
+use Faults::Shop qw(is_show);
 use List::Util qw(sum0);
 use POSIX ();
 use Time::HiRes qw(sleep time);
@@ -24,8 +28,9 @@ use constant SHARED_USERS => 20;
 # A transferred ticket belongs to its first user plus this number.
 use constant TRANSFERRED => 1_000_000_000_000;
 
-# The kinds of events, and how often they are chosen.
-our %EVENT_WEIGHT = (hot => 10, small => 4, limited => 3, expiring => 3);
+# The kinds of events, and how often they are chosen; shows are of the same kinds.
+our %EVENT_WEIGHT = map { $_->[0] => $_->[1], "show_$_->[0]" => $_->[1] }
+  [ hot => 10 ], [ small => 4 ], [ limited => 3 ], [ expiring => 3 ];
 
 # Starts clients.  Options:
 #
@@ -191,20 +196,27 @@ sub choose
 {
 	my ($self) = @_;
 	my $thing = @{ $self->{things} } && rand() < 0.6 ? $self->take_thing : undef;
-	my $about = $thing ? $thing->{what} : 'new|event';
-	my %weight = map { $_ => $CALL{$_}{weight} }
-	  grep { $CALL{$_}{about} =~ /^(?:$about)$/ && $self->may_be_called($_) } keys %CALL;
 
-	return $self->choose_new('look') if !%weight;
-	my $name = one_by_weight(%weight);
+	return $self->choose_new if !$thing;
+	my $name = $self->choose_name($thing->{what}, is_show($thing->{event}));
 
-	return $self->choose_new($name) if !$thing;
 	return {
 		%{ $CALL{$name} }, name => $name, event => $thing->{event}, user => $thing->{user},
-		quantity => $name =~ /^(?:confirm|release|end_hold)$/ ? $thing->{quantity} : 1,
+		quantity => $thing->{quantity},
 		argument => $thing->{id}, thing => $thing, $thing->{what} => $thing->{id},
 		other => $thing->{user} % TRANSFERRED + TRANSFERRED * ($thing->{user} < TRANSFERRED)
 	};
+}
+
+# Chooses the name of a call that is about these things, of an event or of a show.
+sub choose_name
+{
+	my ($self, $about, $of_show) = @_;
+
+	return one_by_weight(
+		map { $_ => $CALL{$_}{weight} }
+		  grep { $CALL{$_}{about} =~ /^(?:$about)$/ && !$CALL{$_}{shop} == !$of_show && $self->may_be_called($_) }
+		  keys %CALL);
 }
 
 # True if the load may make this call.
@@ -215,13 +227,13 @@ sub may_be_called
 	return !($self->{single} && $CALL{$name}{like_several});
 }
 
-# Chooses the fields of a call for a user who has nothing yet, or about an event.
+# Chooses a call for a user who has nothing yet, or about an event.
 sub choose_new
 {
-	my ($self, $name) = @_;
-	my %weight = map { $_ => $EVENT_WEIGHT{$_} } keys %{ $self->{events} };
-	my $kind = one_by_weight(%weight);
-	my $limited = $kind eq 'limited';
+	my ($self) = @_;
+	my $kind = one_by_weight(map { $_ => $EVENT_WEIGHT{$_} } keys %{ $self->{events} });
+	my $name = $self->choose_name('new|event', $kind =~ /^show/);
+	my $limited = $kind =~ /limited$/;
 	my $user = $limited ? 1 + int rand SHARED_USERS : $self->{next_user}++;
 	my %call = (
 		%{ $CALL{$name} }, name => $name, event => one_of($self->{events}{$kind}), user => $user,
@@ -257,6 +269,7 @@ sub send_call
 	my $sql = $call->{sql};
 	my @values;
 
+	return $self->send_copy($call) if $call->{copy};
 	$sql =~ s/(?<!:):([a-z]+)/push @values, $call->{$1}; '?'/eg;
 	$sql = $self->{dbh}->prepare_cached($sql) if $self->{prepared_statements};
 	my $ids = $self->{dbh}->selectcol_arrayref($sql, undef, @values);
@@ -264,7 +277,22 @@ sub send_call
 	return $self->failure if $self->{dbh}->err;
 	return ('failed', 'VERIFY') if $call->{nothing} && @$ids;
 	return ('refused', '') if $call->{about} ne 'event' && !grep { defined } @$ids;
-	return ('ok', '', $call->{about} eq 'new' || $call->{name} eq 'confirm' ? @$ids : ());
+	return ('ok', '', $call->{gives} ? @$ids : ());
+}
+
+# Sends a COPY of one row for each place.  Returns the outcome and the SQLSTATE.
+sub send_copy
+{
+	my ($self, $call) = @_;
+	my $dbh = $self->{dbh};
+	my $row = "$call->{event}\t$call->{user}\n";
+
+	return $self->failure if !defined $dbh->do($call->{sql});
+	foreach (1 .. $call->{quantity})
+	{
+		last if !$dbh->pg_putcopydata($row);
+	}
+	return $dbh->pg_putcopyend ? ('ok', '') : $self->failure;
 }
 
 # Returns the outcome and the SQLSTATE of the last error.  If the server has ended the
@@ -279,7 +307,7 @@ sub failure
 		$self->forget_connection;
 		return ('unknown', $state);
 	}
-	return ('refused', $state) if $state =~ /^(?:23T..|P0002)$/;
+	return ('refused', $state) if $state =~ /^(?:23T..|23514|P0002)$/;
 	return ('failed', $state);
 }
 
@@ -299,7 +327,7 @@ sub make_call
 	}
 	my $units = $call->{partial} ? scalar @ids : $call->{quantity};
 
-	if ($outcome eq 'ok' && @ids && $call->{name} ne 'hold' && @ids != $units)
+	if ($outcome eq 'ok' && @ids && @ids != ($call->{one_row} ? 1 : $units))
 	{
 		($outcome, $state) = ('failed', 'NUMBER');
 	}
@@ -312,20 +340,20 @@ sub remember
 {
 	my ($self, $call, @ids) = @_;
 	my $thing = $call->{thing};
-	my %new = (event => $call->{event}, user => $call->{user}, quantity => $call->{quantity});
+	my %new = (
+		event => $call->{event}, user => $call->{user}, what => $call->{gives},
+		quantity => $call->{one_row} ? $call->{quantity} : 1);
 
 	return if $call->{shared};
-	if ($call->{about} eq 'new' || $call->{name} eq 'confirm')
+	if ($call->{gives})
 	{
-		my $what = $call->{name} eq 'hold' ? 'hold' : 'ticket';
-
-		push @{ $self->{things} }, map { { %new, what => $what, id => $_ } } @ids;
+		push @{ $self->{things} }, map { { %new, id => $_ } } @ids;
 	}
 	elsif ($call->{name} eq 'transfer')
 	{
 		push @{ $self->{things} }, { %$thing, user => $call->{other} };
 	}
-	elsif ($call->{name} eq 'extend')
+	elsif ($call->{name} =~ /extend$/)
 	{
 		push @{ $self->{things} }, $thing;
 	}
