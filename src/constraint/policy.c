@@ -381,7 +381,7 @@ const PoolPolicy policy_callbacks = {
 /*
  * A trigger is about to give places.  Returns true if they are those of a row
  * that is being reclaimed: then the pool layer accounts for them.  Rows that a
- * trigger of the user's removes meanwhile are not: they may be rolled back.
+ * trigger of the user's removes at that time are not: this may be rolled back.
  */
 bool
 policy_accept_given(const TriggerColumns *columns, const PoolKey *key,
