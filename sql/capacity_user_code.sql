@@ -231,8 +231,37 @@ SELECT * FROM with_trigger($$status = 'gone'$$, 'a_first');
 SELECT * FROM with_trigger('DELETE', 'z_last');
 SELECT * FROM with_trigger('DELETE', 'a_first');
 
+-- The same by a function in on_expiry.
+CREATE FUNCTION remove_in_on_expiry(other integer, mode text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM public.shop_ticket t WHERE t.id = other;
+    IF mode = 'undo' THEN
+        RAISE EXCEPTION 'undone';
+    END IF;
+    RETURN 'gone';
+EXCEPTION WHEN raise_exception THEN
+    RETURN 'gone';
+END
+$$;
 SELECT booking.drop_capacity_constraint('c');
-DROP FUNCTION with_trigger, remove_other;
+SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', 'shop_show', 'capacity',
+    condition => 'status = ''paid''', expires_at => 'expires',
+    on_expiry => 'status = public.remove_in_on_expiry(2, note)', constraint_name => 'c');
+TRUNCATE shop_ticket;
+SELECT n, t.*, live
+FROM (VALUES
+    (1, 'INSERT INTO shop_ticket (id, show_id, note, expires) VALUES'
+        ' (1, 2, ''undo'', ''2020-01-01''), (2, 2, NULL, NULL), (3, 2, NULL, NULL)'),
+    (2, 'INSERT INTO shop_ticket (id, show_id) VALUES (4, 2)'),
+    (3, 'INSERT INTO shop_ticket (id, show_id) VALUES (5, 2)'),
+    (4, 'UPDATE shop_ticket SET expires = ''2020-01-01'', note = ''take'' WHERE id = 3'),
+    (5, 'INSERT INTO shop_ticket (id, show_id) VALUES (6, 2)'),
+    (6, 'INSERT INTO shop_ticket (id, show_id) VALUES (7, 2)'),
+    (7, 'INSERT INTO shop_ticket (id, show_id) VALUES (8, 2)')) AS s (n, statement),
+    then_pools('c', statement) t, live(t.code)
+ORDER BY n;
+SELECT booking.drop_capacity_constraint('c');
+DROP FUNCTION with_trigger, remove_in_on_expiry, remove_other;
 
 -- A trigger that keeps some expired rows from an UPDATE: an error, soon.
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$
