@@ -70,6 +70,7 @@ REGRESS = \
 	capacity_types \
 	capacity_condition \
 	capacity_triggers \
+	capacity_user_code \
 	capacity_rights \
 	capacity_tables \
 	capacity_expiry \

@@ -49,6 +49,14 @@ RESET ROLE;
 SELECT code, message FROM diagnosed('SELECT * FROM booking.verify_capacity(''m'')');
 SELECT code, message FROM diagnosed('SELECT booking.rebuild_capacity(''m'')');
 SELECT booking.drop_capacity_constraint('m');
+-- The same where expired rows are looked for.
+SET ROLE regress_cap_owner;
+ALTER TABLE cap_owner.t ADD expires timestamptz DEFAULT '2020-01-01';
+SELECT booking.add_capacity_constraint('cap_owner.t', '{k}', capacity => 1, condition => 'cap_owner.holds(v)',
+    expires_at => 'expires', on_expiry => 'v = NULL', constraint_name => 'm');
+RESET ROLE;
+SELECT code, message FROM diagnosed('SELECT booking.places_left(''m'', 1)');
+SELECT booking.drop_capacity_constraint('m');
 
 -- ---- the caller's search_path, and a type whose check is a function of the owner ----
 

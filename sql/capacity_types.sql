@@ -161,3 +161,74 @@ DROP COLLATION regress_no_case;
 DROP DOMAIN regress_code;
 DROP TYPE regress_tier;
 DROP EXTENSION citext, ltree;
+
+-- ---- generated columns ----
+
+-- Virtual ones (PostgreSQL 18) are refused everywhere.  Prints the same on all versions.
+DO $$
+DECLARE
+    arguments text;
+    o record;
+BEGIN
+    IF current_setting('server_version_num')::integer < 180000 THEN
+        RETURN;
+    END IF;
+    EXECUTE 'CREATE TABLE t (k integer, n integer, v integer GENERATED ALWAYS AS (k + 1) VIRTUAL,'
+            ' w timestamptz GENERATED ALWAYS AS (timestamptz ''2026-01-01 00:00+00'') VIRTUAL)';
+    EXECUTE 'CREATE TABLE c (k integer PRIMARY KEY, n integer, v integer GENERATED ALWAYS AS (k + 1) VIRTUAL)';
+    FOREACH arguments IN ARRAY ARRAY[
+        '''{v}'', capacity => 1',
+        '''{n,v}'', capacity => 1',
+        '''{k}'', capacity => 1, quantity_column => ''v''',
+        '''{k}'', capacity => 1, expires_at => ''w'', on_expiry => ''DELETE''',
+        '''{k}'', ''public.c'', ''v''',
+        '''{k}'', ''public.c'', ''n'', ''{v}''']
+    LOOP
+        SELECT * INTO o FROM diagnosed('SELECT booking.add_capacity_constraint(''public.t'', ' || arguments || ')');
+        IF o.code <> '0A000' OR o.message !~ '^column "[vw]" of table "?(public.)?[tc]"?'
+           OR o.detail = '' OR o.hint = '' THEN
+            RAISE EXCEPTION '%: % %', arguments, o.code, o.message;
+        END IF;
+    END LOOP;
+    DROP TABLE t, c;
+END
+$$;
+-- Stored ones can be a key, a quantity and a capacity.
+CREATE TABLE t (a integer, k integer GENERATED ALWAYS AS (a % 10) STORED, q integer GENERATED ALWAYS AS (a / 10) STORED);
+CREATE TABLE c (k integer PRIMARY KEY, m integer, n integer GENERATED ALWAYS AS (m * 2) STORED);
+INSERT INTO c VALUES (1, 2), (2, 1);
+SELECT booking.add_capacity_constraint('t', '{k}', 'c', 'n', quantity_column => 'q', constraint_name => 'g');
+SELECT n, t.*
+FROM (VALUES
+    (1, 'INSERT INTO t VALUES (31), (12)'),
+    (2, 'INSERT INTO t VALUES (21)'),
+    (3, 'UPDATE t SET a = 41 WHERE a = 31'),
+    (4, 'UPDATE t SET a = 22 WHERE a = 41'),
+    (5, 'UPDATE c SET m = 2 WHERE k = 2'),
+    (6, 'UPDATE t SET a = 22 WHERE a = 41'),
+    (7, 'UPDATE c SET m = 1 WHERE k = 2')) AS s (n, statement),
+    then_pools('g', statement) t
+ORDER BY n;
+-- An expression that changes needs rebuild_capacity(): from PostgreSQL 17 on.
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::integer < 170000 THEN
+        RETURN;
+    END IF;
+    EXECUTE 'ALTER TABLE t ALTER k SET EXPRESSION AS (a % 10 + 0 * a)';
+    PERFORM booking.rebuild_capacity('g');
+    IF (SELECT count(*) FROM booking.verify_capacity('g')) > 0 THEN
+        RAISE EXCEPTION 'the constraint was not rebuilt';
+    END IF;
+    EXECUTE 'ALTER TABLE t ALTER k SET EXPRESSION AS (3 - a % 10)';
+    IF (SELECT count(*) FROM booking.verify_capacity('g')) = 0 THEN
+        RAISE EXCEPTION 'the rows have not changed';
+    END IF;
+    PERFORM booking.rebuild_capacity('g');
+    IF EXISTS (SELECT FROM booking.verify_capacity('g') WHERE problem NOT LIKE 'more places%') THEN
+        RAISE EXCEPTION 'the constraint was not rebuilt';
+    END IF;
+END
+$$;
+SELECT booking.drop_capacity_constraint('g');
+DROP TABLE t, c;

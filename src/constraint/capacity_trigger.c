@@ -144,6 +144,35 @@ lower_capacity(CapacityConstraint *constraint, const TriggerColumns *columns,
 }
 
 /*
+ * Gives the pool of a key the capacity of its row.  What changes is told by the
+ * pool, because the old row may have been written without triggers.  Returns
+ * false if the key has no pool.
+ */
+static bool
+change_capacity(CapacityConstraint *constraint, const TriggerColumns *columns,
+				Relation rel, const CapacityRow *row)
+{
+	Pool	   *pool = &constraint->pool;
+	PoolTerms	terms = terms_of(row);
+	PoolTerms	old;
+	int64		more;
+
+	if (!pool_set_terms(pool, &row->key, &terms, &old))
+		return false;
+	more = (int64) row->capacity -
+		(definition_has_no_capacity(&old) ?
+			 0 :
+			 DatumGetInt32(old.value[DEFINITION_TERM_CAPACITY]));
+	if (old.isnull[DEFINITION_TERM_CAPACITY])
+		more = (int64) row->capacity - DEFINITION_UNLIMITED;
+	if (more > 0)
+		(void) pool_give(pool, &row->key, (int32) more);
+	else if (more < 0)
+		lower_capacity(constraint, columns, rel, row, -more);
+	return true;
+}
+
+/*
  * A row was added to the capacity table: creates its pool.  If this
  * transaction has dropped a pool of the key, rows of it may be left: a foreign
  * key that is deferred lets them, or their triggers have not fired yet.  If
@@ -159,10 +188,8 @@ row_added(CapacityConstraint *constraint, const TriggerColumns *columns,
 
 	if (!row->has_key)
 		return;
-	if (pool_set_terms(pool, &row->key, &terms))
+	if (change_capacity(constraint, columns, rel, row))
 	{
-		if (row->capacity > 0)
-			(void) pool_give(pool, &row->key, row->capacity);
 		note_lowered(columns, rel, row);
 		return;
 	}
@@ -215,7 +242,6 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 {
 	Pool	   *pool = &constraint->pool;
 	int64		more = (int64) new->capacity - old->capacity;
-	PoolTerms	terms = terms_of(new);
 
 	if (!old->has_key || !new->has_key ||
 		!key_equal(&constraint->shape.key, &old->key, &new->key))
@@ -228,16 +254,12 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 		return;
 	if (more < 0)
 		(void) pool_reclaim_all(pool, &new->key);
-	if (!pool_set_terms(pool, &new->key, &terms))
+	if (!change_capacity(constraint, columns, rel, new))
 		error_unusable(psprintf("key %s of capacity constraint \"%s\" has no pool",
 								key_describe(&constraint->shape.key, pool->rel,
 											 &new->key),
 								constraint->name),
 					   "Call booking.rebuild_capacity() for the constraint.");
-	if (more > 0)
-		(void) pool_give(pool, &new->key, (int32) more);
-	else if (more < 0)
-		lower_capacity(constraint, columns, rel, new, -more);
 }
 
 /* Raises 39P01 unless the function is called by a trigger of the right kind. */

@@ -45,6 +45,7 @@ typedef struct Reclaiming
 	Oid			pool;
 	const PoolKey *key;
 	int			depth;			/* of the triggers of these rows */
+	int			nest_level;		/* of subtransactions */
 	int64		places;			/* that came back */
 	struct Reclaiming *outer;
 } Reclaiming;
@@ -354,8 +355,13 @@ static int64
 reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 {
 	CapacityConstraint *constraint = pool->context;
-	Reclaiming	mine = {pool->shape->relid, key, call_trigger_depth() + 1, 0,
-						reclaiming};
+	Reclaiming	mine = {
+		.pool = pool->shape->relid,
+		.key = key,
+		.depth = call_trigger_depth() + 1,
+		.nest_level = GetCurrentTransactionNestLevel(),
+		.outer = reclaiming
+	};
 	int64		found;
 	int64		ended;
 	int			attempts = 0;
@@ -380,8 +386,9 @@ const PoolPolicy policy_callbacks = {
 
 /*
  * A trigger is about to give places.  Returns true if they are those of a row
- * that is being reclaimed: then the pool layer accounts for them.  Rows that a
- * trigger of the user's removes at that time are not: this may be rolled back.
+ * that is being reclaimed: then the pool layer accounts for them.  Rows that
+ * triggers and functions of the user's remove at that time are not: this may be
+ * rolled back, or followed by rows that need the places.
  */
 bool
 policy_accept_given(const TriggerColumns *columns, const PoolKey *key,
@@ -389,6 +396,7 @@ policy_accept_given(const TriggerColumns *columns, const PoolKey *key,
 {
 	if (reclaiming == NULL || reclaiming->pool != columns->pool ||
 		reclaiming->depth != call_trigger_depth() ||
+		reclaiming->nest_level != GetCurrentTransactionNestLevel() ||
 		!key_equal(&columns->key, reclaiming->key, key))
 		return false;
 	reclaiming->places += places;

@@ -164,6 +164,7 @@ event_updated(BookingCall *call, TriggerData *data)
 	SaleRules	old_rules = row_rules(rel, data->tg_trigslot);
 	SaleRules	rules = row_rules(rel, data->tg_newslot);
 	PoolTerms	terms;
+	PoolTerms	old_terms;
 	SalePool	pool;
 
 	if (row_event_id(rel, data->tg_trigslot) != event_id)
@@ -177,7 +178,7 @@ event_updated(BookingCall *call, TriggerData *data)
 	sale_rules_to_terms(&rules, &terms);
 	if ((capacity < old_capacity && !pool_reclaim_all(&pool.pool, &pool.key)) ||
 		(!sale_rules_equal(&old_rules, &rules) &&
-		 !pool_set_terms(&pool.pool, &pool.key, &terms)))
+		 !pool_set_terms(&pool.pool, &pool.key, &terms, &old_terms)))
 		refusal_no_inventory(event_id);
 	capacity_changed(call, event_id, capacity,
 					 (int64) capacity - old_capacity);

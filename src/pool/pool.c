@@ -689,17 +689,17 @@ set_terms_once(Pool *pool, const PoolKey *key, const PoolTerms *terms,
 
 /*
  * Changes the terms of the pool.  A stripe that is split in the meantime hands
- * on its old terms, so this looks again until no stripe has others.  Returns
- * false if there is no such pool.
+ * on its old terms, so this looks again until no stripe has others.  *old: the
+ * terms of before.  Returns false if there is no such pool.
  */
 bool
-pool_set_terms(Pool *pool, const PoolKey *key, const PoolTerms *terms)
+pool_set_terms(Pool *pool, const PoolKey *key, const PoolTerms *terms,
+			   PoolTerms *old)
 {
-	PoolTerms	old;
 	bool		done;
 
 	pool_flush(pool);
-	if (!stripes_lock_first(pool, key, 0, &old))
+	if (!stripes_lock_first(pool, key, 0, old))
 		return false;
 	do
 	{

@@ -91,7 +91,7 @@ extern PoolResult pool_take(Pool *pool, const PoolKey *key, int32 quantity,
 							PoolClaim *claim);
 extern bool pool_give(Pool *pool, const PoolKey *key, int32 quantity);
 extern bool pool_set_terms(Pool *pool, const PoolKey *key,
-						   const PoolTerms *terms);
+						   const PoolTerms *terms, PoolTerms *old);
 extern bool pool_reclaim_all(Pool *pool, const PoolKey *key);
 extern bool pool_is_empty(Pool *pool, const PoolKey *key);
 extern bool pool_take_anyway(Pool *pool, const PoolKey *key, int64 quantity);

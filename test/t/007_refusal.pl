@@ -175,6 +175,44 @@ check_growth('booked, one event', 'booking.book_ticket(1000, i)');
 check_growth('booked, 100 events', 'booking.book_ticket(1000 + i % 100, i)');
 check_growth('availability', 'booking.availability(1000)');
 
+# INSERTs into a table with a capacity constraint, each in a block of its own.
+$node->safe_psql('postgres', <<~'SQL');
+	CREATE TABLE show (id bigint PRIMARY KEY, capacity integer);
+	CREATE TABLE ticket (id bigint, show_id bigint, status text);
+	INSERT INTO show VALUES (1, 0);
+	SELECT booking.add_capacity_constraint('ticket', '{show_id}', 'show', 'capacity',
+	    condition => $$status IS DISTINCT FROM 'cancelled'$$);
+	CREATE FUNCTION insert_refused(show bigint, times integer, expected text) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+	    FOR i IN 1 .. times LOOP
+	        BEGIN
+	            INSERT INTO ticket VALUES (i, show, 'sold'), (-i, show, 'sold');
+	            RAISE 'inserted';
+	        EXCEPTION WHEN check_violation OR foreign_key_violation THEN
+	            IF SQLSTATE <> expected THEN
+	                RAISE;
+	            END IF;
+	        END;
+	    END LOOP;
+	END $$;
+	SQL
+foreach ([ 1, '23514' ], [ 2, '23503' ])
+{
+	my ($show, $code) = @$_;
+	my $grown = $node->safe_psql('postgres', <<~SQL);
+		BEGIN;
+		DO \$\$ BEGIN PERFORM insert_refused($show, 2000, '$code'); END \$\$;
+		SELECT sum(total_bytes) AS before FROM pg_backend_memory_contexts \\gset
+		DO \$\$ BEGIN PERFORM insert_refused($show, 20000, '$code'); END \$\$;
+		SELECT (sum(total_bytes) - :before) / 1024 FROM pg_backend_memory_contexts;
+		ROLLBACK;
+		SQL
+
+	note("20,000 INSERTs that raise $code: memory contexts grow by $grown kB");
+	cmp_ok($grown, '<', 1024, "20,000 INSERTs that raise $code: memory does not grow by a megabyte");
+}
+is($node->safe_psql('postgres', 'SELECT * FROM booking.verify_capacity()'), '', 'INSERTs: the constraint is sound');
+
 check_sound($node, 'refusals');
 $node->stop;
 done_testing();
