@@ -41,7 +41,7 @@ FROM pg_proc WHERE pronamespace = 'booking'::regnamespace
     AND prorettype <> 'trigger'::regtype AND proname <> 'create_tables'
     -- (capacity_errors.sql and capacity.sql have those of capacity constraints)
     AND NOT (proname LIKE '%capacity%' OR proname IN
-        ('check_excess', 'check_expiry', 'equality', 'expire_rows', 'expiry_statement', 'full_name',
+        ('check_excess', 'check_expiry', 'equality', 'difference', 'expire_rows', 'expiry_statement', 'full_name',
          'parse_condition', 'places_left', 'short_name', 'trigger_condition', 'trigger_words'))
     AND NOT EXISTS (SELECT FROM call WHERE statement LIKE '%' || proname || '(%');
 
