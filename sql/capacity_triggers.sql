@@ -214,6 +214,19 @@ DELETE FROM cap_show WHERE id = 3;
 SELECT * FROM booking.verify_capacity('c');
 SELECT booking.drop_capacity_constraint('c');
 
+-- ---- a column that was renamed ----
+
+SELECT add_c();
+ALTER TABLE cap_ticket RENAME show_id TO renamed;
+SELECT problem FROM booking.verify_capacity();
+SELECT code, message, hint FROM diagnosed('SELECT booking.rebuild_capacity(''c'')') \gx
+ALTER TABLE cap_ticket RENAME renamed TO show_id;
+ALTER TABLE cap_show RENAME capacity TO "the Size";
+SELECT problem FROM booking.verify_capacity('c');
+ALTER TABLE cap_show RENAME "the Size" TO capacity;
+SELECT problem FROM booking.verify_capacity('c');
+SELECT booking.drop_capacity_constraint('c');
+
 -- ---- many new keys of a constant capacity in one statement ----
 
 CREATE TABLE cap_address (user_id integer);

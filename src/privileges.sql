@@ -29,7 +29,7 @@ BEGIN
           AND p.prorettype <> 'trigger'::regtype
           AND p.proname NOT IN ('flush_inventory', 'flush_capacity', 'parse_condition',
                                 'trigger_condition', 'trigger_words', 'capacity_sql', 'equality', 'full_name',
-                                'difference', 'expiry_statement', 'check_capacity_arguments',
+                                'difference', 'missing_column', 'expiry_statement', 'check_capacity_arguments',
                                 'check_excess',
                                 'check_expiry', 'short_name', 'refill_capacity',
                                 'capacity_taken')

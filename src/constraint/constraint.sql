@@ -404,7 +404,14 @@ BEGIN
             MESSAGE = 'expires_at and on_expiry go together',
             HINT = 'Pass both or neither.';
     END IF;
-    PERFORM booking.check_expiry(on_expiry);
+    BEGIN
+        PERFORM booking.check_expiry(on_expiry);
+    EXCEPTION WHEN syntax_error THEN
+        RAISE syntax_error USING
+            MESSAGE = 'on_expiry must be DELETE or the SET list of an UPDATE',
+            DETAIL = CASE WHEN sqlerrm LIKE 'on_expiry%' THEN '' ELSE sqlerrm END,
+            HINT = 'Pass only what follows SET, for example: status = ''expired''.';
+    END;
     IF capacity < 0 THEN
         RAISE check_violation USING
             MESSAGE = 'the capacity must not be negative',
@@ -507,6 +514,11 @@ BEGIN
                 HINT = 'capacity_column and capacity_key name columns of capacity_table.';
         END IF;
     END LOOP;
+    IF capacity_key = '{}' THEN
+        RAISE datatype_mismatch USING
+            MESSAGE = format('table %s has no primary key', capacity_table),
+            HINT = 'Pass capacity_key, the columns of a unique constraint.';
+    END IF;
     IF cardinality(capacity_key) <> cardinality(key_columns) THEN
         RAISE datatype_mismatch USING
             MESSAGE = 'the keys of the two tables have different numbers of columns',
@@ -697,7 +709,10 @@ BEGIN
         RAISE duplicate_object USING
             MESSAGE = format('capacity constraint "%s" cannot be added: booking.%I exists',
                              constraint_name, constraint_name),
-            HINT = 'Pass another constraint_name, or drop that constraint first.';
+            HINT = CASE WHEN EXISTS (SELECT FROM booking.capacity_constraints v
+                                     WHERE v.constraint_name = add_capacity_constraint.constraint_name)
+                        THEN 'Pass another constraint_name, or drop that constraint first.'
+                        ELSE 'Pass another constraint_name. If the table was left by DROP EXTENSION, drop it first.' END;
     END IF;
     IF constraint_name = '' THEN
         RAISE invalid_parameter_value USING
@@ -878,6 +893,12 @@ BEGIN
             MESSAGE = format('capacity constraint "%s" does not exist', constraint_name),
             HINT = 'booking.capacity_constraints lists the constraints.';
     END IF;
+    IF booking.missing_column(c) IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('capacity constraint "%s" needs the column %s, which is not there',
+                             constraint_name, booking.missing_column(c)),
+            HINT = 'Rename the column back, or drop the constraint and add it again.';
+    END IF;
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', c.on_table);
     EXECUTE format('LOCK TABLE booking.%I IN ACCESS EXCLUSIVE MODE', constraint_name);
     PERFORM booking.refill_capacity(constraint_name);
@@ -888,6 +909,25 @@ COMMENT ON FUNCTION booking.rebuild_capacity(name) IS
 'Counts the rows of a capacity constraint again, for instance after data was loaded without '
 'triggers. Keys that are over their capacity become deficits. Locks the table against writers '
 'until the transaction ends. Raises 42704 if there is no such constraint.';
+
+CREATE FUNCTION booking.missing_column(c booking.capacity_constraints)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('%I of table %s', col, rel)
+    FROM (SELECT c.on_table, unnest(c.key_columns || c.quantity_column || c.expires_at)
+          UNION ALL
+          SELECT c.capacity_table, unnest(c.capacity_key || c.capacity_column)) AS needed (rel, col)
+    WHERE col IS NOT NULL
+      AND NOT EXISTS (SELECT FROM pg_attribute a
+                      WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped)
+    LIMIT 1
+$$;
+
+COMMENT ON FUNCTION booking.missing_column(booking.capacity_constraints) IS
+'Internal: returns a column that a capacity constraint names and that is not there; null if all '
+'are there.';
 
 CREATE FUNCTION booking.verify_capacity(for_constraint name DEFAULT NULL)
 RETURNS TABLE (constraint_name name, key text, problem text, expected bigint, found bigint)
@@ -931,6 +971,11 @@ BEGIN
            < (CASE WHEN c.capacity_table IS NULL THEN 5 ELSE 7 END) THEN
             RETURN QUERY SELECT c.constraint_name, NULL::text,
                 'a trigger of the constraint is missing or disabled', NULL::bigint, NULL::bigint;
+        END IF;
+        IF booking.missing_column(c) IS NOT NULL THEN
+            RETURN QUERY SELECT c.constraint_name, NULL::text,
+                format('there is no column %s', booking.missing_column(c)), NULL::bigint, NULL::bigint;
+            CONTINUE;
         END IF;
         SELECT string_agg(format('p.%I', k), ', ' ORDER BY i),
                string_agg(format('k%s', i), ', ' ORDER BY i),

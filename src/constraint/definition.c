@@ -362,7 +362,10 @@ check_table(Relation rel, Relation pool)
 	error_unusable(psprintf("table \"%s\" is not a table of capacity constraint \"%s\"",
 							RelationGetRelationName(rel),
 							RelationGetRelationName(pool)),
-				   "If the table has a new owner, give the pool table the same owner, or drop the constraint and add it again.");
+				   psprintf("If the table has a new owner, say ALTER TABLE %s.%s OWNER TO %s.",
+							BOOKING_SCHEMA,
+							quote_identifier(RelationGetRelationName(pool)),
+							quote_identifier(GetUserNameFromId(owner, false))));
 }
 
 /* Finds a column of the table; raises 55000 if it is missing. */

@@ -250,7 +250,7 @@ error_no_capacity(const CapacityConstraint *constraint,
 								&pending->key),
 				   constraint->capacity_table),
 		 errhint(
-			 "If it is present, it was written without triggers: call booking.rebuild_capacity('%s').",
+			 "Insert that row first. If it is there already, it was written without triggers: call booking.rebuild_capacity('%s').",
 			 constraint->name),
 		 err_generic_string(PG_DIAG_SCHEMA_NAME, schema),
 		 err_generic_string(PG_DIAG_TABLE_NAME, table),
@@ -319,7 +319,7 @@ check_lowered(CapacityConstraint *constraint, const PendingKey *pending)
 					   key_describe(&constraint->shape.key,
 									constraint->pool.rel, &pending->key),
 					   capacity, capacity - left),
-			 errhint("Remove rows first, or add the constraint with allow_excess => true."),
+			 errhint("Remove rows first, or drop the constraint and add it again with allow_excess => true."),
 			 errtablecol(rel, pending->lowered_column),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
 }
