@@ -53,6 +53,41 @@ CREATE OR REPLACE FUNCTION counts_sql(text) RETURNS boolean IMMUTABLE LANGUAGE s
     $$SELECT $1 IS DISTINCT FROM 'cancelled'$$;
 SELECT key, expected, found FROM booking.verify_capacity('c');
 
+-- The same where PostgreSQL inlines the function, and counts the rows again in between.
+SELECT booking.drop_capacity_constraint('c');
+TRUNCATE cond_ticket;
+CREATE FUNCTION counts_inline(text) RETURNS boolean IMMUTABLE LANGUAGE sql AS $$SELECT $1 = 'sold'$$;
+SELECT booking.add_capacity_constraint('cond_ticket', '{show_id}', 'cond_show', 'capacity', constraint_name => 'c',
+    condition => 'public.counts_inline(status)');
+INSERT INTO cond_ticket (show_id, status) VALUES (1, 'sold');
+BEGIN;
+INSERT INTO cond_ticket (show_id, status) VALUES (2, 'paid');
+CREATE OR REPLACE FUNCTION counts_inline(text) RETURNS boolean IMMUTABLE LANGUAGE sql AS
+    $$SELECT $1 IN ('sold', 'paid')$$;
+SELECT booking.rebuild_capacity('c');
+INSERT INTO cond_ticket (show_id, status) VALUES (1, 'paid');
+SELECT left_of_shows();
+COMMIT;
+INSERT INTO cond_ticket (show_id, status) VALUES (1, 'paid'), (1, 'paid');
+
+-- A function that rolls back a part of its work leaves no memory behind.
+SELECT booking.drop_capacity_constraint('c');
+TRUNCATE cond_ticket;
+CREATE FUNCTION counts_number(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM $1::integer;
+    RETURN true;
+EXCEPTION WHEN invalid_text_representation THEN
+    RETURN false;
+END
+$$;
+SELECT booking.add_capacity_constraint('cond_ticket', '{show_id}', 'cond_show', 'capacity', constraint_name => 'c',
+    condition => 'public.counts_number(status)');
+BEGIN;
+INSERT INTO cond_ticket (show_id, status) SELECT 1, 'x' FROM generate_series(1, 3000);
+SELECT sum(total_bytes) < 50000 AS little FROM pg_backend_memory_contexts WHERE name = 'pg_booking conditions';
+COMMIT;
+
 -- ---- another condition in the same session ----
 
 SELECT booking.drop_capacity_constraint('c');
@@ -129,4 +164,4 @@ SELECT left_of_shows();
 DROP TABLE cond_parts;
 SELECT booking.drop_capacity_constraint('c');
 DROP TABLE cond_show, cond_ticket CASCADE;
-DROP FUNCTION counts_sql, counts_plpgsql, counts_writing, write_one, left_of_shows;
+DROP FUNCTION counts_sql, counts_plpgsql, counts_inline, counts_number, counts_writing, write_one, left_of_shows;

@@ -245,6 +245,56 @@ INSERT INTO cap_address VALUES (15000), (15002);
 SELECT booking.places_left('A b', 15000), booking.places_left('A b', 15002);
 SELECT booking.drop_capacity_constraint('A b');
 
+-- A trigger removes the first row of a new key before it was counted.
+SELECT booking.add_capacity_constraint('cap_address', '{user_id}', capacity => 1, allow_excess => true,
+    constraint_name => 'a');
+CREATE FUNCTION remove_it() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM cap_address WHERE user_id = new.user_id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER r AFTER INSERT ON cap_address FOR EACH ROW WHEN (new.user_id = -1) EXECUTE FUNCTION remove_it();
+INSERT INTO cap_address VALUES (-1);
+SELECT booking.places_left('a', -1);
+DROP TRIGGER r ON cap_address;
+INSERT INTO cap_address VALUES (-1);
+INSERT INTO cap_address VALUES (-1);
+SELECT key, problem FROM booking.verify_capacity('a') WHERE key = '-1';
+SELECT booking.drop_capacity_constraint('a');
+
+-- ---- triggers of the capacity table that write the row again ----
+
+SELECT add_c();
+CREATE FUNCTION write_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.capacity = 90 THEN
+        DELETE FROM cap_show WHERE id = new.id;
+    ELSIF new.capacity = 91 THEN
+        UPDATE cap_show SET id = 92, capacity = 2 WHERE id = new.id;
+    ELSIF new.capacity > 5 THEN
+        UPDATE cap_show SET capacity = 5 WHERE id = new.id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER a AFTER INSERT OR UPDATE ON cap_show FOR EACH ROW EXECUTE FUNCTION write_again();
+SELECT n, t.code, t.detail
+FROM (VALUES
+    (1, 'INSERT INTO cap_show VALUES (90, 90)'),
+    (2, 'INSERT INTO cap_ticket (show_id) VALUES (90)'),
+    (3, 'INSERT INTO cap_show VALUES (91, 91)'),
+    (4, 'INSERT INTO cap_ticket (show_id) VALUES (91)'),
+    (5, 'INSERT INTO cap_ticket (show_id) VALUES (92), (92)'),
+    (6, 'INSERT INTO cap_ticket (show_id) VALUES (92)'),
+    (7, 'INSERT INTO cap_show VALUES (93, 9)'),
+    (8, 'UPDATE cap_show SET capacity = 7 WHERE id = 92')) AS s (n, statement), diagnosed(statement) t
+ORDER BY n;
+SELECT id, capacity, booking.places_left('c', id) FROM cap_show WHERE id >= 90 ORDER BY id;
+SELECT * FROM booking.verify_capacity('c');
+DROP TRIGGER a ON cap_show;
+SELECT booking.drop_capacity_constraint('c');
+
 -- ---- columns that are generated, but not stored (PostgreSQL 18) ----
 
 DO $$
@@ -270,4 +320,4 @@ SELECT * FROM booking.verify_capacity('s');
 SELECT booking.drop_capacity_constraint('s');
 
 DROP TABLE cap_address, cap_ticket, cap_show, cap_stored;
-DROP FUNCTION add_c, is_number, nothing, end_it, delete_and_undo, keep_first;
+DROP FUNCTION add_c, is_number, nothing, end_it, delete_and_undo, keep_first, remove_it, write_again;

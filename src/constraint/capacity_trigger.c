@@ -9,7 +9,10 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
@@ -17,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "constraint/definition.h"
 #include "constraint/foreign_key.h"
@@ -235,10 +239,15 @@ row_removed(CapacityConstraint *constraint, const TriggerColumns *columns,
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
 }
 
-/* A row of the capacity table was updated. */
+/*
+ * A row of the capacity table was updated.  is_ours: this transaction has
+ * written the old row.  If the key then has no pool, another trigger of the
+ * table has updated the row before this one was called for the old one.
+ */
 static void
 row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
-			Relation rel, const CapacityRow *old, const CapacityRow *new)
+			Relation rel, const CapacityRow *old, const CapacityRow *new,
+			bool is_ours)
 {
 	Pool	   *pool = &constraint->pool;
 	int64		more = (int64) new->capacity - old->capacity;
@@ -254,7 +263,11 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 		return;
 	if (more < 0)
 		(void) pool_reclaim_all(pool, &new->key);
-	if (!change_capacity(constraint, columns, rel, new))
+	if (change_capacity(constraint, columns, rel, new))
+		return;
+	if (is_ours)
+		row_added(constraint, columns, rel, new);
+	else
 		error_unusable(psprintf("key %s of capacity constraint \"%s\" has no pool",
 								key_describe(&constraint->shape.key, pool->rel,
 											 &new->key),
@@ -291,6 +304,36 @@ open_constraint(CapacityConstraint *constraint, const TriggerData *data)
 }
 
 /*
+ * True if a row version is still the newest.  Another trigger of the table may
+ * have updated or deleted it since; then our trigger was called for that, too.
+ * (The checks of foreign keys look at this in the same way.)
+ */
+static bool
+is_valid(Relation rel, TupleTableSlot *slot)
+{
+	return table_tuple_satisfies_snapshot(rel, slot, SnapshotSelf);
+}
+
+/* What the trigger does after an UPDATE of a row. */
+static void
+apply_update(CapacityConstraint *constraint, const TriggerColumns *columns,
+			 const TriggerData *data, const CapacityRow *old)
+{
+	Relation	rel = data->tg_relation;
+	bool		valid = is_valid(rel, data->tg_newslot);
+	TransactionId xmin = HeapTupleHeaderGetXmin(data->tg_trigtuple->t_data);
+	CapacityRow new = read_row(columns, rel, data->tg_newslot, !valid);
+
+	if (valid)
+		row_updated(constraint, columns, rel, old, &new,
+					TransactionIdIsCurrentTransactionId(xmin));
+	else if (old->has_key &&
+			 (!new.has_key ||
+			  !key_equal(&constraint->shape.key, &old->key, &new.key)))
+		row_removed(constraint, columns, rel, old);
+}
+
+/*
  * The trigger of the capacity table, after each row.  It may be left of a
  * constraint that was dropped by one who doesn't own this table: then it does
  * nothing.
@@ -312,16 +355,15 @@ booking_capacity_changed(PG_FUNCTION_ARGS)
 	row = read_row(columns, rel, data->tg_trigslot,
 				   !TRIGGER_FIRED_BY_INSERT(data->tg_event));
 
-	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-		row_added(&constraint, columns, rel, &row);
-	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
 		row_removed(&constraint, columns, rel, &row);
-	else
+	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
-		CapacityRow new = read_row(columns, rel, data->tg_newslot, false);
-
-		row_updated(&constraint, columns, rel, &row, &new);
+		if (is_valid(rel, data->tg_trigslot))
+			row_added(&constraint, columns, rel, &row);
 	}
+	else
+		apply_update(&constraint, columns, data, &row);
 	definition_close(&constraint);
 	PG_RETURN_POINTER(NULL);
 }

@@ -10,8 +10,9 @@
  * INSERT.  So the trigger for INSERT has none, and this file evaluates the one
  * of the trigger for DELETE.
  *
- * The expression is kept for the session.  What was prepared to evaluate it is
- * kept for the transaction only: functions in it may hold resources.
+ * The expression is kept for the session.  It is planned and prepared again in
+ * each transaction, and when a function or type has changed, because planning
+ * inlines and evaluates functions.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -24,24 +25,24 @@
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "constraint/condition.h"
 #include "server/compat.h"
 
-/* What is prepared in this transaction. */
+/* What is prepared, and the level of subtransactions in which it was begun. */
 static MemoryContext prepared = NULL;
+static int	prepared_level = 0;
 
-/* How many evaluations are going on, one within the other. */
-static int evaluating = 0;
-
-/* Changes when what was prepared is gone. */
+/* Changes when what was prepared must not be used any more. */
 static uint64 generation = 1;
 
 /*
- * Loads the WHEN clause of a row trigger for DELETE of the open table.  What
- * was loaded before is freed; but if it was prepared, it may be in use.
+ * Loads the WHEN clause of a row trigger for DELETE of the open table.  Frees
+ * what was loaded before; nothing that is prepared refers to it.
  */
 void
 condition_load(Condition *condition, Relation rel, const Trigger *trigger)
@@ -51,23 +52,20 @@ condition_load(Condition *condition, Relation rel, const Trigger *trigger)
 		NULL :
 		stringToNode(trigger->tgqual);
 
-	if (condition->generation == generation)
-		MemoryContextSetParent(condition->context, TopTransactionContext);
-	else if (condition->context != NULL)
+	if (condition->context != NULL)
 		MemoryContextDelete(condition->context);
 	memset(condition, 0, sizeof(*condition));
 	if (node == NULL)
 		return;
 	node = compat_expand_generated_columns(node, rel, PRS2_OLD_VARNO);
 	ChangeVarNodes(node, PRS2_OLD_VARNO, INNER_VAR, 0);
-	node = (Node *) expression_planner((Expr *) node);
 	/* PostgreSQL's sizes are products of int that become Size. */
 	/* NOLINTNEXTLINE(bugprone-implicit-widening-*) */
 	condition->context = AllocSetContextCreate(CacheMemoryContext,
 											   "pg_booking condition",
 											   ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(condition->context);
-	condition->qual = make_ands_implicit(copyObject((Expr *) node));
+	condition->expr = copyObject(node);
 	MemoryContextSwitchTo(old);
 }
 
@@ -75,40 +73,56 @@ condition_load(Condition *condition, Relation rel, const Trigger *trigger)
 static void
 prepare(Condition *condition)
 {
+	uint64		before = generation;
 	MemoryContext old;
+	Expr	   *expr;
 
 	if (prepared == NULL)
+	{
 		/* NOLINTNEXTLINE(bugprone-implicit-widening-*) */
-		prepared = AllocSetContextCreate(TopTransactionContext,
+		prepared = AllocSetContextCreate(CurTransactionContext,
 										 "pg_booking conditions",
 										 ALLOCSET_SMALL_SIZES);
+		prepared_level = GetCurrentTransactionNestLevel();
+	}
 	old = MemoryContextSwitchTo(prepared);
-	condition->state = ExecInitQual(condition->qual, NULL);
+	expr = expression_planner((Expr *) copyObject(condition->expr));
+	condition->state = ExecInitQual(make_ands_implicit(expr), NULL);
 	condition->row_context = CreateStandaloneExprContext();
 	condition->in_use = false;
-	condition->generation = generation;
+	condition->generation = before;
 	MemoryContextSwitchTo(old);
+}
+
+/* What is prepared is not used again; its memory goes with the transaction. */
+static void
+forget_prepared(void)
+{
+	prepared = NULL;
+	generation++;
 }
 
 /* Evaluates a condition that is prepared. */
 static bool
 evaluate(Condition *condition, TupleTableSlot *slot)
 {
+	ExprContext *row_context = condition->row_context;
 	bool		holds = false;
 
 	condition->in_use = true;
-	evaluating++;
 	PG_TRY();
 	{
-		condition->row_context->ecxt_innertuple = slot;
-		holds = ExecQualAndReset(condition->state, condition->row_context);
+		row_context->ecxt_innertuple = slot;
+		holds = ExecQualAndReset(condition->state, row_context);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		condition->in_use = false;
-		evaluating--;
+		/* the evaluation is half done */
+		forget_prepared();
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	condition->in_use = false;
 	return holds;
 }
 
@@ -120,7 +134,7 @@ evaluate(Condition *condition, TupleTableSlot *slot)
 bool
 condition_holds(Condition *condition, TupleTableSlot *slot)
 {
-	if (condition->qual == NIL)
+	if (condition->expr == NULL)
 		return true;
 	if (condition->generation == generation && condition->in_use)
 	{
@@ -134,11 +148,10 @@ condition_holds(Condition *condition, TupleTableSlot *slot)
 	return evaluate(condition, slot);
 }
 
-/* Forgets what was prepared; its memory is gone or goes with this. */
+/* A function or a type has changed. */
 static void
-forget_prepared(void)
+forget_syscache(Datum arg, int cacheid, uint32 hashvalue)
 {
-	prepared = NULL;
 	generation++;
 }
 
@@ -151,20 +164,19 @@ at_transaction_end(XactEvent event, void *arg)
 		forget_prepared();
 }
 
-/*
- * An error may have left an evaluation half done, so what is prepared is not
- * used again.  It is freed, unless the subtransaction was one of a function in
- * a condition, which is still being evaluated.
- */
+/* What a subtransaction has prepared goes with it, or becomes its parent's. */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 					  SubTransactionId parent, void *arg)
 {
-	if (prepared == NULL || event != SUBXACT_EVENT_ABORT_SUB)
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (prepared == NULL || prepared_level < level)
 		return;
-	if (evaluating == 0)
-		MemoryContextDelete(prepared);
-	forget_prepared();
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		forget_prepared();
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		prepared_level = level - 1;
 }
 
 /* Registers the callbacks; once a session. */
@@ -173,4 +185,6 @@ condition_init(void)
 {
 	RegisterXactCallback(at_transaction_end, NULL);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	CacheRegisterSyscacheCallback(PROCOID, forget_syscache, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, forget_syscache, (Datum) 0);
 }

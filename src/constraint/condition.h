@@ -17,8 +17,8 @@
 /* A condition.  Zeroed: none has been loaded. */
 typedef struct Condition
 {
-	struct List *qual;			/* NIL: every row counts */
-	MemoryContext context;		/* of qual, or NULL */
+	struct Node *expr;			/* as parsed; NULL: every row counts */
+	MemoryContext context;		/* of expr, or NULL */
 	uint64		generation;		/* when these were prepared: */
 	struct ExprState *state;
 	struct ExprContext *row_context;

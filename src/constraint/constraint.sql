@@ -477,6 +477,13 @@ BEGIN
                 DETAIL = 'The pool table has a column of this name itself.',
                 HINT = 'Rename the column.';
         END IF;
+        IF EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                   WHERE a.attrelid = on_table AND a.attname = col AND t.typtype = 'c') THEN
+            RAISE datatype_mismatch USING
+                MESSAGE = format('column "%s" of table %s cannot be part of a key', col, on_table),
+                DETAIL = 'Its type is composite.',
+                HINT = 'Use its fields as columns of their own.';
+        END IF;
         IF booking.equality(on_table, col) IS NULL THEN
             RAISE datatype_mismatch USING
                 MESSAGE = format('column "%s" of table %s cannot be part of a key', col, on_table),

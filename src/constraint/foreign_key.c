@@ -50,7 +50,8 @@ references_to(Relation rel)
 
 /*
  * Finds the key's columns in the constrained table.  Returns false if the table
- * is not that of the constraint: it has no trigger of it, or another owner.
+ * is not that of the constraint: it has no trigger of it, or another owner, or
+ * is only a partition.
  */
 static bool
 find_key(const CapacityConstraint *constraint, Relation table, int count,
@@ -60,7 +61,8 @@ find_key(const CapacityConstraint *constraint, Relation table, int count,
 	char	   *names[KEY_MAX_COLUMNS];
 	bool		found = false;
 
-	if (table->rd_rel->relowner != constraint->call.owner)
+	if (table->rd_rel->relowner != constraint->call.owner ||
+		table->rd_rel->relispartition)
 		return false;
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers && !found;
 		 i++)
@@ -80,12 +82,14 @@ find_key(const CapacityConstraint *constraint, Relation table, int count,
 	return found;
 }
 
-/* True if each pair of columns of the foreign key is a pair of the key. */
+/* True if the pairs of columns of the foreign key are those of the key. */
 static bool
-is_part_of_key(const ForeignKeyCacheInfo *foreign_key, int count,
-			   const AttrNumber *attnums, const TriggerColumns *columns)
+is_on_key(const ForeignKeyCacheInfo *foreign_key, int count,
+		  const AttrNumber *attnums, const TriggerColumns *columns)
 {
-	for (int i = 0; i < foreign_key->nkeys; i++)
+	if (foreign_key->nkeys != count)
+		return false;
+	for (int i = 0; i < count; i++)
 	{
 		bool		found = false;
 
@@ -100,8 +104,8 @@ is_part_of_key(const ForeignKeyCacheInfo *foreign_key, int count,
 
 /*
  * True if a foreign key decides about the rows whose capacity goes: one from
- * the constrained table to the capacity table, rel, that compares columns of
- * the key.  columns are those of the capacity table's trigger.
+ * the constrained table to the capacity table, rel, that compares the columns
+ * of the key.  columns are those of the capacity table's trigger.
  */
 bool
 foreign_key_decides(const CapacityConstraint *constraint,
@@ -125,7 +129,7 @@ foreign_key_decides(const CapacityConstraint *constraint,
 				const ForeignKeyCacheInfo *info = lfirst(fk);
 
 				if (info->conoid == reference->constraint)
-					decides |= is_part_of_key(info, count, attnums, columns);
+					decides |= is_on_key(info, count, attnums, columns);
 			}
 		}
 		table_close(table, AccessShareLock);

@@ -14,6 +14,7 @@
 
 #include "access/htup_details.h"
 #include "access/stratnum.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
@@ -82,6 +83,24 @@ parse_text(const char *text)
 	return select == NULL ? NULL : select->whereClause;
 }
 
+/* Raises 0A000 if the condition has a system column but tableoid. */
+static void
+check_no_system_columns(Node *expr)
+{
+	Bitmapset  *attnums = NULL;
+
+	pull_varattnos(expr, 1, &attnums);
+	for (int attnum = FirstLowInvalidHeapAttributeNumber + 1; attnum < 0;
+		 attnum++)
+	{
+		if (attnum != TableOidAttributeNumber &&
+			bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, attnums))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("condition must not use system columns")));
+	}
+}
+
 /*
  * parse_condition(table, condition, alias): returns the condition as SQL that
  * names each column with the alias, such as new.status.  Raises what
@@ -111,6 +130,7 @@ booking_parse_condition(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("functions in the condition of a capacity constraint must be marked IMMUTABLE")));
+	check_no_system_columns(expr);
 	result = deparse_expression(expr, deparse_context_for(alias, relid), true,
 								false);
 	free_parsestate(pstate);

@@ -171,6 +171,40 @@ pending_key(const TriggerColumns *columns, const PoolKey *key)
 	return pending;
 }
 
+/* Returns the first of the keys of a batch that have that hash, or NULL. */
+static PendingKey *
+find_list(const PendingBatch *batch, uint32 hash)
+{
+	const PendingBucket *bucket;
+
+	if (batch->keys == NULL)
+		return batch->first;
+	bucket = hash_search(batch->keys, &hash, HASH_FIND, NULL);
+	return bucket == NULL ? NULL : bucket->first;
+}
+
+/* True if a statement that is not settled yet takes places of the key. */
+bool
+pending_takes(const Pool *pool, const PoolKey *key)
+{
+	const KeyColumns *columns = &pool->shape->key;
+	uint32		hash = key_hash(columns, key);
+
+	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
+	{
+		if (batch->pool != pool->shape->relid)
+			continue;
+		for (PendingKey *pending = find_list(batch, hash); pending != NULL;
+			 pending = pending->next)
+		{
+			if (pending->taken > 0 && pending->hash == hash &&
+				key_equal(columns, &pending->key, key))
+				return true;
+		}
+	}
+	return false;
+}
+
 /*
  * The trigger of a pool table is fired.  Returns a batch of the statement,
  * which is no longer pending, or NULL if none is left.  The first trigger

@@ -41,6 +41,7 @@ typedef struct PendingBatch
 extern void pending_init(void);
 extern PendingKey *pending_key(const TriggerColumns *columns,
 							   const PoolKey *key);
+extern bool pending_takes(const Pool *pool, const PoolKey *key);
 extern PendingBatch *pending_end(void);
 extern void pending_free(PendingBatch *batch);
 extern PendingKey **pending_sort(const PendingBatch *batch,

@@ -281,16 +281,24 @@ settle_taken(CapacityConstraint *constraint, const PendingKey *pending,
 
 /*
  * Gives the places of removed rows back.  If the key's row in the capacity
- * table was deleted, there is no pool to give them to.
+ * table was deleted, there is no pool to give them to.  A constant capacity has
+ * none yet if a trigger removes rows of an outer statement, which is the first
+ * to add rows of the key.
  */
 static void
 settle_given(CapacityConstraint *constraint, const PendingKey *pending,
 			 int64 places)
 {
 	places -= prefetch_give_lost(&constraint->pool, &pending->key, places);
-	if (places > 0)
-		(void) pool_give(&constraint->pool, &pending->key,
-						 (int32) Min(places, PG_INT32_MAX));
+	if (places <= 0 ||
+		pool_give(&constraint->pool, &pending->key,
+				  (int32) Min(places, PG_INT32_MAX)) ||
+		!constraint->is_constant ||
+		!pending_takes(&constraint->pool, &pending->key))
+		return;
+	definition_create_pool(constraint, &pending->key);
+	(void) pool_give(&constraint->pool, &pending->key,
+					 (int32) Min(places, PG_INT32_MAX));
 }
 
 /*

@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -41,7 +42,11 @@ typedef struct Taking
 	PoolResult	result;			/* once it is decided */
 	bool		must_prepare;	/* the policy's prepare() has to be called */
 	bool		waited;			/* no stripe could be changed without a wait */
+	int			undone;			/* places were reclaimed without success */
 } Taking;
+
+/* How often places are reclaimed without success, at most. */
+#define MAX_UNDONE 1000
 
 /* ---- what the policy says ---- */
 
@@ -286,6 +291,16 @@ decide(Taking *taking, PoolResult result)
 	return true;
 }
 
+/* Raises 55000: something takes each place that is reclaimed. */
+pg_noreturn static void
+error_taken_at_once(const Pool *pool)
+{
+	error_unusable(psprintf("each place of table %s.%s that is reclaimed is taken at once",
+							get_namespace_name(RelationGetNamespace(pool->rel)),
+							RelationGetRelationName(pool->rel)),
+				   "Look for triggers that add rows when an expired row is ended.");
+}
+
 /*
  * The terms and the places allow it: takes the quantity from one stripe or
  * from several.  Returns false if others were first.
@@ -299,7 +314,13 @@ take_from_set(Taking *taking, StripeSet *set)
 		taken = stripes_change_any(taking->pool, taking->key, set,
 								   -(int64) taking->quantity, &taking->waited);
 	else
-		taken = gather_or_undo(taking, Max(taking->quantity - set->total, 0));
+	{
+		int64		to_reclaim = Max(taking->quantity - set->total, 0);
+
+		taken = gather_or_undo(taking, to_reclaim);
+		if (!taken && to_reclaim > 0 && ++taking->undone > MAX_UNDONE)
+			error_taken_at_once(taking->pool);
+	}
 	return taken && decide(taking, POOL_TAKEN);
 }
 
@@ -541,7 +562,7 @@ take_until_decided(Taking *taking)
 PoolResult
 pool_take(Pool *pool, const PoolKey *key, int32 quantity, PoolClaim *claim)
 {
-	Taking		taking = {pool, key, quantity, claim, POOL_TAKEN, false, false};
+	Taking taking = { pool, key, quantity, claim, POOL_TAKEN, false, false, 0 };
 	int64		prefetched;
 
 	Assert(quantity >= 0);
