@@ -227,6 +227,18 @@ ALTER TABLE cap_show RENAME "the Size" TO capacity;
 SELECT problem FROM booking.verify_capacity('c');
 SELECT booking.drop_capacity_constraint('c');
 
+-- ---- the constrained table is gone ----
+
+SELECT add_c(', expires_at => ''expires_at'', on_expiry => ''DELETE''');
+BEGIN;
+DROP TABLE cap_ticket;
+SAVEPOINT s;
+SELECT booking.places_left('c', 1);
+ROLLBACK TO s;
+UPDATE cap_show SET capacity = 0;
+ROLLBACK;
+SELECT booking.drop_capacity_constraint('c');
+
 -- ---- many new keys of a constant capacity in one statement ----
 
 CREATE TABLE cap_address (user_id integer);
