@@ -315,7 +315,7 @@ BEGIN
         EXECUTE 'CREATE TABLE cap_virtual (a integer, k integer GENERATED ALWAYS AS (a + 1) VIRTUAL)';
         PERFORM booking.add_capacity_constraint('cap_virtual', '{k}', capacity => 2);
     ELSE
-        RAISE feature_not_supported USING MESSAGE = 'column "k" of table cap_virtual is generated, but not stored';
+        RAISE feature_not_supported USING MESSAGE = 'column "k" of table public.cap_virtual is generated, but not stored';
     END IF;
 EXCEPTION WHEN feature_not_supported THEN
     RAISE NOTICE '%', sqlerrm;
