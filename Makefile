@@ -20,7 +20,7 @@
 #                     opportunity (hours; WITHOUT_DISCARD=1: only the suite, minutes)
 #   make valgrind     the test suite with the server under valgrind (an hour)
 #   make sqlsmith     ten minutes (DURATION=600) of random statements
-#   make bench        the benchmark, on a server of its own (40 minutes; QUICK=1: 2)
+#   make bench        the benchmark, on a server of its own (an hour; QUICK=1: minutes)
 #   make format       formats the C source; make check-format only checks it
 #   make lint         static analysis by cppcheck and shellcheck, and checks of the
 #                     words, links and layers (test/lint)

@@ -6,7 +6,7 @@
 # usage: bench/run.sh [scenario ...]		(default: all)
 #        bench/run.sh --list
 #
-# A full run takes about 40 minutes.
+# A full run takes about an hour.
 #
 # Each folder in ways/ is one way of booking, written as its users write it.  The
 # ways differ only in how they keep a place from being sold twice: their tables of
@@ -43,7 +43,7 @@
 #   REPEATS           (6; with an even number, each order is used equally often)
 #   SYNC_COMMIT       synchronous_commit of all clients (on)
 #   WAYS              for the hot event: names of folders in ways/ (all)
-#   QUICK=1           all scenarios in about two minutes
+#   QUICK=1           all scenarios in a few minutes
 #   TABLES_TO         a folder: every run writes its tables, into the documents below
 #                     that folder (see test/lib/docs.sh)
 # and what test/server.sh reads.  PGB_TMPDIR decides which disk is measured.

@@ -73,20 +73,17 @@ INSERT INTO cond_ticket (show_id, status) VALUES (1, 'paid'), (1, 'paid');
 -- A function that rolls back a part of its work leaves no memory behind.
 SELECT booking.drop_capacity_constraint('c');
 TRUNCATE cond_ticket;
-CREATE FUNCTION counts_number(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM $1::integer;
-    RETURN true;
-EXCEPTION WHEN invalid_text_representation THEN
-    RETURN false;
-END
-$$;
 SELECT booking.add_capacity_constraint('cond_ticket', '{show_id}', 'cond_show', 'capacity', constraint_name => 'c',
-    condition => 'public.counts_number(status)');
+    condition => 'public.is_number(status)');
 BEGIN;
 INSERT INTO cond_ticket (show_id, status) SELECT 1, 'x' FROM generate_series(1, 3000);
 SELECT sum(total_bytes) < 50000 AS little FROM pg_backend_memory_contexts WHERE name = 'pg_booking conditions';
 COMMIT;
+
+-- ---- system columns ----
+
+SELECT code, message FROM diagnosed($$SELECT booking.add_capacity_constraint('cond_ticket', '{show_id}',
+    capacity => 1, constraint_name => 'sys', condition => 'xmin IS NOT NULL')$$);
 
 -- ---- another condition in the same session ----
 
@@ -164,4 +161,4 @@ SELECT left_of_shows();
 DROP TABLE cond_parts;
 SELECT booking.drop_capacity_constraint('c');
 DROP TABLE cond_show, cond_ticket CASCADE;
-DROP FUNCTION counts_sql, counts_plpgsql, counts_inline, counts_number, counts_writing, write_one, left_of_shows;
+DROP FUNCTION counts_sql, counts_plpgsql, counts_inline, counts_writing, write_one, left_of_shows;

@@ -23,14 +23,6 @@ $$;
 
 -- ---- conditions that catch errors ----
 
-CREATE FUNCTION is_number(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    PERFORM $1::integer;
-    RETURN true;
-EXCEPTION WHEN invalid_text_representation THEN
-    RETURN false;
-END
-$$;
 SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', 'shop_show', 'capacity',
     condition => 'public.is_number(note)', constraint_name => 'c');
 SELECT n, t.*
@@ -83,7 +75,7 @@ FROM (VALUES
     then_pools('c', statement) t
 ORDER BY n;
 SELECT booking.drop_capacity_constraint('c');
-DROP FUNCTION is_number, is_long, insert_and_undo;
+DROP FUNCTION is_long, insert_and_undo;
 TRUNCATE shop_ticket;
 
 -- ---- other triggers of the pool table ----

@@ -197,6 +197,16 @@ BEGIN
 END
 $$;
 
+-- A function for conditions: part of its work may be rolled back.
+CREATE FUNCTION is_number(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM $1::integer;
+    RETURN true;
+EXCEPTION WHEN invalid_text_representation THEN
+    RETURN false;
+END
+$$;
+
 -- Creates a shop's tables without the extension's help: shows and tickets.
 CREATE PROCEDURE recreate_shop()
 LANGUAGE plpgsql

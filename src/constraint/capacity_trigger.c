@@ -13,12 +13,8 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -29,7 +25,6 @@
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
 #include "server/errors.h"
-#include "server/plan.h"
 
 SQL_FUNCTION(booking_capacity_changed);
 SQL_FUNCTION(booking_capacity_truncated);
@@ -163,12 +158,7 @@ change_capacity(CapacityConstraint *constraint, const TriggerColumns *columns,
 
 	if (!pool_set_terms(pool, &row->key, &terms, &old))
 		return false;
-	more = (int64) row->capacity -
-		(definition_has_no_capacity(&old) ?
-			 0 :
-			 DatumGetInt32(old.value[DEFINITION_TERM_CAPACITY]));
-	if (old.isnull[DEFINITION_TERM_CAPACITY])
-		more = (int64) row->capacity - DEFINITION_UNLIMITED;
+	more = (int64) row->capacity - definition_capacity(&old);
 	if (more > 0)
 		(void) pool_give(pool, &row->key, (int32) more);
 	else if (more < 0)
@@ -241,8 +231,9 @@ row_removed(CapacityConstraint *constraint, const TriggerColumns *columns,
 
 /*
  * A row of the capacity table was updated.  is_ours: this transaction has
- * written the old row.  If the key then has no pool, another trigger of the
- * table has updated the row before this one was called for the old one.
+ * written the old row.  Then another trigger of the table may have updated the
+ * row before this one was called for the old one, so the pool may still have an
+ * older capacity, or may not be there.
  */
 static void
 row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
@@ -259,7 +250,7 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 		row_added(constraint, columns, rel, new);
 		return;
 	}
-	if (more == 0 && old->unlimited == new->unlimited)
+	if (more == 0 && old->unlimited == new->unlimited && !is_ours)
 		return;
 	if (more < 0)
 		(void) pool_reclaim_all(pool, &new->key);

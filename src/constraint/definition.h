@@ -95,6 +95,17 @@ definition_has_no_capacity(const PoolTerms *terms)
 		DEFINITION_NO_CAPACITY;
 }
 
+/* The capacity that the terms of a pool say; 0 if its key has none. */
+static inline int32
+definition_capacity(const PoolTerms *terms)
+{
+	if (terms->isnull[DEFINITION_TERM_CAPACITY])
+		return DEFINITION_UNLIMITED;
+	return definition_has_no_capacity(terms) ?
+		0 :
+		DatumGetInt32(terms->value[DEFINITION_TERM_CAPACITY]);
+}
+
 extern void definition_init(void);
 extern TriggerColumns *definition_columns(const TriggerData *data);
 extern bool definition_has_pool(const TriggerData *data);

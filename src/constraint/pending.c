@@ -147,6 +147,26 @@ make_hash_table(PendingBatch *batch)
 	batch->first = NULL;
 }
 
+/* Returns what a batch has of a key, or NULL. */
+static PendingKey *
+find_key(const PendingBatch *batch, const KeyColumns *columns,
+		 const PoolKey *key, uint32 hash)
+{
+	PendingKey *pending = batch->first;
+
+	if (batch->keys != NULL)
+	{
+		const PendingBucket *bucket =
+			hash_search(batch->keys, &hash, HASH_FIND, NULL);
+
+		pending = bucket == NULL ? NULL : bucket->first;
+	}
+	while (pending != NULL &&
+		   (pending->hash != hash || !key_equal(columns, &pending->key, key)))
+		pending = pending->next;
+	return pending;
+}
+
 /* Returns what the statement takes and gives of a key so far. */
 PendingKey *
 pending_key(const TriggerColumns *columns, const PoolKey *key)
@@ -155,13 +175,9 @@ pending_key(const TriggerColumns *columns, const PoolKey *key)
 	uint32		hash = key_hash(&columns->key, key);
 	PendingKey *pending;
 
-	for (pending = *list_for(batch, hash); pending != NULL;
-		 pending = pending->next)
-	{
-		if (pending->hash == hash &&
-			key_equal(&columns->key, &pending->key, key))
-			return pending;
-	}
+	pending = find_key(batch, &columns->key, key, hash);
+	if (pending != NULL)
+		return pending;
 	pending = MemoryContextAllocZero(batch->context, sizeof(PendingKey));
 	key_copy(&columns->key, key, batch->context, &pending->key);
 	pending->hash = hash;
@@ -169,18 +185,6 @@ pending_key(const TriggerColumns *columns, const PoolKey *key)
 		make_hash_table(batch);
 	put(batch, pending);
 	return pending;
-}
-
-/* Returns the first of the keys of a batch that have that hash, or NULL. */
-static PendingKey *
-find_list(const PendingBatch *batch, uint32 hash)
-{
-	const PendingBucket *bucket;
-
-	if (batch->keys == NULL)
-		return batch->first;
-	bucket = hash_search(batch->keys, &hash, HASH_FIND, NULL);
-	return bucket == NULL ? NULL : bucket->first;
 }
 
 /* True if a statement that is not settled yet takes places of the key. */
@@ -192,15 +196,12 @@ pending_takes(const Pool *pool, const PoolKey *key)
 
 	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
 	{
-		if (batch->pool != pool->shape->relid)
-			continue;
-		for (PendingKey *pending = find_list(batch, hash); pending != NULL;
-			 pending = pending->next)
-		{
-			if (pending->taken > 0 && pending->hash == hash &&
-				key_equal(columns, &pending->key, key))
-				return true;
-		}
+		const PendingKey *pending = batch->pool == pool->shape->relid ?
+			find_key(batch, columns, key, hash) :
+			NULL;
+
+		if (pending != NULL && pending->taken > 0)
+			return true;
 	}
 	return false;
 }

@@ -221,9 +221,7 @@ error_no_place_left(const CapacityConstraint *constraint,
 		 errdetail("Key %s: capacity %d, places left " INT64_FORMAT
 				   ", asked for " INT64_FORMAT ".",
 				   key_describe(columns, pool, &pending->key),
-				   terms->isnull[DEFINITION_TERM_CAPACITY] ?
-					   DEFINITION_UNLIMITED :
-					   DatumGetInt32(terms->value[DEFINITION_TERM_CAPACITY]),
+				   definition_capacity(terms),
 				   Max(claim->left, 0), pending->taken - pending->given),
 		 err_generic_string(PG_DIAG_SCHEMA_NAME, schema),
 		 err_generic_string(PG_DIAG_TABLE_NAME, table),
@@ -317,7 +315,7 @@ check_lowered(CapacityConstraint *constraint, const PendingKey *pending)
 		!pool_read(&constraint->pool, &pending->key, &left, &terms) ||
 		left >= 0 || policy_count_rows(constraint, &pending->key) == 0)
 		return;
-	capacity = DatumGetInt32(terms.value[DEFINITION_TERM_CAPACITY]);
+	capacity = definition_capacity(&terms);
 	rel = table_open(pending->lowered, NoLock);
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),

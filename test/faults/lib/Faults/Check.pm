@@ -15,6 +15,7 @@ use Exporter 'import';
 use Faults::Calls qw(%CALL);
 use Faults::Journal;
 use Faults::Load;
+use Faults::Shop qw(rows);
 use List::Util qw(sum0);
 
 our @EXPORT_OK = qw(judge_journals check_events);
@@ -392,15 +393,6 @@ sub check_events
 	push @wrong, map { sell_the_rest($dbh, $_) } @ids;
 	push @wrong, check_verify($dbh, @ids);
 	return @wrong;
-}
-
-# Returns the rows of a query.  An error is returned as a row, so that it is noticed.
-sub rows
-{
-	my ($dbh, $sql, @values) = @_;
-	my $rows = $dbh->selectall_arrayref($sql, undef, @values);
-
-	return $rows ? @$rows : [ 'error:', $dbh->errstr, '' ];
 }
 
 sub check_verify

@@ -15,7 +15,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT_OK = qw(create_shop add_constraints is_show check_shows @CONSTRAINTS);
+our @EXPORT_OK = qw(create_shop add_constraints is_show check_shows rows @CONSTRAINTS);
 
 # The constraints, which are also the names of their pool tables.
 our @CONSTRAINTS = qw(shop_ticket_show_id_capacity shop_ticket_few_each);
