@@ -5,10 +5,10 @@
  *
  * The condition of a constraint is the WHEN clause of the table's trigger for
  * DELETE.  PostgreSQL tracks what it depends on, dumps and restores it, and
- * adapts it to partitions.  Where PostgreSQL evaluates a WHEN clause, it reads
- * the clause from its text once a statement, which takes as long as half an
- * INSERT.  So the trigger for INSERT has none, and this file evaluates the one
- * of the trigger for DELETE.
+ * adapts it to partitions.  But when PostgreSQL evaluates a WHEN clause, it
+ * reads the clause from its text once for each statement, which takes a quarter
+ * of the instructions of an INSERT.  So the trigger for INSERT has none, and
+ * this file evaluates the one of the trigger for DELETE.
  *
  * The expression is kept for the session.  It is planned and prepared again in
  * each transaction, and when a function or type has changed, because planning

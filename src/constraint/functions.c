@@ -83,7 +83,7 @@ parse_text(const char *text)
 	return select == NULL ? NULL : select->whereClause;
 }
 
-/* Raises 0A000 if the condition has a system column but tableoid. */
+/* Raises 0A000 if the condition uses a system column other than tableoid. */
 static void
 check_no_system_columns(Node *expr)
 {

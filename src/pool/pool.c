@@ -42,10 +42,10 @@ typedef struct Taking
 	PoolResult	result;			/* once it is decided */
 	bool		must_prepare;	/* the policy's prepare() has to be called */
 	bool		waited;			/* no stripe could be changed without a wait */
-	int			undone;			/* places were reclaimed without success */
+	int			undone;			/* attempts to reclaim places that failed */
 } Taking;
 
-/* How often places are reclaimed without success, at most. */
+/* After that many failed attempts to reclaim places, an error is raised. */
 #define MAX_UNDONE 1000
 
 /* ---- what the policy says ---- */

@@ -119,8 +119,8 @@ check_indexes(PoolShape *shape, Relation rel)
 }
 
 /*
- * True if the table has a trigger but the one statement trigger that the
- * layout may have: a write would have to fire it.
+ * True if the table has a trigger other than the one statement trigger that the
+ * layout allows.  A write would have to fire it.
  */
 static bool
 has_other_trigger(Relation rel, const PoolLayout *layout)
