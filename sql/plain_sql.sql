@@ -113,8 +113,7 @@ SELECT * FROM places() WHERE event_id = 3;
 SELECT cardinality(booking.book_tickets(3, 90, 2)) AS tickets;
 UPDATE booking.ticket SET cancelled_at = NULL WHERE event_id = 3 AND user_id = 2;
 \echo :LAST_ERROR_SQLSTATE
--- One statement swaps live and cancelled tickets.  The rows go in any order, so
--- this needs a free place.
+-- One statement swaps live and cancelled tickets.
 UPDATE booking.ticket SET cancelled_at = now() WHERE event_id = 3 AND user_id = 1;
 UPDATE booking.ticket SET cancelled_at = CASE WHEN cancelled_at IS NULL THEN now() END
 WHERE event_id = 3;
@@ -333,8 +332,58 @@ DELETE FROM booking.event WHERE event_id = 33;
 WITH old AS (UPDATE booking.ticket SET cancelled_at = now()
              WHERE event_id = 33 AND user_id = 1 RETURNING event_id)
 INSERT INTO booking.ticket (event_id, user_id) SELECT event_id, 3 FROM old;
--- That works if the part that gives comes first.
+WITH new AS (INSERT INTO booking.ticket (event_id, user_id) VALUES (33, 4) RETURNING event_id)
+UPDATE booking.ticket SET cancelled_at = now() FROM new
+WHERE ticket.event_id = new.event_id AND user_id = 2;
 SELECT * FROM places() WHERE event_id = 33;
+
+-- A statement is judged at its end: two full events exchange tickets.
+INSERT INTO booking.event (event_id, capacity) VALUES (34, 2);
+INSERT INTO booking.ticket (event_id, user_id) VALUES (34, 5), (34, 6);
+UPDATE booking.ticket SET event_id = 67 - event_id WHERE event_id IN (33, 34) AND user_id IN (3, 4, 5, 6);
+SELECT event_id, array_agg(user_id ORDER BY user_id) AS users FROM booking.ticket
+WHERE event_id IN (33, 34) AND cancelled_at IS NULL GROUP BY 1 ORDER BY 1;
+SELECT * FROM places() WHERE event_id IN (33, 34);
+-- Three tickets move, but only two come back.
+UPDATE booking.event SET capacity = 3 WHERE event_id = 33;
+INSERT INTO booking.ticket (event_id, user_id) VALUES (33, 7);
+UPDATE booking.ticket SET event_id = 67 - event_id WHERE event_id IN (33, 34) AND cancelled_at IS NULL;
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM places() WHERE event_id IN (33, 34);
+-- A hold becomes larger while another becomes smaller; a ticket replaces a hold.
+DELETE FROM booking.ticket WHERE event_id = 33 AND cancelled_at IS NULL;
+SELECT booking.hold_tickets(33, 1, 2) IS NOT NULL AND booking.hold_tickets(33, 2, 1) IS NOT NULL AS held;
+UPDATE booking.hold SET quantity = 3 - quantity WHERE event_id = 33;
+SELECT user_id, quantity FROM booking.hold WHERE event_id = 33 ORDER BY 1;
+WITH gone AS (DELETE FROM booking.hold WHERE event_id = 33 AND user_id = 1 RETURNING event_id)
+INSERT INTO booking.ticket (event_id, user_id) SELECT event_id, 1 FROM gone;
+SELECT * FROM places() WHERE event_id = 33;
+-- A trigger sees the places of before the statement, and its own statements are
+-- judged by themselves.
+CREATE FUNCTION see_places() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE '% of event %: % available', TG_OP, new.event_id,
+        (SELECT available FROM booking.availability(new.event_id));
+    IF new.user_id = 8 THEN
+        INSERT INTO booking.ticket (event_id, user_id) VALUES (new.event_id, 9);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER see AFTER INSERT ON booking.ticket FOR EACH ROW EXECUTE FUNCTION see_places();
+UPDATE booking.event SET capacity = 4 WHERE event_id = 33;
+INSERT INTO booking.ticket (event_id, user_id) VALUES (33, 8), (33, 10);
+\echo :LAST_ERROR_SQLSTATE
+UPDATE booking.event SET capacity = 6 WHERE event_id = 33;
+INSERT INTO booking.ticket (event_id, user_id) VALUES (33, 8), (33, 10);
+SELECT * FROM places() WHERE event_id = 33;
+SELECT * FROM booking.verify();
+DROP TRIGGER see ON booking.ticket;
+DROP FUNCTION see_places();
+DELETE FROM booking.hold WHERE event_id = 33;
+DELETE FROM booking.ticket WHERE event_id IN (33, 34) AND cancelled_at IS NULL;
+UPDATE booking.ticket SET event_id = 33 WHERE event_id = 34;
+DELETE FROM booking.event WHERE event_id = 34;
+UPDATE booking.event SET capacity = 2 WHERE event_id = 33;
 
 -- TRUNCATE of the tickets gives all places back.
 TRUNCATE booking.ticket;

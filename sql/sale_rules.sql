@@ -127,6 +127,21 @@ UPDATE booking.ticket SET user_id = 13 WHERE event_id = 1 AND user_id = 8;
 UPDATE booking.ticket SET user_id = user_id, seat = NULL WHERE event_id = 1;
 UPDATE booking.ticket SET event_id = 2 WHERE event_id = 1 AND user_id = 13;
 SELECT owned(1, 13), owned(2, 13);
+-- Two users at the limit exchange their tickets, and a third wants one more.
+BEGIN;
+UPDATE booking.ticket SET user_id = 7 - user_id WHERE event_id = 1 AND user_id IN (1, 6);
+SELECT owned(1, 1), owned(1, 6);
+UPDATE booking.ticket SET user_id = CASE user_id WHEN 1 THEN 6 ELSE 1 END
+WHERE event_id = 1 AND user_id IN (1, 6, 9);
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+-- The window applies to a ticket that another one makes room for.
+BEGIN;
+UPDATE booking.event SET sales_end = '2000-01-01' WHERE event_id = 1;
+WITH gone AS (DELETE FROM booking.ticket WHERE event_id = 1 AND user_id = 9 RETURNING event_id)
+INSERT INTO booking.ticket (event_id, user_id) SELECT event_id, 9 FROM gone;
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
 -- A ticket is moved from another event.
 UPDATE booking.ticket SET event_id = 1
 WHERE ticket_id = (SELECT min(ticket_id) FROM booking.ticket WHERE event_id = 3 AND user_id = 1);

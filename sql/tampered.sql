@@ -142,6 +142,44 @@ FROM (VALUES
     after_change('UPDATE booking.inventory SET stripe = stripe + 100', statement) a
 ORDER BY n;
 
+-- The trigger of the inventory does not settle what a statement takes.
+SELECT n, a.code, a.message
+FROM (VALUES
+    (1, 'DROP TRIGGER booking_inventory_settle ON booking.inventory'),
+    (2, 'CREATE OR REPLACE TRIGGER booking_inventory_settle AFTER INSERT ON booking.inventory'
+        ' WHEN (false) EXECUTE FUNCTION booking.inventory_settle()'),
+    (3, 'CREATE OR REPLACE TRIGGER booking_inventory_settle BEFORE INSERT ON booking.inventory'
+        ' EXECUTE FUNCTION booking.inventory_settle()'),
+    (4, 'CREATE OR REPLACE TRIGGER booking_inventory_settle AFTER INSERT ON booking.inventory'
+        ' EXECUTE FUNCTION booking.event_changed()'),
+    (5, 'CREATE TRIGGER another AFTER INSERT ON booking.inventory'
+        ' EXECUTE FUNCTION booking.inventory_settle()'),
+    (6, 'CREATE OR REPLACE TRIGGER booking_inventory_settle AFTER INSERT ON booking.inventory'
+        ' FOR EACH ROW EXECUTE FUNCTION booking.inventory_settle()')) AS t (n, change),
+    after_change(change, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7)') a
+ORDER BY n;
+BEGIN;
+ALTER TABLE booking.inventory DISABLE TRIGGER USER;
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7);
+COMMIT;
+\echo :LAST_ERROR_SQLSTATE
+-- create_tables() attaches a missing one again.
+BEGIN;
+DROP TRIGGER booking_inventory_settle ON booking.inventory;
+SELECT booking.create_tables();
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7);
+SELECT * FROM booking.verify();
+ROLLBACK;
+
+-- More places than an event can have, in one statement.
+BEGIN;
+UPDATE booking.event SET capacity = 2147483647 WHERE event_id = 2;
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)
+SELECT 2, 1, (available - n)::integer, 'infinity'
+FROM booking.availability(2), generate_series(0, 1) n;
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+
 -- The number of places overflows: 22003, not a negative number.
 SELECT n, a.code, a.message
 FROM (VALUES

@@ -17,8 +17,8 @@
 
 #include "constraint/condition.h"
 #include "constraint/definition.h"
-#include "constraint/pending.h"
 #include "hold/hold.h"
+#include "pool/pending.h"
 #include "pool/pool.h"
 #include "server/compat.h"
 #include "server/fault.h"

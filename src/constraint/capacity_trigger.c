@@ -20,8 +20,8 @@
 
 #include "constraint/definition.h"
 #include "constraint/foreign_key.h"
-#include "constraint/pending.h"
 #include "constraint/policy.h"
+#include "constraint/settle.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
 #include "server/errors.h"
@@ -122,10 +122,10 @@ static void
 note_lowered(const TriggerColumns *columns, Relation rel,
 			 const CapacityRow *row)
 {
-	PendingKey *pending = pending_key(columns, &row->key);
+	SettleKey  *key = settle_key(columns, &row->key);
 
-	pending->lowered = RelationGetRelid(rel);
-	pending->lowered_column = columns->quantity;
+	key->lowered = RelationGetRelid(rel);
+	key->lowered_column = columns->quantity;
 }
 
 /* Takes places from a pool whose capacity has become less. */
@@ -266,22 +266,6 @@ row_updated(CapacityConstraint *constraint, const TriggerColumns *columns,
 					   "Call booking.rebuild_capacity() for the constraint.");
 }
 
-/* Raises 39P01 unless the function is called by a trigger of the right kind. */
-static TriggerData *
-trigger_data(FunctionCallInfo fcinfo, const char *function, bool truncate)
-{
-	TriggerData *data = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
-		(TRIGGER_FIRED_FOR_ROW(data->tg_event) != 0) == truncate ||
-		(TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) != 0) != truncate)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"booking.%s\" must be called by a trigger that booking.add_capacity_constraint() attaches",
-						function)));
-	return data;
-}
-
 /* Opens the constraint of a trigger. */
 static const TriggerColumns *
 open_constraint(CapacityConstraint *constraint, const TriggerData *data)
@@ -332,7 +316,7 @@ apply_update(CapacityConstraint *constraint, const TriggerColumns *columns,
 Datum
 booking_capacity_changed(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = trigger_data(fcinfo, "capacity_changed", false);
+	TriggerData *data = call_trigger_data(fcinfo, "capacity_changed", CALL_AFTER_ROW);
 	Relation	rel = data->tg_relation;
 	CapacityConstraint	constraint;
 	const TriggerColumns *columns;
@@ -392,7 +376,8 @@ check_truncated(CapacityConstraint *constraint, Relation rel)
 Datum
 booking_capacity_truncated(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = trigger_data(fcinfo, "capacity_truncated", true);
+	TriggerData *data = call_trigger_data(fcinfo, "capacity_truncated",
+										  CALL_AFTER_TRUNCATE);
 	CapacityConstraint	constraint;
 
 	if (!definition_has_pool(data))

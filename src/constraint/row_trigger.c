@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * row_trigger.c
- *	  The triggers of the constrained table and of the pool table.
+ *	  The triggers of the constrained table.
  *
- * The triggers of the constrained table fire after each row that was inserted,
+ * They fire after each row that was inserted,
  * each that counted and was deleted, and each in which an UPDATE has changed
  * the key, the quantity, the expiry, or whether it counts.  Their WHEN clauses
  * see to that; the trigger for INSERT has none (condition.c).
@@ -14,37 +14,16 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "executor/tuptable.h"
 #include "utils/rel.h"
 
-#include "constraint/pending.h"
 #include "constraint/policy.h"
-#include "pool/prefetch.h"
-#include "pool/remembered.h"
+#include "constraint/settle.h"
 #include "server/errors.h"
 
 SQL_FUNCTION(booking_capacity_count);
-SQL_FUNCTION(booking_capacity_settle);
-
-/* Raises 39P01 unless the function is called by a trigger of the right kind. */
-static TriggerData *
-trigger_data(FunctionCallInfo fcinfo, const char *function, bool for_row)
-{
-	TriggerData *data = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
-		(TRIGGER_FIRED_FOR_ROW(data->tg_event) != 0) != for_row)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"booking.%s\" must be called by a trigger that booking.add_capacity_constraint() attaches",
-						function)));
-	return data;
-}
 
 /* Reads the key of a row; returns false if a column is null. */
 static bool
@@ -151,7 +130,7 @@ take(TriggerColumns *columns, const TriggerData *data, TupleTableSlot *slot,
 	if (!condition_holds(&columns->condition, slot) ||
 		!read_key(columns, slot, &key))
 		return;
-	pending = pending_key(columns, &key);
+	pending = &settle_key(columns, &key)->pending;
 	add_places(&pending->taken,
 			   read_quantity(columns, data->tg_relation, slot, false));
 	pending->touch |= may_expire_next(columns, data, slot, old_counts);
@@ -170,14 +149,14 @@ give(const TriggerColumns *columns, const TriggerData *data)
 	places = read_quantity(columns, data->tg_relation, slot, true);
 	if (policy_accept_given(columns, &key, places))
 		return;
-	add_places(&pending_key(columns, &key)->given, places);
+	add_places(&settle_key(columns, &key)->pending.given, places);
 }
 
 /* The trigger of the constrained table, after each row. */
 Datum
 booking_capacity_count(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = trigger_data(fcinfo, "capacity_count", true);
+	TriggerData *data = call_trigger_data(fcinfo, "capacity_count", CALL_AFTER_ROW);
 	TriggerColumns *columns = definition_columns(data);
 
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
@@ -192,201 +171,6 @@ booking_capacity_count(PG_FUNCTION_ARGS)
 		take(columns, data, data->tg_newslot, counted);
 		if (counted)
 			give(columns, data);
-	}
-	PG_RETURN_POINTER(NULL);
-}
-
-/* ---- the end of the statement ---- */
-
-/* Raises 23514: the key has fewer places left than the statement takes. */
-pg_noreturn static void
-error_no_place_left(const CapacityConstraint *constraint,
-					const PendingKey *pending, const PoolClaim *claim)
-{
-	const PoolTerms *terms = &claim->terms;
-	Relation	pool = constraint->pool.rel;
-	const KeyColumns *columns = &constraint->shape.key;
-	const char *schema;
-	const char *table = definition_table_name(constraint, &schema);
-	const char *column = NameStr(
-		TupleDescAttr(RelationGetDescr(pool), columns->column[0].attnum - 1)
-			->attname);
-
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_CHECK_VIOLATION),
-		 errmsg(
-			 "new row for relation \"%s\" violates capacity constraint \"%s\"",
-			 table, constraint->name),
-		 errdetail("Key %s: capacity %d, places left " INT64_FORMAT
-				   ", asked for " INT64_FORMAT ".",
-				   key_describe(columns, pool, &pending->key),
-				   definition_capacity(terms),
-				   Max(claim->left, 0), pending->taken - pending->given),
-		 err_generic_string(PG_DIAG_SCHEMA_NAME, schema),
-		 err_generic_string(PG_DIAG_TABLE_NAME, table),
-		 err_generic_string(PG_DIAG_COLUMN_NAME, column),
-		 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
-}
-
-/* Raises 23503: the key has no pool, because the capacity table has no row. */
-pg_noreturn static void
-error_no_capacity(const CapacityConstraint *constraint,
-				  const PendingKey *pending)
-{
-	const char *schema;
-	const char *table = definition_table_name(constraint, &schema);
-
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-		 errmsg(
-			 "insert or update on table \"%s\" violates capacity constraint \"%s\"",
-			 table, constraint->name),
-		 errdetail("Key %s is not present in table %s.",
-				   key_describe(&constraint->shape.key, constraint->pool.rel,
-								&pending->key),
-				   constraint->capacity_table),
-		 errhint(
-			 "Insert that row first. If it is there already, it was written without triggers: call booking.rebuild_capacity('%s').",
-			 constraint->name),
-		 err_generic_string(PG_DIAG_SCHEMA_NAME, schema),
-		 err_generic_string(PG_DIAG_TABLE_NAME, table),
-		 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
-}
-
-/* Takes places for the rows of a key. */
-static void
-settle_taken(CapacityConstraint *constraint, const PendingKey *pending,
-			 int64 places)
-{
-	PoolClaim	claim = {0};
-	int32		quantity = (int32) Min(places, PG_INT32_MAX);
-	PoolResult	result;
-
-	result = pool_take(&constraint->pool, &pending->key, quantity, &claim);
-	if (result == POOL_MISSING && constraint->is_constant)
-	{
-		definition_create_pool(constraint, &pending->key);
-		result = pool_take(&constraint->pool, &pending->key, quantity, &claim);
-	}
-	if (result == POOL_MISSING ||
-		(result == POOL_SOLD_OUT && definition_has_no_capacity(&claim.terms)))
-		error_no_capacity(constraint, pending);
-	if (result == POOL_SOLD_OUT || places > PG_INT32_MAX)
-		error_no_place_left(constraint, pending, &claim);
-}
-
-/*
- * Gives the places of removed rows back.  If the key's row in the capacity
- * table was deleted, there is no pool to give them to.  A constant capacity has
- * none yet if a trigger removes rows of an outer statement, which is the first
- * to add rows of the key.
- */
-static void
-settle_given(CapacityConstraint *constraint, const PendingKey *pending,
-			 int64 places)
-{
-	places -= prefetch_give_lost(&constraint->pool, &pending->key, places);
-	if (places <= 0 ||
-		pool_give(&constraint->pool, &pending->key,
-				  (int32) Min(places, PG_INT32_MAX)) ||
-		!constraint->is_constant ||
-		!pending_takes(&constraint->pool, &pending->key))
-		return;
-	definition_create_pool(constraint, &pending->key);
-	(void) pool_give(&constraint->pool, &pending->key,
-					 (int32) Min(places, PG_INT32_MAX));
-}
-
-/*
- * The statement has lowered the capacity of a key.  Raises 23514 if that is
- * less than the places taken.
- */
-static void
-check_lowered(CapacityConstraint *constraint, const PendingKey *pending)
-{
-	Relation	rel;
-	PoolTerms	terms;
-	int64		left;
-	int32		capacity;
-
-	if (constraint->allow_excess ||
-		!pool_read(&constraint->pool, &pending->key, &left, &terms) ||
-		left >= 0 || policy_count_rows(constraint, &pending->key) == 0)
-		return;
-	capacity = definition_capacity(&terms);
-	rel = table_open(pending->lowered, NoLock);
-	ereport(ERROR,
-			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("new row for relation \"%s\" violates capacity constraint \"%s\"",
-					RelationGetRelationName(rel), constraint->name),
-			 errdetail("Key %s: capacity %d, places taken " INT64_FORMAT ".",
-					   key_describe(&constraint->shape.key,
-									constraint->pool.rel, &pending->key),
-					   capacity, capacity - left),
-			 errhint("Remove rows first, or drop the constraint and add it again with allow_excess => true."),
-			 errtablecol(rel, pending->lowered_column),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint->name)));
-}
-
-/*
- * Settles one key: what its rows give comes before what they take.
- *
- * What can be reclaimed of the key may have become less, for this transaction
- * only.  Or a row may expire before all others; if then no stripe is written by
- * taking, one is, so that other sessions don't trust what they remember.
- */
-static void
-settle(CapacityConstraint *constraint, const PendingKey *pending)
-{
-	int64		net = pending->taken - pending->given;
-
-	if (constraint->on_expiry[0] != '\0' && pending->given > 0)
-		remembered_note_reclaim(&constraint->pool, &pending->key);
-	if (pending->touch && net <= 0)
-		(void) pool_touch(&constraint->pool, &pending->key);
-	if (net > 0)
-		settle_taken(constraint, pending, net);
-	else if (net < 0)
-		settle_given(constraint, pending, -net);
-	if (OidIsValid(pending->lowered))
-		check_lowered(constraint, pending);
-}
-
-/* Takes and gives what the rows of a batch add up to, keys ascending. */
-static void
-settle_batch(PendingBatch *batch)
-{
-	Relation	pool = try_table_open(batch->pool, RowExclusiveLock);
-	CapacityConstraint	constraint;
-	PendingKey **sorted;
-	int			count;
-
-	if (pool == NULL)
-		return;					/* a trigger has dropped the constraint */
-	definition_open(&constraint, pool, &policy_callbacks);
-	sorted = pending_sort(batch, &constraint.shape.key, &count);
-	for (int i = 0; i < count; i++)
-		settle(&constraint, sorted[i]);
-	definition_close(&constraint);
-	pending_free(batch);
-}
-
-/*
- * The trigger of the pool table, at the end of a statement: settles all batches
- * of the statement.  Raises 23514, 23503.
- */
-Datum
-booking_capacity_settle(PG_FUNCTION_ARGS)
-{
-	PendingBatch *batch;
-
-	(void) trigger_data(fcinfo, "capacity_settle", false);
-	while ((batch = pending_end()) != NULL)
-	{
-		call_check_may_write("capacity constraint");
-		settle_batch(batch);
 	}
 	PG_RETURN_POINTER(NULL);
 }

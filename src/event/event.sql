@@ -28,6 +28,17 @@ COMMENT ON FUNCTION booking.event_changed() IS
 'while there are tickets or holds. '
 'Raises 39P01 if it is called in any other way.';
 
+CREATE FUNCTION booking.inventory_settle()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'booking_inventory_settle'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.inventory_settle() IS
+'Trigger function of booking.inventory, attached by create_tables(). At the end of a statement it '
+'takes and gives what the tickets and holds of the statement add up to, by event. '
+'Raises 23T01, 23T02, 23T03 as book_ticket() does, and 23503 if there is no such event. '
+'Raises 39P01 if it is called in any other way.';
+
 CREATE FUNCTION booking.flush_inventory()
 RETURNS void
 AS 'MODULE_PATHNAME', 'booking_flush_inventory'

@@ -3,9 +3,10 @@
  * placed_row.c
  *	  Rows that hold places of an event, as the triggers see them.
  *
- * Every way to write a ticket or hold ends here: the triggers take the places
- * of rows that were added, and give back those of rows that were removed,
- * unless a function has done so already (handover.c).
+ * Every way to write a ticket or hold ends here.  The row triggers add up, by
+ * event, what the rows of a statement take and give (pool/pending.c), except
+ * for places that a function has taken or given already (handover.c).  The
+ * trigger of the inventory settles it at the end of the statement.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -13,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "event/event.h"
@@ -20,55 +22,98 @@
 #include "event/placed_row.h"
 #include "event/refusal.h"
 #include "event/sale.h"
+#include "pool/pending.h"
 #include "pool/prefetch.h"
 #include "tables/user_id.h"
 
-/* The claim of a row that is written already. */
-static Claim
-claim_of_row(const PlacedRow *row)
-{
-	Claim		claim = {
-		.user_id = row->user_id,
-		.within_limit = true,
-		.written = true
-	};
+SQL_FUNCTION(booking_inventory_settle);
 
-	return claim;
+/* What a statement does to one event. */
+typedef struct PlacedKey
+{
+	PendingKey	pending;		/* must be first */
+	const char *table;			/* ticket or hold; NULL: no row was added */
+	bool		takes;			/* rows take places, even if others give more */
+	CommandId	removed_in;		/* the first command whose rows give places */
+	ClaimRows	rows;			/* for whom */
+	int			max_rows;		/* for which rows has memory */
+} PlacedKey;
+
+static void settle_batch(PendingBatch *batch);
+
+/* Returns what the statement does to an event so far. */
+static PlacedKey *
+placed_key(BookingCall *call, int64 event_id)
+{
+	PendingBatch *batch = pending_batch(call->tables.inventory);
+	SalePool	pool;
+
+	/* the inventory has one trigger (inspect.c) */
+	if (batch == NULL)
+		batch = pending_begin(call->inventory,
+							  call->inventory->trigdesc->triggers,
+							  settle_batch);
+	sale_open_pool(call, event_id, &pool);
+	return (PlacedKey *) pending_key(batch, &pool.pool.shape->key, &pool.key,
+									 sizeof(PlacedKey));
+}
+
+/* Notes that a row has given places of the event to a user. */
+static void
+note_user(BookingCall *call, PlacedKey *placed, Datum user_id, int32 places)
+{
+	ClaimRows  *rows = &placed->rows;
+	MemoryContext caller =
+		MemoryContextSwitchTo(GetMemoryChunkContext(placed));
+
+	if (rows->count == placed->max_rows)
+	{
+		placed->max_rows = Max(8, 2 * placed->max_rows);
+		rows->user_id = rows->count == 0 ?
+			palloc_array(Datum, placed->max_rows) :
+			repalloc_huge(rows->user_id, placed->max_rows * sizeof(Datum));
+		rows->places = rows->count == 0 ?
+			palloc_array(int32, placed->max_rows) :
+			repalloc_huge(rows->places, placed->max_rows * sizeof(int32));
+	}
+	rows->user_id[rows->count] = user_id_copy(&call->base, user_id);
+	rows->places[rows->count++] = places;
+	MemoryContextSwitchTo(caller);
 }
 
 /*
- * Takes places for a row that was put into an event.  If it needs none, the
- * event must exist, and a stripe is locked, so that it can't be deleted.
+ * A row was put into an event, or holds more places of it.  If it needs no
+ * place, the event must exist all the same.
  */
 static void
 take_places(BookingCall *call, const PlacedRow *row, int32 places)
 {
-	Claim		claim = claim_of_row(row);
+	PlacedKey  *placed;
 
-	claim.in_window = true;
+	if (places > 0 &&
+		handover_accept(call, row->event_id, &row->user_id, places))
+		return;
+	placed = placed_key(call, row->event_id);
+	placed->table = row->table;
 	if (places == 0)
-		sale_give_or_raise(call, row->event_id, 0, row->table);
-	else if (!handover_accept(call, row->event_id, &row->user_id, places))
-		sale_take_or_raise(call, row->event_id, places, &claim, row->table);
+		return;
+	placed->takes = true;
+	placed->pending.taken += places;
+	note_user(call, placed, row->user_id, places);
 }
 
-/*
- * A row has left an event: gives back its places.  If the same statement has
- * deleted the event, there is no pool to give them to.
- */
+/* A row has left an event, or holds fewer places of it. */
 static void
 give_places(BookingCall *call, const PlacedRow *row, int32 places)
 {
-	SalePool	pool;
+	PlacedKey  *placed;
 
 	if (places == 0 || handover_accept(call, row->event_id, NULL, -places))
 		return;
-	sale_open_pool(call, row->event_id, &pool);
-	places -= prefetch_take_lost(&pool.pool, &pool.key, places,
-								 row->removed_in);
-	if (places > 0 && !sale_give(call, row->event_id, places) &&
-		event_exists(call, row->event_id))
-		refusal_no_inventory(row->event_id);
+	placed = placed_key(call, row->event_id);
+	if (placed->pending.given == 0 || row->removed_in < placed->removed_in)
+		placed->removed_in = row->removed_in;
+	placed->pending.given += places;
 }
 
 /*
@@ -85,27 +130,19 @@ limit_matters(const BookingCall *call, const PlacedRow *old,
 		  old->expires_at <= GetCurrentTimestamp()));
 }
 
-/*
- * A row was changed and stays in its event.  If it expires sooner, stripe 0 is
- * written: by its version other sessions know when something can be reclaimed.
- */
+/* A row was changed and stays in its event. */
 static void
 changed_within_event(BookingCall *call, const PlacedRow *old,
 					 const PlacedRow *new)
 {
 	if (new->places > 0 && new->expires_at < old->expires_at)
-	{
-		SalePool	pool;
-
-		sale_open_pool(call, new->event_id, &pool);
-		(void) pool_touch(&pool.pool, &pool.key);
-	}
+		placed_key(call, new->event_id)->pending.touch = true;
 	if (limit_matters(call, old, new))
 	{
-		Claim		claim = claim_of_row(new);
+		PlacedKey  *placed = placed_key(call, new->event_id);
 
-		claim.moved = new->places;
-		sale_take_or_raise(call, new->event_id, 0, &claim, new->table);
+		placed->table = new->table;
+		note_user(call, placed, new->user_id, new->places);
 	}
 	if (new->places > old->places)
 		take_places(call, new, new->places - old->places);
@@ -113,35 +150,117 @@ changed_within_event(BookingCall *call, const PlacedRow *old,
 		give_places(call, old, old->places - new->places);
 }
 
-/* A row was added: takes its places. */
+/* A row was added: it takes places. */
 void
 placed_row_added(BookingCall *call, const PlacedRow *row)
 {
 	take_places(call, row, row->places);
 }
 
-/* A row was removed: gives its places back. */
+/* A row was removed: it gives its places back. */
 void
 placed_row_removed(BookingCall *call, const PlacedRow *row)
 {
 	give_places(call, row, row->places);
 }
 
-/* A row was changed.  Two events are served in the order of their ids. */
+/* A row was changed, perhaps its event. */
 void
 placed_row_changed(BookingCall *call, const PlacedRow *old,
 				   const PlacedRow *new)
 {
 	if (old->event_id == new->event_id)
 		changed_within_event(call, old, new);
-	else if (old->event_id < new->event_id)
-	{
-		placed_row_removed(call, old);
-		placed_row_added(call, new);
-	}
 	else
 	{
-		placed_row_added(call, new);
 		placed_row_removed(call, old);
+		placed_row_added(call, new);
 	}
+}
+
+/* ---- the end of the statement ---- */
+
+/*
+ * Rows have left an event: gives back their places.  If the event was deleted,
+ * there is no pool to give them to.
+ */
+static void
+settle_given(BookingCall *call, int64 event_id, int64 places)
+{
+	if (!sale_give(call, event_id, (int32) Min(places, PG_INT32_MAX)) &&
+		event_exists(call, event_id))
+		refusal_no_inventory(event_id);
+}
+
+/*
+ * Rows were put into an event: takes the places that they need beyond those
+ * that others have left, and applies the sale rules to all of them.  If that
+ * is none, a stripe is locked, so that the event can't be deleted.
+ */
+static void
+settle_taken(BookingCall *call, const PlacedKey *placed, int64 event_id,
+			 int64 places)
+{
+	Claim		claim = {
+		.in_window = placed->takes,
+		.within_limit = placed->rows.count > 0,
+		.rows = &placed->rows
+	};
+	int32		quantity = (int32) Min(places, PG_INT32_MAX);
+
+	sale_take_or_raise(call, event_id, quantity, &claim, placed->table);
+	if (places > PG_INT32_MAX)
+		sale_error_refused(event_id, quantity, SALE_SOLD_OUT, &claim);
+}
+
+/*
+ * Settles one event.  If a hold was made to expire sooner and no stripe is
+ * written by taking, one is: by its version other sessions know when something
+ * can be reclaimed.
+ */
+static void
+settle(BookingCall *call, const PlacedKey *placed)
+{
+	const PendingKey *pending = &placed->pending;
+	int64		event_id = DatumGetInt64(pending->key.value[0]);
+	SalePool	pool;
+	int64		net;
+
+	sale_open_pool(call, event_id, &pool);
+	net = pending->taken - pending->given +
+		prefetch_take_lost(&pool.pool, &pool.key, pending->given,
+						   placed->removed_in);
+	if (pending->touch && net <= 0)
+		(void) pool_touch(&pool.pool, &pool.key);
+	if (placed->table != NULL)
+		settle_taken(call, placed, event_id, Max(net, 0));
+	if (net < 0)
+		settle_given(call, event_id, -net);
+}
+
+/* Takes and gives what the rows of a batch add up to, events ascending. */
+static void
+settle_batch(PendingBatch *batch)
+{
+	BookingCall call;
+	PendingKey **sorted;
+	int			count;
+
+	booking_call_begin(&call, "booking.inventory");
+	sorted = pending_sort(batch, &call.tables.pool_shape.key, &count);
+	for (int i = 0; i < count; i++)
+		settle(&call, (PlacedKey *) sorted[i]);
+	booking_call_end(&call);
+}
+
+/*
+ * The trigger of the inventory, at the end of a statement.  Raises 23T01,
+ * 23T02, 23T03, 23503, 55000.
+ */
+Datum
+booking_inventory_settle(PG_FUNCTION_ARGS)
+{
+	(void) call_trigger_data(fcinfo, "inventory_settle", CALL_AFTER_INSERT);
+	pending_settle();
+	PG_RETURN_POINTER(NULL);
 }

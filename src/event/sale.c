@@ -63,10 +63,27 @@ judge(PoolClaim *pool_claim, const PoolTerms *terms, int32 quantity)
 		return POOL_ALLOW;
 	if (!claim->counted)
 		return POOL_PREPARE;
-	if (claim->owned + (claim->written ? 0 : quantity) <= rules.max_per_user)
+	if (claim->owned + (claim->rows == NULL ? quantity : 0) <=
+		rules.max_per_user)
 		return POOL_ALLOW;
 	claim->refusal = SALE_USER_LIMIT;
 	return POOL_REFUSE;
+}
+
+/*
+ * Locks the users of the rows at the event, and returns the places of the one
+ * who has most.
+ */
+static int64
+count_rows(BookingCall *call, Claim *claim)
+{
+	const ClaimRows *rows = claim->rows;
+
+	if (rows->count > 1)
+		return user_limit_count_most(call, claim->event_id, rows->user_id,
+									 rows->places, rows->count, &claim->asked);
+	claim->asked = rows->places[0];
+	return user_limit_count(call, claim->event_id, rows->user_id[0]);
 }
 
 static void
@@ -74,8 +91,11 @@ prepare(Pool *pool, const PoolKey *key, PoolClaim *pool_claim)
 {
 	Claim	   *claim = (Claim *) pool_claim;
 
-	claim->owned = user_limit_count(pool->context, claim->event_id,
-									claim->user_id);
+	if (claim->rows == NULL)
+		claim->owned = user_limit_count(pool->context, claim->event_id,
+										claim->user_id);
+	else
+		claim->owned = count_rows(pool->context, claim);
 	claim->counted = true;
 }
 
@@ -235,16 +255,15 @@ pg_noreturn static void
 error_user_limit(int64 event_id, int32 quantity, const Claim *claim,
 				 const SaleRules *rules)
 {
-	int32		asked = quantity + claim->moved;
-	int64		owned = claim->owned - (claim->written ? asked : 0);
+	int64		asked = claim->rows == NULL ? quantity : claim->asked;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_USER_LIMIT),
 			 errmsg_plural("event " INT64_FORMAT " allows %d place per user",
 						   "event " INT64_FORMAT " allows %d places per user",
 						   rules->max_per_user, event_id, rules->max_per_user),
-			 errdetail("Places of the user: " INT64_FORMAT "; asked for: %d.",
-					   owned, asked),
+			 errdetail("Places of the user: " INT64_FORMAT "; asked for: " INT64_FORMAT ".",
+					   claim->owned - claim->asked, asked),
 			 errhint("Live tickets and holds count. See max_per_user in booking.event."),
 			 error_fields("event", "max_per_user", "event_max_per_user")));
 }

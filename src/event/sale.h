@@ -24,19 +24,27 @@ typedef enum SaleResult
 	SALE_USER_LIMIT
 } SaleResult;
 
+/* Rows that are written already, and hold places. */
+typedef struct ClaimRows
+{
+	int			count;
+	Datum	   *user_id;		/* for each row */
+	int32	   *places;			/* that the user gets with it */
+} ClaimRows;
+
 /* For whom places are taken, which rules apply, and why they were refused. */
 typedef struct Claim
 {
 	PoolClaim	pool;			/* must be first */
 	int64		event_id;
-	Datum		user_id;
+	Datum		user_id;		/* unless there are rows */
+	const ClaimRows *rows;		/* or NULL */
 	bool		in_window;		/* only while the event is on sale */
 	bool		within_limit;	/* only up to the limit per user */
-	bool		written;		/* the row is written already, and counted */
-	int32		moved;			/* places that the user gets with a row */
 
 	bool		counted;		/* is owned known? */
-	int64		owned;			/* places of the user, if it is */
+	int64		owned;			/* places of the user; of the one with most */
+	int64		asked;			/* of these by the rows; 0 without rows */
 	SaleResult	refusal;		/* by the rules */
 } Claim;
 

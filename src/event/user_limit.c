@@ -60,6 +60,29 @@ static SqlPlan count_plan = {
 	.argtypes = { INT8OID, PLAN_USER_ID, TIMESTAMPTZOID },
 };
 
+/*
+ * The places of those of the users $2 who own some, without holds that had
+ * expired by $3, most first; and what each has asked for, by $4.
+ */
+static SqlPlan count_most_plan = {
+	.sql = "SELECT pg_catalog.sum(o.places)::pg_catalog.int8,"
+		   " pg_catalog.sum(o.asked)::pg_catalog.int8 FROM"
+		   " (SELECT user_id, pg_catalog.count(*) AS places, 0 AS asked"
+		   " FROM booking.ticket"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND cancelled_at IS NULL"
+		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id"
+		   " UNION ALL SELECT user_id, pg_catalog.sum(quantity), 0 FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
+		   " AND expires_at OPERATOR(pg_catalog.>) $3"
+		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2) GROUP BY user_id"
+		   " UNION ALL SELECT u, 0, pg_catalog.sum(n)"
+		   " FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($4)) AS a (u, n)"
+		   " GROUP BY u) AS o"
+		   " GROUP BY o.user_id ORDER BY 1 DESC, o.user_id LIMIT 1",
+	.nargs = 4,
+	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY, TIMESTAMPTZOID, INT4ARRAYOID },
+};
+
 static SqlPlan lock_expired_plan = {
 	.sql = "SELECT 1 FROM booking.hold"
 		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
@@ -243,6 +266,41 @@ lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)
 		(void) plan_execute(base, &add_users_plan, values, NULL);
 	} while (plan_execute(base, &lock_users_plan, values, NULL) < users);
 	plan_disconnect(base);
+}
+
+/*
+ * Locks the users at the event, whose rows are written already, and returns the
+ * places of the one who has most.  asked: the places of each row;
+ * *asked_by_user: those of that user's rows.
+ */
+int64
+user_limit_count_most(BookingCall *call, int64 event_id, Datum *user_ids,
+					  int32 *asked, int count, int64 *asked_by_user)
+{
+	Call	   *base = &call->base;
+	ArrayType  *users = user_id_array(base, user_ids, count);
+	Datum	   *places = palloc_array(Datum, count);
+	Datum		values[4];
+	int64		owned;
+	bool		isnull;
+
+	lock_users(call, event_id, users);
+	values[0] = Int64GetDatum(event_id);
+	values[1] = PointerGetDatum(users);
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
+	wait_for_expired(call, event_id, users, DatumGetTimestampTz(values[2]));
+
+	for (int i = 0; i < count; i++)
+		places[i] = Int32GetDatum(asked[i]);
+	values[3] = PointerGetDatum(construct_array(places, count, INT4OID,
+												sizeof(int32), true,
+												TYPALIGN_INT));
+	plan_connect_for_all_rows(base);
+	(void) plan_execute_latest(base, &count_most_plan, values, 0);
+	owned = DatumGetInt64(plan_result(base, 0, 1, INT8OID, &isnull));
+	*asked_by_user = DatumGetInt64(plan_result(base, 0, 2, INT8OID, &isnull));
+	plan_disconnect(base);
+	return owned;
 }
 
 /*

@@ -15,6 +15,9 @@
 extern void user_limit_lock(BookingCall *call, int64 event_id, Datum user_id);
 extern int64 user_limit_count(BookingCall *call, int64 event_id,
 							  Datum user_id);
+extern int64 user_limit_count_most(BookingCall *call, int64 event_id,
+								   Datum *user_ids, int32 *asked, int count,
+								   int64 *asked_by_user);
 extern int32 user_limit_judge(BookingCall *call, int64 event_id,
 							  Datum *user_ids, int count, bool *over_limit);
 

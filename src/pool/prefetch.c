@@ -370,12 +370,14 @@ prefetch_give_lost(const Pool *pool, const PoolKey *key, int64 places)
 }
 
 /*
- * A trigger wants to give places to the pool, for a row that the command
- * removed_in has removed.  Returns how many of them were lost with an earlier
- * pool of this key, so that they must not be given.  Each is counted once.
+ * A statement wants to give places to the pool, for rows that the command
+ * removed_in and later ones have removed.  Returns how many of them were lost
+ * with an earlier pool of this key, so that they must not be given.  Each is
+ * counted once.  If some of the rows had places of the new pool, others that
+ * had places of the old one are still to come, and give those.
  */
-int32
-prefetch_take_lost(const Pool *pool, const PoolKey *key, int32 places,
+int64
+prefetch_take_lost(const Pool *pool, const PoolKey *key, int64 places,
 				   CommandId removed_in)
 {
 	Prefetch   *prefetch = find_prefetch(pool, key, false);
@@ -386,7 +388,7 @@ prefetch_take_lost(const Pool *pool, const PoolKey *key, int32 places,
 	lost = Min(sum_lost(prefetch), places);
 	if (lost > 0)
 		current_change(prefetch)->lost -= lost;
-	return (int32) lost;
+	return lost;
 }
 
 /*

@@ -48,7 +48,7 @@ extern int64 prefetch_end_lost(const Pool *pool, const PoolKey *key);
 extern void prefetch_forget_lost(Oid relid);
 extern int64 prefetch_give_lost(const Pool *pool, const PoolKey *key,
 								int64 places);
-extern int32 prefetch_take_lost(const Pool *pool, const PoolKey *key,
-								int32 places, CommandId removed_in);
+extern int64 prefetch_take_lost(const Pool *pool, const PoolKey *key,
+								int64 places, CommandId removed_in);
 
 #endif							/* PREFETCH_H */

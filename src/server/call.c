@@ -46,6 +46,36 @@ call_begin(Call *call, Oid owner, Oid user_id_type)
 	SetUserIdAndSecContext(owner, call_context(call));
 }
 
+/* By what a trigger function is fired, as a bit of the mask; 0: by neither. */
+static int
+fired_by(TriggerEvent event)
+{
+	if (!TRIGGER_FIRED_AFTER(event))
+		return 0;
+	if (TRIGGER_FIRED_FOR_ROW(event))
+		return CALL_AFTER_ROW;
+	if (TRIGGER_FIRED_BY_INSERT(event))
+		return CALL_AFTER_INSERT;
+	return TRIGGER_FIRED_BY_TRUNCATE(event) ? CALL_AFTER_TRUNCATE : 0;
+}
+
+/*
+ * Returns the data of the trigger that calls the function.  Raises 39P01 if it
+ * is not fired by one of these events.
+ */
+TriggerData *
+call_trigger_data(FunctionCallInfo fcinfo, const char *function, int allowed)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || (fired_by(data->tg_event) & allowed) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"booking.%s\" must be called by a trigger that pg_booking attaches",
+						function)));
+	return data;
+}
+
 /* The depth of triggers: 0 outside of any. */
 int
 call_trigger_depth(void)

@@ -10,6 +10,14 @@
 #ifndef CALL_H
 #define CALL_H
 
+#include "commands/trigger.h"
+#include "fmgr.h"
+
+/* What a trigger function may be fired by; a bit mask. */
+#define CALL_AFTER_ROW 1
+#define CALL_AFTER_INSERT 2		/* a statement, as is TRUNCATE */
+#define CALL_AFTER_TRUNCATE 4
+
 /*
  * One call into pg_booking.  The caller has granted EXECUTE on a function, or
  * may write a table; what the call does to internal tables it does as their
@@ -28,6 +36,8 @@ extern void call_check_may_write(const char *function);
 extern void call_begin(Call *call, Oid owner, Oid user_id_type);
 extern void call_end(Call *call);
 extern int	call_context(const Call *call);
+extern TriggerData *call_trigger_data(FunctionCallInfo fcinfo,
+									  const char *function, int allowed);
 extern int	call_trigger_depth(void);
 extern void call_guard_search_path(Call *call);
 extern void call_fix_search_path(Call *call);

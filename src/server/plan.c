@@ -251,8 +251,8 @@ plan_execute_snapshot(const Call *call, SqlPlan *plan, Datum *values,
 
 /*
  * The same with the newest snapshot, whatever the isolation level: it must not
- * miss what was committed after the transaction's snapshot was taken.  Returns
- * at most limit rows; 0: all.
+ * miss what was committed after the transaction's snapshot was taken.  Triggers
+ * are fired at once.  Returns at most limit rows; 0: all.
  */
 uint64
 plan_execute_latest(const Call *call, SqlPlan *plan, Datum *values, int limit)
@@ -261,7 +261,7 @@ plan_execute_latest(const Call *call, SqlPlan *plan, Datum *values, int limit)
 	return processed_rows(plan,
 						  SPI_execute_snapshot(plan->prepared, values, NULL,
 											   GetLatestSnapshot(),
-											   InvalidSnapshot, false, false,
+											   InvalidSnapshot, false, true,
 											   limit));
 }
 

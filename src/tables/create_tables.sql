@@ -280,16 +280,25 @@ BEGIN
     END IF;
 
     -- Triggers are recognised by what they do, not by their names.  In tgtype,
-    -- 29 means INSERT, UPDATE and DELETE for each row, and 32 means TRUNCATE.
+    -- 29 means INSERT, UPDATE and DELETE for each row, 32 means TRUNCATE, and 4
+    -- means INSERT.
     FOR target IN
         SELECT name, rel, func, suffix, events, level
-        FROM unnest(ARRAY['event', 'hold', 'ticket']) AS name
+        FROM (VALUES ('event', 'changed', 'changed', 29),
+                     ('event', 'truncated', 'changed', 32),
+                     ('hold', 'changed', 'changed', 29),
+                     ('hold', 'truncated', 'changed', 32),
+                     ('inventory', 'settle', 'settle', 4),
+                     ('ticket', 'changed', 'changed', 29),
+                     ('ticket', 'truncated', 'changed', 32))
+            AS n (name, suffix, function, bits)
         CROSS JOIN LATERAL (SELECT format('booking.%I', name)::regclass AS rel,
-                                   format('booking.%I()', name || '_changed')::regprocedure
-                                       AS func) AS n
-        CROSS JOIN (VALUES ('changed', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
-                           ('truncated', 32, 'TRUNCATE', 'STATEMENT'))
-            AS k (suffix, bits, events, level)
+                                   format('booking.%I()', name || '_' || function)::regprocedure
+                                       AS func) AS f
+        JOIN (VALUES (29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
+                     (32, 'TRUNCATE', 'STATEMENT'),
+                     (4, 'INSERT', 'STATEMENT'))
+            AS k (bits, events, level) USING (bits)
         WHERE NOT EXISTS (SELECT FROM pg_trigger
                           WHERE tgrelid = rel AND tgfoid = func AND tgtype & bits = bits)
         ORDER BY name

@@ -48,6 +48,7 @@ static const PoolLayout inventory_layout = {
 		[INSPECT_TERM_SALES_END] = TIMESTAMPTZOID,
 		[INSPECT_TERM_MAX_PER_USER] = INT4OID,
 	},
+	.has_trigger = true,
 	.repair_hint = "Call booking.rebuild_inventory() for each event that booking.verify() names.",
 };
 
@@ -180,7 +181,16 @@ has_trigger(Relation rel, Oid function, int mask)
 	return false;
 }
 
-/* Raises 55000 unless the table has the triggers of create_tables(). */
+/* Raises 55000: the table lacks a trigger of create_tables(). */
+pg_noreturn static void
+error_no_trigger(Relation rel)
+{
+	error_unusable(psprintf("table %s.%s lacks a trigger of pg_booking",
+							BOOKING_SCHEMA, RelationGetRelationName(rel)),
+				   "Call booking.create_tables(), which attaches it again, and then booking.verify().");
+}
+
+/* Raises 55000 unless a table has the triggers by which its rows count. */
 static void
 check_triggers(Relation rel, Oid function)
 {
@@ -188,9 +198,22 @@ check_triggers(Relation rel, Oid function)
 					 TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT |
 						 TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE) ||
 		!has_trigger(rel, function, TRIGGER_TYPE_TRUNCATE))
-		error_unusable(psprintf("table %s.%s lacks a trigger of pg_booking",
-								BOOKING_SCHEMA, RelationGetRelationName(rel)),
-					   "Call booking.create_tables(), which attaches it again, and then booking.verify().");
+		error_no_trigger(rel);
+}
+
+/*
+ * Raises 55000 unless the inventory has the trigger by which a statement is
+ * settled.  It has no other (shape.c).
+ */
+static void
+check_settle_trigger(Relation inventory, Oid function)
+{
+	const Trigger *trigger =
+		inventory->trigdesc == NULL ? NULL : inventory->trigdesc->triggers;
+
+	if (trigger == NULL || trigger->tgfoid != function ||
+		trigger->tgtype != TRIGGER_TYPE_INSERT || trigger->tgqual != NULL)
+		error_no_trigger(inventory);
 }
 
 /* True if an INSERT would fire another trigger, such as a foreign key's. */
@@ -341,6 +364,8 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 	shape_load(&tables->pool_shape, open->inventory, &inventory_layout);
 	check_pool_key(&tables->pool_shape, open->inventory);
 
+	check_settle_trigger(open->inventory,
+						 find_trigger_function(schema, "inventory_settle"));
 	check_triggers(open->event, find_trigger_function(schema, "event_changed"));
 	check_triggers(open->hold, find_trigger_function(schema, "hold_changed"));
 	check_triggers(ticket, ticket_trigger);

@@ -33,15 +33,9 @@
 TriggerData *
 trigger_begin(FunctionCallInfo fcinfo, BookingCall *call, const char *function)
 {
-	TriggerData *data = (TriggerData *) fcinfo->context;
+	TriggerData *data = call_trigger_data(fcinfo, function,
+										  CALL_AFTER_ROW | CALL_AFTER_TRUNCATE);
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
-		TRIGGER_FIRED_FOR_ROW(data->tg_event) ==
-			TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"booking.%s\" must be called by the trigger that booking.create_tables() attaches",
-						function)));
 	booking_call_begin(call, function);
 	return data;
 }

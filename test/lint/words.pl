@@ -37,12 +37,10 @@ my @WORDS = (
 	[ 'in_vain' => 'without success' ],
 );
 
-# Parts of names in src/, what the glossary calls them, and the folder, if any, where
-# the glossary has the word itself.
+# Parts of names in src/, and what the glossary calls them.
 my @NAMES = (
 	[ 'reserve' => 'prefetch' ],
 	[ 'ahead' => 'prefetch, handover' ],
-	[ 'settle' => 'flush, handover', 'src/constraint/' ],
 );
 
 # Names of PostgreSQL that have such a part.
@@ -86,9 +84,8 @@ sub matches_in
 
 		for my $entry (@NAMES)
 		{
-			my ($part, $instead, $except) = @$entry;
+			my ($part, $instead) = @$entry;
 
-			next if defined $except && index($path, $except) == 0;
 			push @matches, matches($code, qr/\b\w*$part\w*\b/i, $instead);
 		}
 	}

@@ -10,9 +10,14 @@
 #ifndef PENDING_H
 #define PENDING_H
 
-#include "constraint/definition.h"
+#include "commands/trigger.h"
 
-/* What the rows of one key take and give. */
+#include "pool/pool.h"
+
+/*
+ * What the rows of one key take and give.  The user of a pool may have a struct
+ * of its own, of which this is the first member.
+ */
 typedef struct PendingKey
 {
 	PoolKey		key;
@@ -20,15 +25,14 @@ typedef struct PendingKey
 	int64		taken;			/* places */
 	int64		given;
 	bool		touch;			/* a row may be the next to expire */
-	Oid lowered; /* table whose capacity became less, or invalid */
-	AttrNumber	lowered_column;
 	struct PendingKey *next;	/* of a list */
 } PendingKey;
 
-/* What the rows of one statement and one constraint take and give. */
+/* What the rows of one statement take and give of the pools of one table. */
 typedef struct PendingBatch
 {
 	Oid			pool;			/* the pool table */
+	void (*settle)(struct PendingBatch *batch);
 	int			depth;			/* of triggers */
 	int			nest_level;		/* of subtransactions */
 	MemoryContext context;		/* of the batch */
@@ -39,12 +43,14 @@ typedef struct PendingBatch
 } PendingBatch;
 
 extern void pending_init(void);
-extern PendingKey *pending_key(const TriggerColumns *columns,
-							   const PoolKey *key);
+extern PendingBatch *pending_batch(Oid pool);
+extern PendingBatch *pending_begin(Relation pool, const Trigger *trigger,
+								   void (*settle)(PendingBatch *batch));
+extern PendingKey *pending_key(PendingBatch *batch, const KeyColumns *columns,
+							   const PoolKey *key, Size size);
 extern bool pending_takes(const Pool *pool, const PoolKey *key);
-extern PendingBatch *pending_end(void);
-extern void pending_free(PendingBatch *batch);
 extern PendingKey **pending_sort(const PendingBatch *batch,
 								 const KeyColumns *columns, int *count);
+extern void pending_settle(void);
 
 #endif							/* PENDING_H */

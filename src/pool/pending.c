@@ -21,16 +21,14 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "access/xact.h"
-#include "commands/trigger.h"
 #include "nodes/execnodes.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "constraint/pending.h"
+#include "pool/pending.h"
 #include "server/errors.h"
 
 /* A batch with more keys than this has a hash table. */
@@ -48,15 +46,15 @@ static PendingBatch *batches = NULL;
 
 /*
  * Queues the trigger of the pool table, and no other that it may have.  (For
- * another one PostgreSQL would want an executor state; definition_open() will
- * refuse the table.)
+ * another one PostgreSQL would want an executor state; the table will be
+ * refused when it is opened.)
  */
 static void
-queue_settlement(Relation pool)
+queue_settlement(Relation pool, const Trigger *trigger)
 {
-	Trigger		trigger = *definition_pool_trigger(pool);
+	Trigger		copy = *trigger;
 	TriggerDesc desc = {
-		.triggers = &trigger,
+		.triggers = &copy,
 		.numtriggers = 1,
 		.trig_insert_after_statement = true
 	};
@@ -69,36 +67,46 @@ queue_settlement(Relation pool)
 	ExecASInsertTriggers(NULL, &info, NULL);
 }
 
-/* Returns the batch of the statement whose events are being fired. */
-static PendingBatch *
-current_batch(const TriggerColumns *columns)
+/*
+ * Returns the batch of the pool table for the statement whose row triggers are
+ * being fired; NULL if it has none yet.
+ */
+PendingBatch *
+pending_batch(Oid pool)
 {
 	int			depth = call_trigger_depth();
-	PendingBatch *batch;
-	MemoryContext context;
-	Relation	pool;
+	PendingBatch *batch = batches;
 
-	for (batch = batches; batch != NULL && batch->depth >= depth;
-		 batch = batch->outer)
-	{
-		if (batch->pool == columns->pool && batch->depth == depth)
-			return batch;
-	}
+	while (batch != NULL && batch->depth >= depth &&
+		   (batch->pool != pool || batch->depth != depth))
+		batch = batch->outer;
+	return batch != NULL && batch->depth == depth ? batch : NULL;
+}
+
+/*
+ * Begins that batch.  The trigger is the one by which the pool table calls
+ * pending_settle().  Then settle is called with the batch.
+ */
+PendingBatch *
+pending_begin(Relation pool, const Trigger *trigger,
+			  void (*settle)(PendingBatch *batch))
+{
 	/* PostgreSQL's sizes are products of int that become Size. */
 	/* NOLINTNEXTLINE(bugprone-implicit-widening-*) */
-	context = AllocSetContextCreate(CurTransactionContext,
-									"pg_booking statement",
-									ALLOCSET_SMALL_SIZES);
-	batch = MemoryContextAllocZero(context, sizeof(PendingBatch));
-	batch->pool = columns->pool;
-	batch->depth = depth;
+	MemoryContext context = AllocSetContextCreate(CurTransactionContext,
+												  "pg_booking statement",
+												  ALLOCSET_SMALL_SIZES);
+	PendingBatch *batch = MemoryContextAllocZero(context,
+												 sizeof(PendingBatch));
+
+	batch->pool = RelationGetRelid(pool);
+	batch->settle = settle;
+	batch->depth = call_trigger_depth();
 	batch->nest_level = GetCurrentTransactionNestLevel();
 	batch->context = context;
+	queue_settlement(pool, trigger);
 	batch->outer = batches;
 	batches = batch;
-	pool = table_open(columns->pool, RowExclusiveLock);
-	queue_settlement(pool);
-	table_close(pool, NoLock);
 	return batch;
 }
 
@@ -167,19 +175,21 @@ find_key(const PendingBatch *batch, const KeyColumns *columns,
 	return pending;
 }
 
-/* Returns what the statement takes and gives of a key so far. */
+/*
+ * Returns what the batch has of a key.  A new one is zeroed, and has the size
+ * of the caller's struct.
+ */
 PendingKey *
-pending_key(const TriggerColumns *columns, const PoolKey *key)
+pending_key(PendingBatch *batch, const KeyColumns *columns, const PoolKey *key,
+			Size size)
 {
-	PendingBatch *batch = current_batch(columns);
-	uint32		hash = key_hash(&columns->key, key);
-	PendingKey *pending;
+	uint32		hash = key_hash(columns, key);
+	PendingKey *pending = find_key(batch, columns, key, hash);
 
-	pending = find_key(batch, &columns->key, key, hash);
 	if (pending != NULL)
 		return pending;
-	pending = MemoryContextAllocZero(batch->context, sizeof(PendingKey));
-	key_copy(&columns->key, key, batch->context, &pending->key);
+	pending = MemoryContextAllocZero(batch->context, size);
+	key_copy(columns, key, batch->context, &pending->key);
 	pending->hash = hash;
 	if (++batch->count > FEW_KEYS && batch->keys == NULL)
 		make_hash_table(batch);
@@ -207,13 +217,11 @@ pending_takes(const Pool *pool, const PoolKey *key)
 }
 
 /*
- * The trigger of a pool table is fired.  Returns a batch of the statement,
- * which is no longer pending, or NULL if none is left.  The first trigger
- * settles the batches of all constraints, in the order of their pool tables, so
- * that two statements lock pools in the same order.
+ * Returns a batch of the statement, which is no longer pending; NULL if none is
+ * left.  The one with the lowest pool table comes first.
  */
-PendingBatch *
-pending_end(void)
+static PendingBatch *
+next_batch(void)
 {
 	int			depth = call_trigger_depth();
 	PendingBatch **first = NULL;
@@ -233,11 +241,21 @@ pending_end(void)
 	return batch;
 }
 
-/* Frees a batch. */
+/*
+ * The trigger of a pool table is fired.  The first one of a statement settles
+ * its batches of all pool tables, in the order of their OIDs, so that two
+ * statements lock pools in the same order.
+ */
 void
-pending_free(PendingBatch *batch)
+pending_settle(void)
 {
-	MemoryContextDelete(batch->context);
+	PendingBatch *batch;
+
+	while ((batch = next_batch()) != NULL)
+	{
+		batch->settle(batch);
+		MemoryContextDelete(batch->context);
+	}
 }
 
 /* Compares two pending keys, for qsort_arg(). */
@@ -292,10 +310,10 @@ check_settled(void)
 		const char *name = get_rel_name(batch->pool);
 
 		if (name == NULL)
-			continue;			/* the constraint was dropped */
-		error_unusable(psprintf("rows of capacity constraint \"%s\" were not checked",
-								name),
-					   "Enable the trigger of its pool table in schema booking, or drop the constraint and add it again.");
+			continue;			/* its table was dropped */
+		error_unusable(psprintf("rows were not checked, because the trigger of pool table %s.%s did not fire",
+								BOOKING_SCHEMA, name),
+					   "Enable the trigger. If it was dropped, call booking.create_tables(), or add the capacity constraint again.");
 	}
 }
 
@@ -332,7 +350,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 		PendingBatch *batch = batches;
 
 		batches = batch->outer;
-		pending_free(batch);
+		MemoryContextDelete(batch->context);
 	}
 }
 
