@@ -191,6 +191,15 @@ ORDER BY u;
 COMMIT;
 SELECT * FROM places() WHERE event_id IN (30, 31 + 4294967296);
 
+-- It does so for each of many events, in turn: 20 bookings of an event need fewer
+-- than 10 versions of its stripe.
+BEGIN;
+INSERT INTO booking.event (event_id, capacity) SELECT n, 100 FROM generate_series(2001, 3000) n;
+SELECT count(booking.book_ticket(2001 + u % 1000, u)) FROM generate_series(1, 20000) u;
+SELECT pg_stat_get_xact_tuples_updated('booking.inventory'::regclass) < 10000
+       OR current_setting('booking.debug_split_always')::boolean AS few;
+ROLLBACK;
+
 -- A change of the user takes no place.  It must not prefetch any.
 INSERT INTO booking.event (event_id, capacity) VALUES (31, 100);
 BEGIN;

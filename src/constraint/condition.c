@@ -11,8 +11,9 @@
  * this file evaluates the one of the trigger for DELETE.
  *
  * The expression is kept for the session.  It is planned and prepared again in
- * each transaction, and when a function or type has changed, because planning
- * inlines and evaluates functions.
+ * each transaction, when a function or type has changed, because planning
+ * inlines and evaluates functions, and for another user, whose right to execute
+ * its functions is checked then.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -22,6 +23,7 @@
 
 #include "access/xact.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
@@ -91,6 +93,7 @@ prepare(Condition *condition)
 	condition->row_context = CreateStandaloneExprContext();
 	condition->in_use = false;
 	condition->generation = before;
+	condition->user = GetUserId();
 	MemoryContextSwitchTo(old);
 }
 
@@ -143,7 +146,7 @@ condition_holds(Condition *condition, TupleTableSlot *slot)
 		prepare(&again);
 		return evaluate(&again, slot);
 	}
-	if (condition->generation != generation)
+	if (condition->generation != generation || condition->user != GetUserId())
 		prepare(condition);
 	return evaluate(condition, slot);
 }

@@ -20,6 +20,7 @@ typedef struct Condition
 	struct Node *expr;			/* as parsed; NULL: every row counts */
 	MemoryContext context;		/* of expr, or NULL */
 	uint64		generation;		/* when these were prepared: */
+	Oid			user;			/* for whom */
 	struct ExprState *state;
 	struct ExprContext *row_context;
 	bool		in_use;			/* it is being evaluated */

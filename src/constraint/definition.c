@@ -276,6 +276,7 @@ definition_load(CapacityConstraint *constraint, Relation pool,
 	KnownPool  *known;
 
 	constraint->name = pstrdup(RelationGetRelationName(pool));
+	constraint->is_settling = false;
 	constraint->is_constant = capacity[0] != '\0';
 	constraint->capacity =
 		constraint->is_constant ? pg_strtoint32(capacity) : 0;

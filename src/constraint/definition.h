@@ -76,6 +76,7 @@ typedef struct CapacityConstraint
 	PoolShape	shape;
 	SqlPlan    *create_plan;	/* of a pool */
 	const char *name;
+	bool		is_settling;	/* a statement, at its end */
 	bool		is_constant;
 	int32		capacity;		/* if it is */
 	bool		allow_excess;

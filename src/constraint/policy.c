@@ -46,6 +46,7 @@ typedef struct Reclaiming
 	const PoolKey *key;
 	int			depth;			/* of the triggers of these rows */
 	int			nest_level;		/* of subtransactions */
+	bool		is_settling;	/* the outer statement is at its end */
 	int64		places;			/* that came back */
 	struct Reclaiming *outer;
 } Reclaiming;
@@ -360,6 +361,7 @@ reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 		.key = key,
 		.depth = call_trigger_depth() + 1,
 		.nest_level = GetCurrentTransactionNestLevel(),
+		.is_settling = constraint->is_settling,
 		.outer = reclaiming
 	};
 	int64		found;
@@ -384,6 +386,24 @@ const PoolPolicy policy_callbacks = {
 	.reclaim = reclaim,
 };
 
+/* True if a trigger is fired by the statement that ends the rows. */
+static bool
+is_fired_by(const Reclaiming *current)
+{
+	return current != NULL && current->depth == call_trigger_depth() &&
+		current->nest_level == GetCurrentTransactionNestLevel();
+}
+
+/*
+ * True if a trigger is fired by a statement that ends expired rows, for one that
+ * is being settled.
+ */
+bool
+policy_is_reclaiming(void)
+{
+	return is_fired_by(reclaiming) && reclaiming->is_settling;
+}
+
 /*
  * A trigger is about to give places.  Returns true if they are those of a row
  * that is being reclaimed: then the pool layer accounts for them.  Rows that
@@ -394,9 +414,7 @@ bool
 policy_accept_given(const TriggerColumns *columns, const PoolKey *key,
 					int64 places)
 {
-	if (reclaiming == NULL || reclaiming->pool != columns->pool ||
-		reclaiming->depth != call_trigger_depth() ||
-		reclaiming->nest_level != GetCurrentTransactionNestLevel() ||
+	if (!is_fired_by(reclaiming) || reclaiming->pool != columns->pool ||
 		!key_equal(&columns->key, reclaiming->key, key))
 		return false;
 	reclaiming->places += places;

@@ -16,6 +16,7 @@
 
 extern const PoolPolicy policy_callbacks;
 
+extern bool policy_is_reclaiming(void);
 extern bool policy_accept_given(const TriggerColumns *columns,
 								const PoolKey *key, int64 places);
 extern int64 policy_count_rows(CapacityConstraint *constraint,

@@ -101,24 +101,19 @@ settle_taken(CapacityConstraint *constraint, const PendingKey *pending,
 
 /*
  * Gives the places of removed rows back.  If the key's row in the capacity
- * table was deleted, there is no pool to give them to.  A constant capacity has
- * none yet if a trigger removes rows of an outer statement, which is the first
- * to add rows of the key.
+ * table was deleted, there is no pool to give them to.  There is none yet if a
+ * trigger removes rows of an outer statement, which is the first to add rows of
+ * the key.
  */
 static void
 settle_given(CapacityConstraint *constraint, const PendingKey *pending,
 			 int64 places)
 {
 	places -= prefetch_give_lost(&constraint->pool, &pending->key, places);
-	if (places <= 0 ||
-		pool_give(&constraint->pool, &pending->key,
-				  (int32) Min(places, PG_INT32_MAX)) ||
-		!constraint->is_constant ||
-		!pending_takes(&constraint->pool, &pending->key))
-		return;
-	definition_create_pool(constraint, &pending->key);
-	(void) pool_give(&constraint->pool, &pending->key,
-					 (int32) Min(places, PG_INT32_MAX));
+	if (places > 0 &&
+		!pool_give(&constraint->pool, &pending->key,
+				   (int32) Min(places, PG_INT32_MAX)))
+		pending_give_outer(&constraint->pool, &pending->key, places);
 }
 
 /*
@@ -191,6 +186,7 @@ settle_batch(PendingBatch *batch)
 		return;					/* a trigger has dropped the constraint */
 	call_check_may_write("capacity constraint");
 	definition_open(&constraint, pool, &policy_callbacks);
+	constraint.is_settling = true;
 	sorted = pending_sort(batch, &constraint.shape.key, &count);
 	for (int i = 0; i < count; i++)
 		settle(&constraint, (SettleKey *) sorted[i]);
@@ -209,6 +205,7 @@ settle_key(const TriggerColumns *columns, const PoolKey *key)
 
 		batch = pending_begin(pool, definition_pool_trigger(pool),
 							  settle_batch);
+		batch->may_reclaim = columns->expires != InvalidAttrNumber;
 		table_close(pool, NoLock);
 	}
 	return (SettleKey *) pending_key(batch, &columns->key, key,
@@ -217,11 +214,16 @@ settle_key(const TriggerColumns *columns, const PoolKey *key)
 
 /*
  * The trigger of a pool table, at the end of a statement.  Raises 23514, 23503.
+ * If the statement ends expired rows for one that is being settled, that one
+ * settles what they give of other pools.
  */
 Datum
 booking_capacity_settle(PG_FUNCTION_ARGS)
 {
 	(void) call_trigger_data(fcinfo, "capacity_settle", CALL_AFTER_INSERT);
-	pending_settle();
+	if (policy_is_reclaiming())
+		pending_leave_to_outer();
+	else
+		pending_settle();
 	PG_RETURN_POINTER(NULL);
 }

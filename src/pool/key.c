@@ -132,8 +132,9 @@ key_compare(const KeyColumns *columns, const PoolKey *a, const PoolKey *b)
 }
 
 /*
- * Returns the same number for equal keys.  A type without a hash function adds
- * nothing to it, so that all keys of such a column may have the same.
+ * Returns the same number for equal keys.  Integers in a row have numbers in a
+ * row, so that they don't meet in a table of that size.  A type without a hash
+ * function adds nothing, so that all keys of such a column may have the same.
  */
 uint32
 key_hash(const KeyColumns *columns, const PoolKey *key)
@@ -146,8 +147,7 @@ key_hash(const KeyColumns *columns, const PoolKey *key)
 		uint32		one = 0;
 
 		if (column->type == NULL)
-			one =
-				murmurhash32((uint32) (key->value[i] ^ (key->value[i] >> 32)));
+			one = (uint32) (key->value[i] ^ (key->value[i] >> 32));
 		else if (OidIsValid(column->type->hash_proc_finfo.fn_oid))
 			one = DatumGetUInt32(
 				FunctionCall1Coll(&column->type->hash_proc_finfo,

@@ -13,7 +13,8 @@
  * trigger of their own.
  *
  * A trigger may run a statement of its own while the events of an outer one
- * are being fired.  The two are told apart by the depth of triggers.
+ * are being fired.  The two are told apart by the depth of triggers.  What such
+ * a statement gives may be left to the outer one.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -77,10 +78,32 @@ pending_batch(Oid pool)
 	int			depth = call_trigger_depth();
 	PendingBatch *batch = batches;
 
-	while (batch != NULL && batch->depth >= depth &&
-		   (batch->pool != pool || batch->depth != depth))
+	while (batch != NULL && (batch->pool != pool || batch->depth != depth ||
+							 batch->is_inner))
 		batch = batch->outer;
-	return batch != NULL && batch->depth == depth ? batch : NULL;
+	return batch;
+}
+
+/* Adds an empty batch of the pool table to the list. */
+static PendingBatch *
+add_batch(Oid pool, int depth, void (*settle)(PendingBatch *batch))
+{
+	/* PostgreSQL's sizes are products of int that become Size. */
+	/* NOLINTNEXTLINE(bugprone-implicit-widening-*) */
+	MemoryContext context = AllocSetContextCreate(CurTransactionContext,
+												  "pg_booking statement",
+												  ALLOCSET_SMALL_SIZES);
+	PendingBatch *batch = MemoryContextAllocZero(context,
+												 sizeof(PendingBatch));
+
+	batch->pool = pool;
+	batch->settle = settle;
+	batch->depth = depth;
+	batch->nest_level = GetCurrentTransactionNestLevel();
+	batch->context = context;
+	batch->outer = batches;
+	batches = batch;
+	return batch;
 }
 
 /*
@@ -91,23 +114,8 @@ PendingBatch *
 pending_begin(Relation pool, const Trigger *trigger,
 			  void (*settle)(PendingBatch *batch))
 {
-	/* PostgreSQL's sizes are products of int that become Size. */
-	/* NOLINTNEXTLINE(bugprone-implicit-widening-*) */
-	MemoryContext context = AllocSetContextCreate(CurTransactionContext,
-												  "pg_booking statement",
-												  ALLOCSET_SMALL_SIZES);
-	PendingBatch *batch = MemoryContextAllocZero(context,
-												 sizeof(PendingBatch));
-
-	batch->pool = RelationGetRelid(pool);
-	batch->settle = settle;
-	batch->depth = call_trigger_depth();
-	batch->nest_level = GetCurrentTransactionNestLevel();
-	batch->context = context;
 	queue_settlement(pool, trigger);
-	batch->outer = batches;
-	batches = batch;
-	return batch;
+	return add_batch(RelationGetRelid(pool), call_trigger_depth(), settle);
 }
 
 /* Returns the list that has a key with that hash, or will have it. */
@@ -197,9 +205,13 @@ pending_key(PendingBatch *batch, const KeyColumns *columns, const PoolKey *key,
 	return pending;
 }
 
-/* True if a statement that is not settled yet takes places of the key. */
-bool
-pending_takes(const Pool *pool, const PoolKey *key)
+/*
+ * Places come back of which the pool knows nothing yet: an outer statement, not
+ * settled so far, takes them.  If there is one, gives them to it.  They are in
+ * a batch of their own, which a rollback of this subtransaction removes.
+ */
+void
+pending_give_outer(const Pool *pool, const PoolKey *key, int64 places)
 {
 	const KeyColumns *columns = &pool->shape->key;
 	uint32		hash = key_hash(columns, key);
@@ -210,41 +222,85 @@ pending_takes(const Pool *pool, const PoolKey *key)
 			find_key(batch, columns, key, hash) :
 			NULL;
 
-		if (pending != NULL && pending->taken > 0)
-			return true;
+		if (pending == NULL || pending->taken == 0)
+			continue;
+		batch = add_batch(batch->pool, batch->depth, batch->settle);
+		batch->is_inner = true;
+		batch->is_given = true;
+		pending_key(batch, columns, key, sizeof(PendingKey))->given = places;
+		return;
 	}
-	return false;
 }
 
 /*
- * Returns a batch of the statement, which is no longer pending; NULL if none is
- * left.  The one with the lowest pool table comes first.
+ * Leaves what this statement takes and gives to the outer one, whose trigger
+ * depth is one less.
+ */
+void
+pending_leave_to_outer(void)
+{
+	int			depth = call_trigger_depth();
+
+	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
+	{
+		if (batch->depth != depth)
+			continue;
+		batch->depth--;
+		batch->is_inner = true;
+	}
+}
+
+/*
+ * True if batch a is settled before batch b: if its pools may reclaim places,
+ * otherwise by the OIDs of the pool tables.
+ */
+static bool
+comes_before(const PendingBatch *a, const PendingBatch *b)
+{
+	return a->may_reclaim == b->may_reclaim ?
+		a->pool < b->pool :
+		a->may_reclaim;
+}
+
+/*
+ * Returns the next batch of the statement, with all others of the same pool
+ * table; NULL if none is left.  They are no longer pending.
  */
 static PendingBatch *
 next_batch(void)
 {
 	int			depth = call_trigger_depth();
-	PendingBatch **first = NULL;
-	PendingBatch *batch;
+	PendingBatch *first = NULL;
+	PendingBatch *next = NULL;
+	PendingBatch **place = &batches;
 
-	for (PendingBatch **place = &batches; *place != NULL;
-		 place = &(*place)->outer)
+	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
 	{
-		if ((*place)->depth == depth &&
-			(first == NULL || (*place)->pool < (*first)->pool))
-			first = place;
+		if (batch->depth == depth &&
+			(first == NULL || comes_before(batch, first)))
+			first = batch;
 	}
-	if (first == NULL)
-		return NULL;
-	batch = *first;
-	*first = batch->outer;
-	return batch;
+	while (first != NULL && *place != NULL)
+	{
+		PendingBatch *batch = *place;
+
+		if (batch->depth != depth || batch->pool != first->pool)
+		{
+			place = &batch->outer;
+			continue;
+		}
+		*place = batch->outer;
+		batch->same = next;
+		next = batch;
+	}
+	return next;
 }
 
 /*
  * The trigger of a pool table is fired.  The first one of a statement settles
- * its batches of all pool tables, in the order of their OIDs, so that two
- * statements lock pools in the same order.
+ * its batches of all pool tables in a fixed order, so that two statements lock
+ * pools in the same order.  Reclaiming places may add to the batches that come
+ * later.
  */
 void
 pending_settle(void)
@@ -254,47 +310,94 @@ pending_settle(void)
 	while ((batch = next_batch()) != NULL)
 	{
 		batch->settle(batch);
-		MemoryContextDelete(batch->context);
+		while (batch != NULL)
+		{
+			PendingBatch *done = batch;
+
+			batch = batch->same;
+			MemoryContextDelete(done->context);
+		}
 	}
 }
 
-/* Compares two pending keys, for qsort_arg(). */
+/*
+ * Compares two pending keys, for qsort_arg().  Of two batches that have the
+ * same key, the one that gives more comes first.
+ */
 static int
 compare_keys(const void *a, const void *b, void *columns)
 {
-	return key_compare(columns, &(*(PendingKey *const *) a)->key,
-					   &(*(PendingKey *const *) b)->key);
+	const PendingKey *first = *(PendingKey *const *) a;
+	const PendingKey *second = *(PendingKey *const *) b;
+	int64		a_takes = first->taken - first->given;
+	int64		b_takes = second->taken - second->given;
+	int			order = key_compare(columns, &first->key, &second->key);
+
+	return order != 0 ? order : (a_takes > b_takes) - (a_takes < b_takes);
 }
 
-/* Returns the keys of a batch, ascending: this is the lock order of pools. */
+/* Puts the keys of one batch into an array, and returns their number. */
+static int
+collect_keys(const PendingBatch *batch, PendingKey **keys)
+{
+	HASH_SEQ_STATUS status;
+	PendingBucket *bucket;
+	int			n = 0;
+
+	for (PendingKey *key = batch->first; key != NULL; key = key->next)
+		keys[n++] = key;
+	if (batch->keys == NULL)
+		return n;
+	hash_seq_init(&status, batch->keys);
+	while ((bucket = hash_seq_search(&status)) != NULL)
+	{
+		for (PendingKey *key = bucket->first; key != NULL; key = key->next)
+			keys[n++] = key;
+	}
+	return n;
+}
+
+/* Adds what was given to an outer statement to what that one takes. */
+static void
+add_given(const PendingBatch *batch, const KeyColumns *columns,
+		  const PendingKey *given)
+{
+	for (; batch != NULL; batch = batch->same)
+	{
+		PendingKey *key =
+			find_key(batch, columns, &given->key, given->hash);
+
+		if (key == NULL || key->taken == 0)
+			continue;
+		key->given += given->given;
+		return;
+	}
+}
+
+/*
+ * Returns the keys of a batch that is settled, ascending: this is the lock order
+ * of pools.
+ */
 PendingKey **
 pending_sort(const PendingBatch *batch, const KeyColumns *columns, int *count)
 {
-	PendingKey **sorted =
-		MemoryContextAllocHuge(batch->context,
-							   batch->count * sizeof(PendingKey *));
+	PendingKey **sorted;
 	int			n = 0;
 
-	if (batch->keys == NULL)
+	for (const PendingBatch *same = batch; same != NULL; same = same->same)
+		n += same->count;
+	sorted = MemoryContextAllocHuge(batch->context, n * sizeof(PendingKey *));
+	n = 0;
+	for (const PendingBatch *same = batch; same != NULL; same = same->same)
 	{
-		for (PendingKey *key = batch->first; key != NULL; key = key->next)
-			sorted[n++] = key;
+		if (same->is_given)
+			add_given(batch, columns, same->first);
+		else
+			n += collect_keys(same, &sorted[n]);
 	}
-	else
-	{
-		HASH_SEQ_STATUS status;
-		PendingBucket *bucket;
-
-		hash_seq_init(&status, batch->keys);
-		while ((bucket = hash_seq_search(&status)) != NULL)
-		{
-			for (PendingKey *key = bucket->first; key != NULL; key = key->next)
-				sorted[n++] = key;
-		}
-	}
+	*count = n;
 	qsort_arg(sorted, n, sizeof(PendingKey *), compare_keys,
 			  unconstify(KeyColumns *, columns));
-	*count = n;
 	return sorted;
 }
 

@@ -33,6 +33,9 @@ typedef struct PendingBatch
 {
 	Oid			pool;			/* the pool table */
 	void (*settle)(struct PendingBatch *batch);
+	bool		may_reclaim;	/* places, which may give others of other pools */
+	bool		is_inner;		/* left by a statement of a trigger */
+	bool		is_given;		/* by pending_give_outer(): it has one key */
 	int			depth;			/* of triggers */
 	int			nest_level;		/* of subtransactions */
 	MemoryContext context;		/* of the batch */
@@ -40,6 +43,7 @@ typedef struct PendingBatch
 	PendingKey *first;			/* the keys, if they are few */
 	struct HTAB *keys;			/* if they are many; else NULL */
 	struct PendingBatch *outer;
+	struct PendingBatch *same;	/* pool table, if they are settled */
 } PendingBatch;
 
 extern void pending_init(void);
@@ -48,7 +52,9 @@ extern PendingBatch *pending_begin(Relation pool, const Trigger *trigger,
 								   void (*settle)(PendingBatch *batch));
 extern PendingKey *pending_key(PendingBatch *batch, const KeyColumns *columns,
 							   const PoolKey *key, Size size);
-extern bool pending_takes(const Pool *pool, const PoolKey *key);
+extern void pending_give_outer(const Pool *pool, const PoolKey *key,
+							   int64 places);
+extern void pending_leave_to_outer(void);
 extern PendingKey **pending_sort(const PendingBatch *batch,
 								 const KeyColumns *columns, int *count);
 extern void pending_settle(void);
