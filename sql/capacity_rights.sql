@@ -106,6 +106,34 @@ INSERT INTO cap_owner.ticket VALUES (1);
 RESET ROLE;
 SELECT booking.drop_capacity_constraint('r');
 
+-- ---- the right to execute the functions of a condition ----
+
+-- It is the right of the user who writes, as in a CHECK, also after another user
+-- has written in the same transaction.
+SET ROLE regress_cap_owner;
+CREATE FUNCTION cap_owner.is_live(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql
+    AS 'BEGIN RETURN $1 = ''live''; END';
+REVOKE EXECUTE ON FUNCTION cap_owner.is_live(text) FROM PUBLIC;
+CREATE TABLE cap_owner.place (k integer, status text);
+SELECT booking.add_capacity_constraint('cap_owner.place', '{k}', capacity => 5, constraint_name => 'x',
+    condition => 'cap_owner.is_live(status)');
+GRANT USAGE ON SCHEMA cap_owner TO regress_cap_other;
+GRANT INSERT ON cap_owner.place TO regress_cap_other;
+BEGIN;
+INSERT INTO cap_owner.place VALUES (1, 'live');
+SET LOCAL ROLE regress_cap_other;
+INSERT INTO cap_owner.place VALUES (1, 'live');
+ROLLBACK;
+GRANT EXECUTE ON FUNCTION cap_owner.is_live(text) TO regress_cap_other;
+BEGIN;
+INSERT INTO cap_owner.place VALUES (1, 'live');
+SET LOCAL ROLE regress_cap_other;
+INSERT INTO cap_owner.place VALUES (1, 'live');
+COMMIT;
+RESET ROLE;
+SELECT booking.places_left('x', 1);
+SELECT booking.drop_capacity_constraint('x');
+
 SET client_min_messages = warning;
 DROP SCHEMA cap_owner, cap_other CASCADE;
 CALL recreate_booking();

@@ -214,16 +214,20 @@ BEGIN
     FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
     counts := coalesce('(' || c.condition || ')', 'true')
         || coalesce(' AND new.' || quote_ident(c.quantity_column) || ' > 0', '');
+    -- the sums are cut at the ends of their types, so that an absurd quantity, written without
+    -- triggers, can be found and repaired
     places := coalesce('coalesce(new.' || quote_ident(c.quantity_column) || '::bigint, 0)', '1::bigint');
 
     CASE kind
     WHEN 'count' THEN
-        RETURN format('SELECT coalesce(sum(%s), 0)::bigint FROM %s AS new WHERE %s AND %s',
+        RETURN format('SELECT least(coalesce(sum(%s), 0), 9000000000000000000)::bigint'
+                      ' FROM %s AS new WHERE %s AND %s',
                       places, c.on_table, same_key, counts);
     WHEN 'empty' THEN
         RETURN format('DELETE FROM %s', pool);
     WHEN 'taken' THEN
-        RETURN format('SELECT %s, sum(%s)::bigint FROM %s AS new WHERE %s AND %s GROUP BY %s',
+        RETURN format('SELECT %s, least(sum(%s), 9000000000000000000)::bigint'
+                      ' FROM %s AS new WHERE %s AND %s GROUP BY %s',
                       keys, places, c.on_table, not_null, counts, keys);
     WHEN 'orphans' THEN
         -- keys of rows that have no capacity: their number, and the five with most places
@@ -231,7 +235,7 @@ BEGIN
                       ' FROM (SELECT * FROM %s WHERE capacity = -1 ORDER BY available LIMIT 5) AS new',
                       keys, pool);
     WHEN 'expired' THEN
-        RETURN format('SELECT (SELECT sum(h.places)::bigint FROM'
+        RETURN format('SELECT (SELECT least(coalesce(sum(h.places), 0), 9000000000000000000)::bigint FROM'
                       ' (SELECT %1$s AS places FROM %2$s AS new WHERE %3$s AND %4$s'
                       ' AND new.%5$I <= $%6$s ORDER BY new.%5$I LIMIT $%7$s) h),'
                       ' (SELECT new.%5$I FROM %2$s AS new WHERE %3$s AND %4$s'
@@ -255,16 +259,16 @@ BEGIN
                       c.on_table, not_null, counts, c.expires_at, c.expires_at);
     WHEN 'fill' THEN
         IF c.capacity IS NOT NULL THEN
-            RETURN format('INSERT INTO %s SELECT %s, 0, (%s - sum(%s))::integer, %s'
+            RETURN format('INSERT INTO %s SELECT %s, 0, greatest(%s - sum(%s), -2147483648)::integer, %s'
                           ' FROM %s AS new WHERE %s AND %s GROUP BY %s',
                           pool, keys, c.capacity, places, c.capacity,
                           c.on_table, not_null, counts, keys);
         END IF;
         -- a key with rows, but without a capacity, has the capacity -1 and a deficit
         RETURN format('INSERT INTO %s SELECT %s, 0,'
-                      ' (CASE WHEN c.%I IS NULL THEN 0 WHEN c.%I IS NULL THEN 2000000000'
+                      ' greatest(CASE WHEN c.%I IS NULL THEN 0 WHEN c.%I IS NULL THEN 2000000000'
                       ' ELSE least(greatest(c.%I, 0), 2147483647) END'
-                      ' - coalesce(t.taken, 0))::integer,'
+                      ' - coalesce(t.taken, 0), -2147483648)::integer,'
                       ' CASE WHEN c.%I IS NULL THEN -1'
                       ' WHEN c.%I IS NULL THEN NULL ELSE least(greatest(c.%I, 0), 2147483647) END'
                       ' FROM (SELECT * FROM %s AS c WHERE %s) AS c'

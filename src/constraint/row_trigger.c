@@ -89,12 +89,23 @@ read_quantity(const TriggerColumns *columns, Relation rel,
 
 /* Adds the places of a row to a sum; raises 22003 if that is too large. */
 static void
-add_places(int64 *sum, int64 places)
+add_taken(int64 *sum, int64 places)
 {
 	if (pg_add_s64_overflow(*sum, places, sum))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("the places of one statement are out of range")));
+}
+
+/*
+ * The same for a removed row.  The sum is cut at the end of its type, so that
+ * rows that were written without triggers can be removed.
+ */
+static void
+add_given(int64 *sum, int64 places)
+{
+	if (pg_add_s64_overflow(*sum, places, sum))
+		*sum = PG_INT64_MAX;
 }
 
 /*
@@ -131,8 +142,8 @@ take(TriggerColumns *columns, const TriggerData *data, TupleTableSlot *slot,
 		!read_key(columns, slot, &key))
 		return;
 	pending = &settle_key(columns, &key)->pending;
-	add_places(&pending->taken,
-			   read_quantity(columns, data->tg_relation, slot, false));
+	add_taken(&pending->taken,
+			  read_quantity(columns, data->tg_relation, slot, false));
 	pending->touch |= may_expire_next(columns, data, slot, old_counts);
 }
 
@@ -149,7 +160,7 @@ give(const TriggerColumns *columns, const TriggerData *data)
 	places = read_quantity(columns, data->tg_relation, slot, true);
 	if (policy_accept_given(columns, &key, places))
 		return;
-	add_places(&settle_key(columns, &key)->pending.given, places);
+	add_given(&settle_key(columns, &key)->pending.given, places);
 }
 
 /* The trigger of the constrained table, after each row. */

@@ -78,8 +78,8 @@ pending_batch(Oid pool)
 	int			depth = call_trigger_depth();
 	PendingBatch *batch = batches;
 
-	while (batch != NULL && (batch->pool != pool || batch->depth != depth ||
-							 batch->is_inner))
+	while (batch != NULL &&
+		   (batch->pool != pool || batch->depth != depth || batch->is_inner))
 		batch = batch->outer;
 	return batch;
 }
@@ -375,8 +375,8 @@ add_given(const PendingBatch *batch, const KeyColumns *columns,
 }
 
 /*
- * Returns the keys of a batch that is settled, ascending: this is the lock order
- * of pools.
+ * Returns the keys of a batch that is settled, ascending: this is the order in
+ * which pools are locked.
  */
 PendingKey **
 pending_sort(const PendingBatch *batch, const KeyColumns *columns, int *count)

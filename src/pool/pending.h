@@ -33,7 +33,7 @@ typedef struct PendingBatch
 {
 	Oid			pool;			/* the pool table */
 	void (*settle)(struct PendingBatch *batch);
-	bool		may_reclaim;	/* places, which may give others of other pools */
+	bool		may_reclaim;	/* by which places of other pools come back */
 	bool		is_inner;		/* left by a statement of a trigger */
 	bool		is_given;		/* by pending_give_outer(): it has one key */
 	int			depth;			/* of triggers */
