@@ -214,8 +214,8 @@ BEGIN
     FROM unnest(c.key_columns) WITH ORDINALITY AS u (k, i);
     counts := coalesce('(' || c.condition || ')', 'true')
         || coalesce(' AND new.' || quote_ident(c.quantity_column) || ' > 0', '');
-    -- the sums are cut at the ends of their types, so that an absurd quantity, written without
-    -- triggers, can be found and repaired
+    -- sums are cut near the end of their type, so that verify_capacity() finds an absurd quantity
+    -- that was written without triggers
     places := coalesce('coalesce(new.' || quote_ident(c.quantity_column) || '::bigint, 0)', '1::bigint');
 
     CASE kind
@@ -259,16 +259,16 @@ BEGIN
                       c.on_table, not_null, counts, c.expires_at, c.expires_at);
     WHEN 'fill' THEN
         IF c.capacity IS NOT NULL THEN
-            RETURN format('INSERT INTO %s SELECT %s, 0, greatest(%s - sum(%s), -2147483648)::integer, %s'
+            RETURN format('INSERT INTO %s SELECT %s, 0, (%s - sum(%s))::integer, %s'
                           ' FROM %s AS new WHERE %s AND %s GROUP BY %s',
                           pool, keys, c.capacity, places, c.capacity,
                           c.on_table, not_null, counts, keys);
         END IF;
         -- a key with rows, but without a capacity, has the capacity -1 and a deficit
         RETURN format('INSERT INTO %s SELECT %s, 0,'
-                      ' greatest(CASE WHEN c.%I IS NULL THEN 0 WHEN c.%I IS NULL THEN 2000000000'
+                      ' (CASE WHEN c.%I IS NULL THEN 0 WHEN c.%I IS NULL THEN 2000000000'
                       ' ELSE least(greatest(c.%I, 0), 2147483647) END'
-                      ' - coalesce(t.taken, 0), -2147483648)::integer,'
+                      ' - coalesce(t.taken, 0))::integer,'
                       ' CASE WHEN c.%I IS NULL THEN -1'
                       ' WHEN c.%I IS NULL THEN NULL ELSE least(greatest(c.%I, 0), 2147483647) END'
                       ' FROM (SELECT * FROM %s AS c WHERE %s) AS c'

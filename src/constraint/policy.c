@@ -395,7 +395,7 @@ is_fired_by(const Reclaiming *current)
 }
 
 /*
- * True if a trigger is fired by a statement that ends expired rows, for one that
+ * True if a trigger is fired by a statement that ends expired rows for one that
  * is being settled.
  */
 bool

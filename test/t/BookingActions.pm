@@ -318,11 +318,30 @@ sub update_tickets
 
 	return {
 		sql => "UPDATE booking.ticket SET $set WHERE $where",
-		any_order => 1,
 		apply => sub {
 			my ($model) = @_;
 
-			$model->update_tickets([ shuffle grep { $condition->($_) } $model->all_tickets ], %$change);
+			$model->update_tickets([ grep { $condition->($_) } $model->all_tickets ], %$change);
+			return;
+		} };
+}
+
+# Two events exchange the tickets of some users.
+sub exchange_tickets
+{
+	my ($one, $other, @users) = @_;
+	my $users = join ', ', @users;
+	my $sum = $one + $other;
+
+	return {
+		sql => "UPDATE booking.ticket SET event_id = $sum - event_id"
+		  . " WHERE event_id IN ($one, $other) AND user_id IN ($users)",
+		apply => sub {
+			my ($model) = @_;
+			my %chosen = map { $_ => 1 } @users;
+
+			$model->exchange_tickets($sum, grep { $chosen{ $_->{user} } && $_->{event} =~ /^(?:$one|$other)$/ }
+				  $model->all_tickets);
 			return;
 		} };
 }
@@ -705,6 +724,11 @@ my %kinds = (
 		return update_tickets('cancelled_at = clock_timestamp()', { cancelled => 1 }, some_tickets(@_));
 	},
 	reinstate_rows => sub { return update_tickets('cancelled_at = NULL', { cancelled => 0 }, some_tickets(@_)) },
+	exchange_rows => sub {
+		my ($model, $ids) = @_;
+
+		return exchange_tickets(some_event(@_), some_event(@_), map { some_user() } 1 .. 3);
+	},
 	move_rows => sub {
 		my $event = some_event(@_);
 

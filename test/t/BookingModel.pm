@@ -4,15 +4,16 @@
 #
 # A method changes the model, or dies with the SQLSTATE of a refusal.  After that
 # the model is invalid, so the caller must work on a copy.  What triggers do is done
-# row by row, after all rows of the statement were changed.  {now} is the time.  The
-# caller must make sure that no hold expires while a statement runs.
+# after all rows of the statement were changed: what its rows take and give is added
+# up by event, and settled at its end.  {now} is the time.  The caller must make sure
+# that no hold expires while a statement runs.
 
 package BookingModel;
 
 use strict;
 use warnings;
 
-use List::Util qw(max sum0);
+use List::Util qw(any max sum0);
 use Storable qw(dclone);
 
 # An empty shop.  has_key: true if a foreign key binds tickets to their event, with
@@ -23,7 +24,7 @@ sub new
 
 	return bless {
 		now => 0, has_key => $has_key, next => -1,
-		event => {}, ticket => {}, hold => {}, request => {}
+		event => {}, ticket => {}, hold => {}, request => {}, pending => {}
 	}, $class;
 }
 
@@ -163,8 +164,8 @@ sub end_hold
 }
 
 # Takes places of an event, if the rules allow it.  Options: window (1: check the
-# sales window), user (check the limit of this user), written (1: the limit counts
-# the places already).
+# sales window), user (check the limit of this user), written (users whose places the
+# limit counts already).
 sub take
 {
 	my ($self, $id, $quantity, %on) = @_;
@@ -175,7 +176,9 @@ sub take
 	refuse('23T01') if $event->{free} + sum0(map { $_->{quantity} } @expired) < $quantity;
 	refuse('23T02')
 	  if defined $on{user} && defined $event->{limit}
-	  && $self->owned($id, $on{user}) + ($on{written} ? 0 : $quantity) > $event->{limit};
+	  && $self->owned($id, $on{user}) + $quantity > $event->{limit};
+	refuse('23T02')
+	  if defined $event->{limit} && any { $self->owned($id, $_) > $event->{limit} } @{ $on{written} // [] };
 	my $missing = $quantity - $event->{free};
 
 	while ($missing > 0)
@@ -189,16 +192,35 @@ sub take
 	return;
 }
 
-# The trigger for a row that came to an event with that many places.  If the row is
-# an expired hold and too few places are free, the outcome is not defined: the hold
-# may be ended to provide its own places, or be refused.  Then 'either' is raised.
+# What the statement does to an event so far.
+sub pending
+{
+	my ($self, $event) = @_;
+
+	return $self->{pending}{$event} //= { taken => 0, given => 0, added => 0, users => [], expired => 0 };
+}
+
+# The trigger for a row that came to an event with that many places.
 sub row_added
 {
 	my ($self, $row, $places) = @_;
-	my $event = $self->{event}{ $row->{event} } // refuse('23503');
+	my $pending = $self->pending($row->{event});
 
-	refuse('either') if defined $row->{quantity} && $self->has_expired($row) && $event->{free} < $places;
-	$self->take($row->{event}, $places, window => 1, user => $row->{user}, written => 1) if $places > 0;
+	$pending->{added} = 1;
+	$pending->{taken} += $places;
+	push @{ $pending->{users} }, $row->{user} if $places > 0;
+	$pending->{expired} = 1 if defined $row->{quantity} && $self->has_expired($row);
+	return;
+}
+
+# The trigger for a row that stays in its event, whose user's limit is checked.
+sub row_kept
+{
+	my ($self, $row) = @_;
+	my $pending = $self->pending($row->{event});
+
+	$pending->{added} = 1;
+	push @{ $pending->{users} }, $row->{user};
 	return;
 }
 
@@ -207,7 +229,30 @@ sub row_removed
 {
 	my ($self, $event, $places) = @_;
 
-	$self->{event}{$event}{free} += $places if $self->{event}{$event};
+	$self->pending($event)->{given} += $places;
+	return;
+}
+
+# The end of a statement.  If one of its rows is an expired hold and too few places
+# are free, the outcome is not defined: the hold may be ended to provide its own
+# places, or be refused.  Then 'either' is raised.
+sub settle
+{
+	my ($self) = @_;
+
+	foreach my $id (sort { $a <=> $b } keys %{ $self->{pending} })
+	{
+		my $pending = $self->{pending}{$id};
+		my $net = $pending->{taken} - $pending->{given};
+
+		next if !$pending->{added} && !$self->{event}{$id};
+		refuse('23503') if !$self->{event}{$id};
+		refuse('either') if $pending->{expired} && $self->{event}{$id}{free} < $net;
+		$self->take($id, max($net, 0), window => $pending->{taken} > 0, written => $pending->{users})
+		  if $pending->{added};
+		$self->{event}{$id}{free} -= $net if $net < 0;
+	}
+	$self->{pending} = {};
 	return;
 }
 
@@ -410,6 +455,7 @@ sub cancel
 	refuse('23T05') if $ticket->{redeemed};
 	$ticket->{cancelled} = 1;
 	$self->row_removed($ticket->{event}, 1);
+	$self->settle;
 	return 1;
 }
 
@@ -481,6 +527,7 @@ sub insert_tickets
 		$self->check_key($ticket->{event});
 		$self->row_added($ticket, places($ticket));
 	}
+	$self->settle;
 	return \@ids;
 }
 
@@ -501,14 +548,14 @@ sub row_changed
 	}
 	my $postponed = defined $new->{quantity} && $new->{expires} > $old->{expires} && $self->has_expired($old);
 
-	$self->take($new->{event}, 0, user => $new->{user}, written => 1)
+	$self->row_kept($new)
 	  if $after > 0 && $after <= $before && ($old->{user} != $new->{user} || $postponed);
 	$self->row_added($new, $after - $before) if $after > $before;
 	$self->row_removed($new->{event}, $before - $after) if $after < $before;
 	return;
 }
 
-# UPDATE of tickets, in the given order.
+# UPDATE of tickets
 sub update_tickets
 {
 	my ($self, $tickets, %set) = @_;
@@ -516,6 +563,20 @@ sub update_tickets
 
 	@$_{ keys %set } = values %set foreach @$tickets;
 	$self->row_changed($old[$_], $tickets->[$_]) foreach 0 .. $#old;
+	$self->settle;
+	return;
+}
+
+# UPDATE that moves each ticket to the other one of two events, whose ids have that
+# sum
+sub exchange_tickets
+{
+	my ($self, $sum, @tickets) = @_;
+	my @old = map { {%$_} } @tickets;
+
+	$_->{event} = $sum - $_->{event} foreach @tickets;
+	$self->row_changed($old[$_], $tickets[$_]) foreach 0 .. $#old;
+	$self->settle;
 	return;
 }
 
@@ -526,6 +587,7 @@ sub delete_rows
 
 	delete $self->{$table}{ $_->{id} } foreach @rows;
 	$self->row_removed($_->{event}, places($_)) foreach @rows;
+	$self->settle;
 	return;
 }
 
@@ -537,6 +599,7 @@ sub insert_hold
 
 	$self->{hold}{$id} = { id => $id, created => $self->{now}, ended => undef, %row };
 	$self->row_added($self->{hold}{$id}, places($self->{hold}{$id}));
+	$self->settle;
 	return $id;
 }
 
@@ -548,6 +611,7 @@ sub update_hold
 
 	@$hold{ keys %set } = values %set;
 	$self->row_changed($old, $hold);
+	$self->settle;
 	return;
 }
 
@@ -613,6 +677,7 @@ sub renumber_events
 		push @moved, @tickets;
 	}
 	$self->row_added($_, places($_)) foreach @moved;
+	$self->settle;
 	return;
 }
 
