@@ -52,8 +52,8 @@
 # environment.txt, which describes the machine.  A full run of the scenario hot also
 # writes bench/chart.svg and the table "hot" of doc/performance.md; one of the scenario
 # capacity writes bench/chart-capacity.svg and the table "capacity"; one of both the
-# table "performance" of README.md.  A full run of all scenarios also writes the tables
-# "work" and "cost".
+# table "performance" of README.md.  A full run of the scenarios of table "work" or
+# "cost" writes that table.
 
 set -euo pipefail
 
@@ -66,11 +66,14 @@ for file in "$PGB_REPO"/bench/lib/*.sh "$PGB_REPO"/bench/scenarios/*.sh; do
 	. "$file"
 done
 
+# The scenarios that have tables of their own.
+readonly MAIN_SCENARIOS='promises hot capacity'
 # The scenarios whose figures are in the table "work": how well does it sell?
-readonly WORK_SCENARIOS='promises hot capacity ramp many-events sold-out end-of-sale old-snapshot
+readonly WORK_SCENARIOS='ramp many-events sold-out end-of-sale old-snapshot
 	calls-in-one-transaction inventory-size'
 # The scenarios whose figures are in the table "cost": what do the extras cost?
 readonly COST_SCENARIOS='limits keys holds history batch watching'
+readonly ALL_SCENARIOS="$MAIN_SCENARIOS $WORK_SCENARIOS $COST_SCENARIOS"
 
 # The fast ways are neighbours: a close comparison needs runs that follow each other.
 readonly ALL_WAYS='blind_insert book_ticket try_book_ticket insert_with_trigger one_statement
@@ -203,10 +206,10 @@ main()
 
 	case ${1:-} in
 		-h | --help) usage && return ;;
-		--list) one_line "$WORK_SCENARIOS $COST_SCENARIOS" | xargs -n 1 && return ;;
+		--list) one_line "$ALL_SCENARIOS" | xargs -n 1 && return ;;
 	esac
-	read -r -a scenarios <<<"$(one_line "${*:-$WORK_SCENARIOS $COST_SCENARIOS}")"
-	check_words scenario "$WORK_SCENARIOS $COST_SCENARIOS" "${scenarios[@]}"
+	read -r -a scenarios <<<"$(one_line "${*:-$ALL_SCENARIOS}")"
+	check_words scenario "$ALL_SCENARIOS" "${scenarios[@]}"
 	check_settings
 	check_tables "${scenarios[@]}"
 
