@@ -347,6 +347,27 @@ $$;
 SELECT * FROM with_change('a_first');
 SELECT * FROM with_change('z_last');
 
+-- ---- a trigger that gives a place that comes back to the next in line ----
+
+CALL recreate_shop();
+SELECT booking.drop_capacity_constraint('c');
+SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', 'shop_show', 'capacity', constraint_name => 'c');
+INSERT INTO shop_ticket (id, show_id) VALUES (1, 2), (2, 2), (3, 2);
+CREATE FUNCTION next_in_line() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO shop_ticket (id, show_id) VALUES (100, 2);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER next_row AFTER DELETE ON shop_ticket FOR EACH ROW EXECUTE FUNCTION next_in_line();
+DELETE FROM shop_ticket WHERE id = 1;
+DROP TRIGGER next_row ON shop_ticket;
+CREATE TRIGGER next_all AFTER DELETE ON shop_ticket FOR EACH STATEMENT EXECUTE FUNCTION next_in_line();
+DELETE FROM shop_ticket WHERE id = 100;
+SELECT id, booking.places_left('c', 2) FROM shop_ticket ORDER BY 1;
+SELECT * FROM booking.verify_capacity('c');
+DROP TRIGGER next_all ON shop_ticket;
+DROP FUNCTION next_in_line;
+
 CALL recreate_shop();
 SELECT booking.drop_capacity_constraint('c');
 DROP FUNCTION with_change, change_row, live;

@@ -635,8 +635,8 @@ SELECT count(hold_id) FROM booking.hold_tickets(1, 1);
 
 -- ---- a trigger of the user's that writes a hold while a ticket is booked ----
 
--- The place that book_ticket() has taken is the ticket's.  The hold of the same
--- user and event takes places of its own, be they one or more.
+-- The place that book_ticket() has taken may serve the hold of the same user and
+-- event.  Then the ticket takes a place of its own.
 INSERT INTO booking.event (event_id, capacity) VALUES (70, 10);
 CREATE FUNCTION keep_more() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -656,6 +656,29 @@ SELECT available, held, booked FROM booking.availability(70);
 SELECT * FROM booking.verify();
 DROP TRIGGER keep_more ON booking.ticket;
 DROP FUNCTION keep_more;
+-- A trigger removes a ticket while a hold of several places is released or taken:
+-- each place is counted once.
+CREATE FUNCTION remove_one() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM booking.ticket WHERE ticket_id IN
+        (SELECT min(ticket_id) FROM booking.ticket WHERE event_id = 70 AND user_id = 3);
+    INSERT INTO booking.ticket (event_id, user_id) VALUES (70, 9);
+    DELETE FROM booking.ticket WHERE event_id = 70 AND user_id = 3;
+    RETURN NULL;
+END
+$$;
+UPDATE booking.event SET capacity = 20 WHERE event_id = 70;
+SELECT cardinality(booking.book_tickets(70, 3, 4)) AS tickets;
+CREATE TRIGGER a_first AFTER INSERT OR UPDATE ON booking.hold
+    FOR EACH ROW WHEN (new.event_id = 70) EXECUTE FUNCTION remove_one();
+SELECT booking.release_hold(hold_id) FROM booking.hold
+WHERE event_id = 70 AND quantity = 3 AND ended_at IS NULL;
+SELECT * FROM booking.verify();
+SELECT cardinality(booking.book_tickets(70, 3, 2)) AS tickets;
+SELECT booking.hold_tickets(70, 5, 3) IS NOT NULL AS held;
+SELECT * FROM booking.verify();
+DROP TRIGGER a_first ON booking.hold;
+DROP FUNCTION remove_one;
 
 DROP PROCEDURE let_expire;
 DROP FUNCTION held_places;

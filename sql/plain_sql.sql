@@ -379,6 +379,53 @@ SELECT * FROM places() WHERE event_id = 33;
 SELECT * FROM booking.verify();
 DROP TRIGGER see ON booking.ticket;
 DROP FUNCTION see_places();
+-- A trigger books for the next in line when a place comes back, after each row or
+-- after the statement.  If that is undone, the place comes back all the same.
+CREATE FUNCTION next_in_line() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM booking.book_ticket(33, 100);
+    BEGIN
+        INSERT INTO booking.ticket (event_id, user_id) VALUES (33, 101);
+        RAISE division_by_zero;
+    EXCEPTION
+        WHEN division_by_zero THEN RAISE NOTICE 'undone';
+        WHEN SQLSTATE '23T01' THEN RAISE NOTICE 'sold out';
+    END;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER next_row AFTER UPDATE ON booking.ticket FOR EACH ROW EXECUTE FUNCTION next_in_line();
+UPDATE booking.ticket SET cancelled_at = now() WHERE event_id = 33 AND user_id = 8;
+DROP TRIGGER next_row ON booking.ticket;
+CREATE TRIGGER next_all AFTER DELETE ON booking.ticket FOR EACH STATEMENT EXECUTE FUNCTION next_in_line();
+DELETE FROM booking.ticket WHERE event_id = 33 AND user_id IN (9, 10);
+DROP TRIGGER next_all ON booking.ticket;
+DROP FUNCTION next_in_line();
+SELECT * FROM places() WHERE event_id = 33;
+-- The capacity is lowered by the places that the statement gives, or by more.
+WITH gone AS (DELETE FROM booking.ticket WHERE event_id = 33 AND user_id = 100 RETURNING event_id)
+UPDATE booking.event SET capacity = capacity - (SELECT count(*) FROM gone) - 2 WHERE event_id = 33;
+WITH gone AS (DELETE FROM booking.ticket WHERE event_id = 33 AND user_id = 100 RETURNING event_id)
+UPDATE booking.event SET capacity = capacity - (SELECT count(*) FROM gone) - 1 WHERE event_id = 33;
+SELECT * FROM places() WHERE event_id = 33;
+SELECT * FROM booking.verify();
+-- A trigger replaces the event of a ticket that is not counted yet.
+ALTER TABLE booking.ticket ADD CONSTRAINT ticket_event_fk FOREIGN KEY (event_id) REFERENCES booking.event
+    ON DELETE CASCADE;
+CREATE FUNCTION replace_it() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM booking.event WHERE event_id = new.event_id;
+    INSERT INTO booking.event (event_id, capacity) VALUES (new.event_id, 5);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER replace AFTER INSERT ON booking.ticket FOR EACH ROW EXECUTE FUNCTION replace_it();
+INSERT INTO booking.event (event_id, capacity) VALUES (35, 3);
+INSERT INTO booking.ticket (event_id, user_id) VALUES (35, 1);
+SELECT * FROM places() WHERE event_id = 35;
+SELECT * FROM booking.verify();
+DROP TRIGGER replace ON booking.ticket;
+DROP FUNCTION replace_it();
+ALTER TABLE booking.ticket DROP CONSTRAINT ticket_event_fk;
+DELETE FROM booking.event WHERE event_id = 35;
 DELETE FROM booking.hold WHERE event_id = 33;
 DELETE FROM booking.ticket WHERE event_id IN (33, 34) AND cancelled_at IS NULL;
 UPDATE booking.ticket SET event_id = 33 WHERE event_id = 34;

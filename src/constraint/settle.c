@@ -113,7 +113,7 @@ settle_given(CapacityConstraint *constraint, const PendingKey *pending,
 	if (places > 0 &&
 		!pool_give(&constraint->pool, &pending->key,
 				   (int32) Min(places, PG_INT32_MAX)))
-		pending_give_outer(&constraint->pool, &pending->key, places);
+		(void) pending_give_outer(&constraint->pool, &pending->key, places);
 }
 
 /*
@@ -204,8 +204,10 @@ settle_key(const TriggerColumns *columns, const PoolKey *key)
 		Relation	pool = table_open(columns->pool, RowExclusiveLock);
 
 		batch = pending_begin(pool, definition_pool_trigger(pool),
+							  columns->expires == InvalidAttrNumber ?
+								  PENDING_OTHER :
+								  PENDING_EXPIRING,
 							  settle_batch);
-		batch->may_reclaim = columns->expires != InvalidAttrNumber;
 		table_close(pool, NoLock);
 	}
 	return (SettleKey *) pending_key(batch, &columns->key, key,
@@ -213,17 +215,26 @@ settle_key(const TriggerColumns *columns, const PoolKey *key)
 }
 
 /*
+ * The trigger of a pool table is fired: settles the statement.  If that ends
+ * expired rows for a statement that is being settled, that one settles what
+ * they give of other pools.
+ */
+void
+settle_statement(void)
+{
+	if (policy_is_reclaiming())
+		pending_leave_to_outer();
+	else
+		pending_settle();
+}
+
+/*
  * The trigger of a pool table, at the end of a statement.  Raises 23514, 23503.
- * If the statement ends expired rows for one that is being settled, that one
- * settles what they give of other pools.
  */
 Datum
 booking_capacity_settle(PG_FUNCTION_ARGS)
 {
 	(void) call_trigger_data(fcinfo, "capacity_settle", CALL_AFTER_INSERT);
-	if (policy_is_reclaiming())
-		pending_leave_to_outer();
-	else
-		pending_settle();
+	settle_statement();
 	PG_RETURN_POINTER(NULL);
 }

@@ -23,5 +23,6 @@ typedef struct SettleKey
 
 extern SettleKey *settle_key(const TriggerColumns *columns,
 							 const PoolKey *key);
+extern void settle_statement(void);
 
 #endif							/* SETTLE_H */

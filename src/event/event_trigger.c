@@ -15,6 +15,7 @@
 
 #include "event/event.h"
 #include "event/inventory.h"
+#include "event/placed_row.h"
 #include "event/refusal.h"
 #include "event/sale.h"
 #include "pool/prefetch.h"
@@ -132,8 +133,8 @@ event_removed(BookingCall *call, Relation rel, TupleTableSlot *slot)
 }
 
 /*
- * The capacity of an event was changed by delta places.  Raises 23T08 if fewer
- * places are free than are removed.
+ * The capacity of an event was changed by delta places.  If fewer places are
+ * free than are removed, the end of the statement decides (23T08).
  */
 static void
 capacity_changed(BookingCall *call, int64 event_id, int32 capacity,
@@ -147,9 +148,8 @@ capacity_changed(BookingCall *call, int64 event_id, int32 capacity,
 	if (delta < 0)
 		result = sale_take(call, event_id, (int32) -delta, &claim);
 	if (result == SALE_SOLD_OUT)
-		refusal_capacity_in_use(event_id, capacity,
-								capacity - delta - claim.pool.left);
-	if (result != SALE_DONE)
+		placed_row_lowered(call, event_id, capacity, (int32) -delta);
+	else if (result != SALE_DONE)
 		refusal_no_inventory(event_id);
 }
 

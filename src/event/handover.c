@@ -51,11 +51,13 @@ handover_execute(BookingCall *call, Handover *handover, SqlPlan *plan,
 	return rows;
 }
 
-/* True if that many places are left of the handover. */
-static bool
-is_left(int64 places)
+/* How many of the places are left of the handover; 0 if it is of other sign. */
+static int64
+left_of(int64 places)
 {
-	return places > 0 ? places <= current->places : places >= current->places;
+	return places > 0 ?
+		Max(Min(places, current->places), 0) :
+		Min(Max(places, current->places), 0);
 }
 
 /* True if the places were taken for that user, as far as is known. */
@@ -68,21 +70,24 @@ is_for_user(const BookingCall *call, const Datum *user_id)
 
 /*
  * A trigger is about to take places of the event for a user (give, if
- * negative).  Returns true if a function has done so already.  A row that a
- * trigger of the user's writes in between may use the handover instead; then
- * the row that it was meant for takes places of its own.  So the sum is right,
- * as long as a row never uses more than is left.
+ * negative).  Returns how many of them a function has taken or given already.
+ * A row that a trigger of the user's writes in between may use the handover
+ * instead.  Then the row that it was meant for takes places of its own.  So the
+ * sum is right.
  */
-bool
+int64
 handover_accept(const BookingCall *call, int64 event_id, const Datum *user_id,
 				int64 places)
 {
+	int64		accepted;
+
 	if (current == NULL || current->event_id != event_id ||
 		current->nest_level != GetCurrentTransactionNestLevel() ||
-		!is_left(places) || !is_for_user(call, user_id))
-		return false;
-	current->places -= places;
-	return true;
+		!is_for_user(call, user_id))
+		return 0;
+	accepted = left_of(places);
+	current->places -= accepted;
+	return accepted;
 }
 
 /* True if the statement that runs now confirms the hold; for the history. */

@@ -29,8 +29,8 @@ typedef struct Handover
 
 extern uint64 handover_execute(BookingCall *call, Handover *handover,
 							   SqlPlan *plan, Datum *values, const char *nulls);
-extern bool handover_accept(const BookingCall *call, int64 event_id,
-							const Datum *user_id, int64 places);
+extern int64 handover_accept(const BookingCall *call, int64 event_id,
+							 const Datum *user_id, int64 places);
 extern bool handover_is_confirming(int64 hold_id);
 
 #endif							/* HANDOVER_H */

@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "constraint/settle.h"
 #include "event/event.h"
 #include "event/handover.h"
 #include "event/placed_row.h"
@@ -35,11 +36,30 @@ typedef struct PlacedKey
 	const char *table;			/* ticket or hold; NULL: no row was added */
 	bool		takes;			/* rows take places, even if others give more */
 	CommandId	removed_in;		/* the first command whose rows give places */
-	ClaimRows	rows;			/* for whom */
+	int32		lowered;		/* places by which the capacity became less, */
+	int32		capacity;		/* to this */
+	ClaimRows	rows;			/* for whom places are taken */
 	int			max_rows;		/* for which rows has memory */
 } PlacedKey;
 
 static void settle_batch(PendingBatch *batch);
+
+/*
+ * Begins the batch of the inventory, which has one trigger (inspect.c).  From
+ * 18 on PostgreSQL fires it as the user who has queued it.  That must be the
+ * caller: his search_path must not decide what runs as the owner.
+ */
+static PendingBatch *
+begin_batch(BookingCall *call)
+{
+	PendingBatch *batch;
+
+	call_suspend(&call->base);
+	batch = pending_begin(call->inventory, call->inventory->trigdesc->triggers,
+						  PENDING_INVENTORY, settle_batch);
+	call_resume(&call->base);
+	return batch;
+}
 
 /* Returns what the statement does to an event so far. */
 static PlacedKey *
@@ -48,11 +68,8 @@ placed_key(BookingCall *call, int64 event_id)
 	PendingBatch *batch = pending_batch(call->tables.inventory);
 	SalePool	pool;
 
-	/* the inventory has one trigger (inspect.c) */
 	if (batch == NULL)
-		batch = pending_begin(call->inventory,
-							  call->inventory->trigdesc->triggers,
-							  settle_batch);
+		batch = begin_batch(call);
 	sale_open_pool(call, event_id, &pool);
 	return (PlacedKey *) pending_key(batch, &pool.pool.shape->key, &pool.key,
 									 sizeof(PlacedKey));
@@ -88,16 +105,20 @@ note_user(BookingCall *call, PlacedKey *placed, Datum user_id, int32 places)
 static void
 take_places(BookingCall *call, const PlacedRow *row, int32 places)
 {
+	int64		handed_over = handover_accept(call, row->event_id,
+											  &row->user_id, places);
 	PlacedKey  *placed;
 
-	if (places > 0 &&
-		handover_accept(call, row->event_id, &row->user_id, places))
+	if (handed_over > 0 && handed_over == places)
 		return;
+	places -= (int32) handed_over;
 	placed = placed_key(call, row->event_id);
 	placed->table = row->table;
 	if (places == 0)
 		return;
 	placed->takes = true;
+	if (placed->pending.given == 0)
+		placed->removed_in = InvalidCommandId;
 	placed->pending.taken += places;
 	note_user(call, placed, row->user_id, places);
 }
@@ -108,7 +129,8 @@ give_places(BookingCall *call, const PlacedRow *row, int32 places)
 {
 	PlacedKey  *placed;
 
-	if (places == 0 || handover_accept(call, row->event_id, NULL, -places))
+	places += (int32) handover_accept(call, row->event_id, NULL, -places);
+	if (places == 0)
 		return;
 	placed = placed_key(call, row->event_id);
 	if (placed->pending.given == 0 || row->removed_in < placed->removed_in)
@@ -178,24 +200,44 @@ placed_row_changed(BookingCall *call, const PlacedRow *old,
 	}
 }
 
+/*
+ * The capacity of an event was lowered by more places than are free.  Rows of
+ * the statement may give them: that is judged at its end.
+ */
+void
+placed_row_lowered(BookingCall *call, int64 event_id, int32 capacity,
+				   int32 places)
+{
+	PlacedKey  *placed = placed_key(call, event_id);
+
+	if (placed->pending.given == 0)
+		placed->removed_in = InvalidCommandId;
+	placed->pending.taken += places;
+	placed->lowered += places;
+	placed->capacity = capacity;
+}
+
 /* ---- the end of the statement ---- */
 
 /*
  * Rows have left an event: gives back their places.  If the event was deleted,
- * there is no pool to give them to.
+ * there is no pool to give them to.  But an outer statement may have put them
+ * into the event, and not have taken their places yet.
  */
 static void
-settle_given(BookingCall *call, int64 event_id, int64 places)
+settle_given(BookingCall *call, SalePool *pool, int64 event_id, int64 places)
 {
 	if (!sale_give(call, event_id, (int32) Min(places, PG_INT32_MAX)) &&
+		!pending_give_outer(&pool->pool, &pool->key, places) &&
 		event_exists(call, event_id))
 		refusal_no_inventory(event_id);
 }
 
 /*
- * Rows were put into an event: takes the places that they need beyond those
- * that others have left, and applies the sale rules to all of them.  If that
- * is none, a stripe is locked, so that the event can't be deleted.
+ * Rows were put into an event, or its capacity was lowered: takes the places
+ * that are needed beyond those that other rows have left, and applies the sale
+ * rules to all rows.  If that is none, a stripe is locked, so that the event
+ * can't be deleted.
  */
 static void
 settle_taken(BookingCall *call, const PlacedKey *placed, int64 event_id,
@@ -207,15 +249,27 @@ settle_taken(BookingCall *call, const PlacedKey *placed, int64 event_id,
 		.rows = &placed->rows
 	};
 	int32		quantity = (int32) Min(places, PG_INT32_MAX);
+	SaleResult	result = sale_take(call, event_id, quantity, &claim);
 
-	sale_take_or_raise(call, event_id, quantity, &claim, placed->table);
-	if (places > PG_INT32_MAX)
-		sale_error_refused(event_id, quantity, SALE_SOLD_OUT, &claim);
+	if (result == SALE_DONE && places > PG_INT32_MAX)
+	{
+		claim.pool.left = quantity;
+		result = SALE_SOLD_OUT;
+	}
+	if (result == SALE_SOLD_OUT && placed->lowered > 0)
+		refusal_capacity_in_use(event_id, placed->capacity,
+								placed->capacity - claim.pool.left + places);
+	if (result == SALE_NO_EVENT && placed->table == NULL)
+		return;					/* a trigger has deleted the event */
+	if (result == SALE_NO_EVENT)
+		sale_raise_no_event(call, event_id, placed->table);
+	if (result != SALE_DONE)
+		sale_error_refused(event_id, quantity, result, &claim);
 }
 
 /*
  * Settles one event.  If a hold was made to expire sooner and no stripe is
- * written by taking, one is: by its version other sessions know when something
+ * written otherwise, one is: by its version other sessions know when something
  * can be reclaimed.
  */
 static void
@@ -230,12 +284,12 @@ settle(BookingCall *call, const PlacedKey *placed)
 	net = pending->taken - pending->given +
 		prefetch_take_lost(&pool.pool, &pool.key, pending->given,
 						   placed->removed_in);
-	if (pending->touch && net <= 0)
-		(void) pool_touch(&pool.pool, &pool.key);
-	if (placed->table != NULL)
+	if (placed->table != NULL || placed->lowered > 0)
 		settle_taken(call, placed, event_id, Max(net, 0));
+	else if (pending->touch)
+		(void) pool_touch(&pool.pool, &pool.key);
 	if (net < 0)
-		settle_given(call, event_id, -net);
+		settle_given(call, &pool, event_id, -net);
 }
 
 /* Takes and gives what the rows of a batch add up to, events ascending. */
@@ -261,6 +315,6 @@ Datum
 booking_inventory_settle(PG_FUNCTION_ARGS)
 {
 	(void) call_trigger_data(fcinfo, "inventory_settle", CALL_AFTER_INSERT);
-	pending_settle();
+	settle_statement();
 	PG_RETURN_POINTER(NULL);
 }

@@ -30,4 +30,7 @@ extern void placed_row_changed(BookingCall *call, const PlacedRow *old,
 							   const PlacedRow *new);
 extern void placed_row_removed(BookingCall *call, const PlacedRow *row);
 
+extern void placed_row_lowered(BookingCall *call, int64 event_id,
+							   int32 capacity, int32 places);
+
 #endif							/* PLACED_ROW_H */

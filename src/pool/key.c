@@ -147,7 +147,11 @@ key_hash(const KeyColumns *columns, const PoolKey *key)
 		uint32		one = 0;
 
 		if (column->type == NULL)
+		{
 			one = (uint32) (key->value[i] ^ (key->value[i] >> 32));
+			if (columns->count > 1)
+				one = murmurhash32(one);
+		}
 		else if (OidIsValid(column->type->hash_proc_finfo.fn_oid))
 			one = DatumGetUInt32(
 				FunctionCall1Coll(&column->type->hash_proc_finfo,

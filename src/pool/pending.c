@@ -7,10 +7,11 @@
  * the row triggers only add up, by key, what the rows take and give.  When the
  * first row of a statement arrives here, the trigger of the pool table is
  * queued as if a statement had inserted into that table.  PostgreSQL fires it
- * after all events that the statement has queued: the row events come first,
- * because none of them fires before the whole statement, with its WITH
- * queries, has run.  This works for partitions, too, which have no statement
- * trigger of their own.
+ * after all events that the statement itself has queued: the row events come
+ * first, because none of them fires before the whole statement, with its WITH
+ * queries, has run.  Rows that foreign keys change after that, by a cascade of
+ * a cascade, make another batch.  This works for partitions, too, which have no
+ * statement trigger of their own.
  *
  * A trigger may run a statement of its own while the events of an outer one
  * are being fired.  The two are told apart by the depth of triggers.  What such
@@ -86,18 +87,20 @@ pending_batch(Oid pool)
 
 /* Adds an empty batch of the pool table to the list. */
 static PendingBatch *
-add_batch(Oid pool, int depth, void (*settle)(PendingBatch *batch))
+add_batch(Oid pool, int depth, PendingRank rank,
+		  void (*settle)(PendingBatch *batch))
 {
 	/* PostgreSQL's sizes are products of int that become Size. */
 	/* NOLINTNEXTLINE(bugprone-implicit-widening-*) */
 	MemoryContext context = AllocSetContextCreate(CurTransactionContext,
 												  "pg_booking statement",
-												  ALLOCSET_SMALL_SIZES);
+												  ALLOCSET_START_SMALL_SIZES);
 	PendingBatch *batch = MemoryContextAllocZero(context,
 												 sizeof(PendingBatch));
 
 	batch->pool = pool;
 	batch->settle = settle;
+	batch->rank = rank;
 	batch->depth = depth;
 	batch->nest_level = GetCurrentTransactionNestLevel();
 	batch->context = context;
@@ -111,11 +114,12 @@ add_batch(Oid pool, int depth, void (*settle)(PendingBatch *batch))
  * pending_settle().  Then settle is called with the batch.
  */
 PendingBatch *
-pending_begin(Relation pool, const Trigger *trigger,
+pending_begin(Relation pool, const Trigger *trigger, PendingRank rank,
 			  void (*settle)(PendingBatch *batch))
 {
 	queue_settlement(pool, trigger);
-	return add_batch(RelationGetRelid(pool), call_trigger_depth(), settle);
+	return add_batch(RelationGetRelid(pool), call_trigger_depth(), rank,
+					 settle);
 }
 
 /* Returns the list that has a key with that hash, or will have it. */
@@ -206,11 +210,28 @@ pending_key(PendingBatch *batch, const KeyColumns *columns, const PoolKey *key,
 }
 
 /*
- * Places come back of which the pool knows nothing yet: an outer statement, not
- * settled so far, takes them.  If there is one, gives them to it.  They are in
- * a batch of their own, which a rollback of this subtransaction removes.
+ * Changes what an outer statement, not settled so far, gives of a key.  The
+ * change is a batch of its own, which a rollback of this subtransaction
+ * removes.
  */
-void
+static void
+change_given(const PendingBatch *outer, const KeyColumns *columns,
+			 const PoolKey *key, int64 places)
+{
+	PendingBatch *batch = add_batch(outer->pool, outer->depth, outer->rank,
+									outer->settle);
+
+	batch->is_inner = true;
+	batch->is_given = true;
+	pending_key(batch, columns, key, sizeof(PendingKey))->given = places;
+}
+
+/*
+ * Places come back of which the pool knows nothing yet: an outer statement, not
+ * settled so far, takes them.  Gives them to it, or returns false if there is
+ * none.
+ */
+bool
 pending_give_outer(const Pool *pool, const PoolKey *key, int64 places)
 {
 	const KeyColumns *columns = &pool->shape->key;
@@ -224,12 +245,50 @@ pending_give_outer(const Pool *pool, const PoolKey *key, int64 places)
 
 		if (pending == NULL || pending->taken == 0)
 			continue;
-		batch = add_batch(batch->pool, batch->depth, batch->settle);
-		batch->is_inner = true;
-		batch->is_given = true;
-		pending_key(batch, columns, key, sizeof(PendingKey))->given = places;
-		return;
+		change_given(batch, columns, key, places);
+		return true;
 	}
+	return false;
+}
+
+/* What the statement at that depth gives of a key beyond what it takes. */
+static int64
+surplus_at(int depth, const Pool *pool, const PoolKey *key, uint32 hash)
+{
+	int64		surplus = 0;
+
+	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
+	{
+		const PendingKey *pending =
+			batch->depth == depth && batch->pool == pool->shape->relid ?
+			find_key(batch, &pool->shape->key, key, hash) :
+			NULL;
+
+		if (pending != NULL)
+			surplus += pending->given - pending->taken;
+	}
+	return surplus;
+}
+
+/*
+ * A trigger needs places of the pool, which an outer statement, not settled so
+ * far, may give.  Returns true if there is one that gives as many: the caller
+ * gives them to the pool now, and the outer statement no more.
+ */
+bool
+pending_use_given(const Pool *pool, const PoolKey *key, int64 places)
+{
+	uint32		hash = key_hash(&pool->shape->key, key);
+
+	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
+	{
+		if (batch->pool != pool->shape->relid || batch->is_given ||
+			surplus_at(batch->depth, pool, key, hash) < places)
+			continue;
+		change_given(batch, &pool->shape->key, key, -places);
+		return true;
+	}
+	return false;
 }
 
 /*
@@ -251,15 +310,13 @@ pending_leave_to_outer(void)
 }
 
 /*
- * True if batch a is settled before batch b: if its pools may reclaim places,
- * otherwise by the OIDs of the pool tables.
+ * True if batch a is settled before batch b: by their ranks, then by the OIDs
+ * of the pool tables.
  */
 static bool
 comes_before(const PendingBatch *a, const PendingBatch *b)
 {
-	return a->may_reclaim == b->may_reclaim ?
-		a->pool < b->pool :
-		a->may_reclaim;
+	return a->rank == b->rank ? a->pool < b->pool : a->rank < b->rank;
 }
 
 /*
@@ -357,7 +414,7 @@ collect_keys(const PendingBatch *batch, PendingKey **keys)
 	return n;
 }
 
-/* Adds what was given to an outer statement to what that one takes. */
+/* Adds what inner statements have changed to what the statement gives. */
 static void
 add_given(const PendingBatch *batch, const KeyColumns *columns,
 		  const PendingKey *given)
@@ -367,7 +424,7 @@ add_given(const PendingBatch *batch, const KeyColumns *columns,
 		PendingKey *key =
 			find_key(batch, columns, &given->key, given->hash);
 
-		if (key == NULL || key->taken == 0)
+		if (key == NULL || batch->is_given)
 			continue;
 		key->given += given->given;
 		return;

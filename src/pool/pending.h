@@ -12,7 +12,7 @@
 
 #include "commands/trigger.h"
 
-#include "pool/pool.h"
+#include "pool/stripe.h"
 
 /*
  * What the rows of one key take and give.  The user of a pool may have a struct
@@ -28,14 +28,26 @@ typedef struct PendingKey
 	struct PendingKey *next;	/* of a list */
 } PendingKey;
 
+/*
+ * In this order the batches of a statement are settled, so that statements and
+ * functions lock pools in the same order: functions take places of an event
+ * before they write its ticket.
+ */
+typedef enum PendingRank
+{
+	PENDING_INVENTORY,
+	PENDING_EXPIRING,			/* reclaims rows that give places elsewhere */
+	PENDING_OTHER
+} PendingRank;
+
 /* What the rows of one statement take and give of the pools of one table. */
 typedef struct PendingBatch
 {
 	Oid			pool;			/* the pool table */
 	void (*settle)(struct PendingBatch *batch);
-	bool		may_reclaim;	/* by which places of other pools come back */
+	PendingRank rank;
 	bool		is_inner;		/* left by a statement of a trigger */
-	bool		is_given;		/* by pending_give_outer(): it has one key */
+	bool		is_given;		/* it only changes what an outer one gives */
 	int			depth;			/* of triggers */
 	int			nest_level;		/* of subtransactions */
 	MemoryContext context;		/* of the batch */
@@ -49,11 +61,14 @@ typedef struct PendingBatch
 extern void pending_init(void);
 extern PendingBatch *pending_batch(Oid pool);
 extern PendingBatch *pending_begin(Relation pool, const Trigger *trigger,
+								   PendingRank rank,
 								   void (*settle)(PendingBatch *batch));
 extern PendingKey *pending_key(PendingBatch *batch, const KeyColumns *columns,
 							   const PoolKey *key, Size size);
-extern void pending_give_outer(const Pool *pool, const PoolKey *key,
+extern bool pending_give_outer(const Pool *pool, const PoolKey *key,
 							   int64 places);
+extern bool pending_use_given(const Pool *pool, const PoolKey *key,
+							  int64 places);
 extern void pending_leave_to_outer(void);
 extern PendingKey **pending_sort(const PendingBatch *batch,
 								 const KeyColumns *columns, int *count);

@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "pool/pending.h"
 #include "pool/pool.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
@@ -548,6 +549,23 @@ take_until_decided(Taking *taking)
 }
 
 /*
+ * Too few places are left, but an outer statement, whose triggers are being
+ * fired, may give enough.  Returns true if it does: they are in the pool then.
+ */
+static bool
+use_given(Taking *taking)
+{
+	Pool	   *pool = taking->pool;
+	int64		missing = taking->quantity - taking->claim->left;
+
+	/* what was lost with an older pool of the key must not be given */
+	return missing <= PG_INT32_MAX &&
+		!prefetch_is_lost(pool, taking->key) &&
+		pending_use_given(pool, taking->key, missing) &&
+		give_now(pool, taking->key, (int32) missing);
+}
+
+/*
  * Takes quantity places of the pool for the claim, all or none, and keeps the
  * stripes that they came from locked until the transaction ends.  Quantity 0
  * takes none, but is judged, and locks a stripe all the same.
@@ -575,6 +593,8 @@ pool_take(Pool *pool, const PoolKey *key, int32 quantity, PoolClaim *claim)
 		return POOL_MISSING;
 
 	take_until_decided(&taking);
+	if (taking.result == POOL_SOLD_OUT && use_given(&taking))
+		take_until_decided(&taking);
 	if (taking.result == POOL_TAKEN && !is_open(pool, claim, &claim->terms))
 	{
 		(void) give_now(pool, key, quantity);

@@ -317,6 +317,15 @@ sum_lost(const Prefetch *prefetch)
 	return lost;
 }
 
+/* True if places of the key were lost, and have not come back yet. */
+bool
+prefetch_is_lost(const Pool *pool, const PoolKey *key)
+{
+	Prefetch   *prefetch = find_prefetch(pool, key, false);
+
+	return prefetch != NULL && sum_lost(prefetch) > 0;
+}
+
 /*
  * A new pool of the key is made: returns the places that rows of the key still
  * hold of the last one.  Then they are lost no more.

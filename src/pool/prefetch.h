@@ -44,6 +44,7 @@ extern List *prefetch_list(Oid relid);
 extern void prefetch_stop(void);
 extern void prefetch_note_lost(const Pool *pool, const PoolKey *key,
 							   int64 places);
+extern bool prefetch_is_lost(const Pool *pool, const PoolKey *key);
 extern int64 prefetch_end_lost(const Pool *pool, const PoolKey *key);
 extern void prefetch_forget_lost(Oid relid);
 extern int64 prefetch_give_lost(const Pool *pool, const PoolKey *key,

@@ -92,6 +92,19 @@ call_end(Call *call)
 	SetUserIdAndSecContext(call->caller, call->caller_context);
 }
 
+/* Makes the caller the current user again, until call_resume(). */
+void
+call_suspend(const Call *call)
+{
+	SetUserIdAndSecContext(call->caller, call->caller_context);
+}
+
+void
+call_resume(const Call *call)
+{
+	SetUserIdAndSecContext(call->owner, call_context(call));
+}
+
 /*
  * The security context of a call.  SECURITY_NOFORCE_RLS of an outer call does
  * not extend to it.

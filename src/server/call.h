@@ -35,6 +35,8 @@ typedef struct Call
 extern void call_check_may_write(const char *function);
 extern void call_begin(Call *call, Oid owner, Oid user_id_type);
 extern void call_end(Call *call);
+extern void call_suspend(const Call *call);
+extern void call_resume(const Call *call);
 extern int	call_context(const Call *call);
 extern TriggerData *call_trigger_data(FunctionCallInfo fcinfo,
 									  const char *function, int allowed);
