@@ -320,6 +320,22 @@ RESET search_path;
 RESET ROLE;
 SELECT count(*) AS rows, bool_and(who = current_user) AS as_owner FROM public.audit;
 DROP TRIGGER write_audit ON booking.ticket;
+-- The same for a plain INSERT, which ends an expired hold at the end of the statement.
+ALTER FUNCTION write_audit() RESET search_path;
+CREATE TRIGGER write_audit AFTER UPDATE ON booking.hold FOR EACH ROW EXECUTE FUNCTION write_audit();
+INSERT INTO booking.event (event_id, capacity) VALUES (90, 1);
+SELECT count(*) FROM booking.hold_tickets(90, 1, 1, '1 microsecond');
+GRANT INSERT ON booking.ticket TO regress_booking_clerk;
+SET ROLE regress_booking_clerk;
+SET search_path = regress_booking_evil, public;
+SELECT code, message
+FROM public.outcome('INSERT INTO booking.ticket (event_id, user_id) VALUES (90, 7)');
+RESET search_path;
+RESET ROLE;
+REVOKE INSERT ON booking.ticket FROM regress_booking_clerk;
+DROP TRIGGER write_audit ON booking.hold;
+DELETE FROM booking.hold WHERE event_id = 90;
+DELETE FROM booking.event WHERE event_id = 90;
 DROP FUNCTION write_audit;
 DROP TABLE public.audit;
 -- The same for a function in an index, on the direct path.  PostgreSQL 17 and
