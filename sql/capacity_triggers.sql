@@ -268,6 +268,21 @@ CREATE TRIGGER r AFTER INSERT ON cap_address FOR EACH ROW WHEN (new.user_id = -1
 INSERT INTO cap_address VALUES (-1);
 SELECT booking.places_left('a', -1);
 DROP TRIGGER r ON cap_address;
+-- The same, but undone.
+CREATE FUNCTION remove_and_undo() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM cap_address WHERE user_id = new.user_id;
+    RAISE division_by_zero;
+EXCEPTION WHEN division_by_zero THEN
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER r AFTER INSERT ON cap_address FOR EACH ROW WHEN (new.user_id = -2) EXECUTE FUNCTION remove_and_undo();
+INSERT INTO cap_address VALUES (-2);
+INSERT INTO cap_address VALUES (-2);
+SELECT key, problem FROM booking.verify_capacity('a') WHERE key = '-2';
+DROP TRIGGER r ON cap_address;
+DROP FUNCTION remove_and_undo;
 INSERT INTO cap_address VALUES (-1);
 INSERT INTO cap_address VALUES (-1);
 SELECT key, problem FROM booking.verify_capacity('a') WHERE key = '-1';
