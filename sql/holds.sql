@@ -679,6 +679,39 @@ SELECT booking.hold_tickets(70, 5, 3) IS NOT NULL AS held;
 SELECT * FROM booking.verify();
 DROP TRIGGER a_first ON booking.hold;
 DROP FUNCTION remove_one;
+-- A trigger ends another hold that the sweep is about to end: its places would come
+-- back twice.
+INSERT INTO booking.event (event_id, capacity) VALUES (71, 1), (72, 1);
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)
+VALUES (71, 7, 1, now() - interval '1 s'), (72, 7, 1, now() - interval '1 s');
+CREATE FUNCTION end_other() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE booking.hold SET ended_at = now()
+    WHERE user_id = old.user_id AND event_id <> old.event_id AND ended_at IS NULL;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER end_other AFTER UPDATE ON booking.hold
+    FOR EACH ROW WHEN (old.user_id = 7) EXECUTE FUNCTION end_other();
+SELECT code FROM outcome('SELECT booking.expire_holds()');
+DROP TRIGGER end_other ON booking.hold;
+DROP FUNCTION end_other;
+SELECT booking.expire_holds();
+SELECT * FROM booking.verify();
+-- A trigger makes all pools again while a statement is not settled.
+CREATE FUNCTION clear_holds() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    TRUNCATE booking.hold;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER z AFTER DELETE ON booking.ticket
+    FOR EACH ROW WHEN (old.event_id = 71) EXECUTE FUNCTION clear_holds();
+SELECT booking.book_ticket(71, 1) > 0 AS booked;
+SELECT code, message FROM outcome('DELETE FROM booking.ticket WHERE event_id = 71');
+DROP TRIGGER z ON booking.ticket;
+DROP FUNCTION clear_holds;
+SELECT * FROM booking.verify();
 
 DROP PROCEDURE let_expire;
 DROP FUNCTION held_places;

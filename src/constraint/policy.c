@@ -33,6 +33,7 @@
 #include "utils/timestamp.h"
 
 #include "constraint/policy.h"
+#include "pool/pending.h"
 #include "server/errors.h"
 #include "server/plan.h"
 
@@ -207,6 +208,7 @@ run_newest(CapacityConstraint *constraint, const char *kind)
 void
 policy_refill(CapacityConstraint *constraint)
 {
+	pending_check_none(constraint->pool.rel);
 	connect_restricted(constraint);
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);

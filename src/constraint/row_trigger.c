@@ -108,13 +108,25 @@ add_given(int64 *sum, int64 places)
 		*sum = PG_INT64_MAX;
 }
 
+/* True if the old row version had places of the key. */
+static bool
+had_places(const TriggerColumns *columns, const TriggerData *data,
+		   const PoolKey *key)
+{
+	PoolKey		old_key;
+
+	return read_key(columns, data->tg_trigslot, &old_key) &&
+		key_equal(&columns->key, &old_key, key) &&
+		read_quantity(columns, data->tg_relation, data->tg_trigslot, true) > 0;
+}
+
 /*
- * True if the new row version may be the next to expire: an old one did not
- * count, or expired later.
+ * True if the new row version may be the next of its key to expire: an old one
+ * did not count there, or expired later.
  */
 static bool
 may_expire_next(const TriggerColumns *columns, const TriggerData *data,
-				TupleTableSlot *slot, bool old_counts)
+				TupleTableSlot *slot, const PoolKey *key, bool old_counts)
 {
 	bool		old_isnull;
 	bool		new_isnull;
@@ -124,7 +136,7 @@ may_expire_next(const TriggerColumns *columns, const TriggerData *data,
 	if (columns->expires == InvalidAttrNumber)
 		return false;
 	new_expiry = slot_getattr(slot, columns->expires, &new_isnull);
-	if (new_isnull || !old_counts)
+	if (new_isnull || !old_counts || !had_places(columns, data, key))
 		return !new_isnull;
 	old_expiry = slot_getattr(data->tg_trigslot, columns->expires, &old_isnull);
 	return old_isnull || DatumGetInt64(new_expiry) < DatumGetInt64(old_expiry);
@@ -144,7 +156,7 @@ take(TriggerColumns *columns, const TriggerData *data, TupleTableSlot *slot,
 	pending = &settle_key(columns, &key)->pending;
 	add_taken(&pending->taken,
 			  read_quantity(columns, data->tg_relation, slot, false));
-	pending->touch |= may_expire_next(columns, data, slot, old_counts);
+	pending->touch |= may_expire_next(columns, data, slot, &key, old_counts);
 }
 
 /* Likewise what an old row version that counted gives. */

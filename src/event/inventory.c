@@ -16,6 +16,7 @@
 #include "event/inventory.h"
 #include "event/refusal.h"
 #include "event/sale.h"
+#include "pool/pending.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
 #include "server/errors.h"
@@ -122,8 +123,11 @@ inventory_read(BookingCall *call, int64 event_id, EventPlaces *places)
  * event's.
  */
 static void
-delete_all_stripes(Call *base)
+delete_all_stripes(BookingCall *call)
 {
+	Call	   *base = &call->base;
+
+	pending_check_none(call->inventory);
 	while (plan_execute_latest(base, &any_inventory_plan, NULL, 1) > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -154,7 +158,7 @@ inventory_refill(BookingCall *call)
 {
 	flush(call);
 	plan_connect_for_all_rows(&call->base);
-	delete_all_stripes(&call->base);
+	delete_all_stripes(call);
 	(void) plan_execute_latest(&call->base, &refill_inventory_plan, NULL, 0);
 	plan_disconnect(&call->base);
 }
@@ -165,7 +169,7 @@ inventory_empty(BookingCall *call)
 {
 	flush(call);
 	plan_connect_for_all_rows(&call->base);
-	delete_all_stripes(&call->base);
+	delete_all_stripes(call);
 	(void) plan_execute_latest(&call->base, &forget_all_keys_plan, NULL, 0);
 	plan_disconnect(&call->base);
 }

@@ -71,7 +71,7 @@ static SqlPlan lock_plan = {
 
 static SqlPlan end_plan = {
 	.sql = "UPDATE booking.hold SET ended_at = pg_catalog.clock_timestamp()"
-		   " WHERE hold_id OPERATOR(pg_catalog.=) ANY ($1)"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) ANY ($1) AND ended_at IS NULL"
 		   " RETURNING ended_at IS NOT NULL",
 	.nargs = 1,
 	.argtypes = { INT8ARRAYOID },

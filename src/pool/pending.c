@@ -9,8 +9,8 @@
  * queued as if a statement had inserted into that table.  PostgreSQL fires it
  * after all events that the statement itself has queued: the row events come
  * first, because none of them fires before the whole statement, with its WITH
- * queries, has run.  Rows that foreign keys change after that, by a cascade of
- * a cascade, make another batch.  This works for partitions, too, which have no
+ * queries, has run.  Rows that foreign keys change after that, by a cascade,
+ * make another batch.  This works for partitions, too, which have no
  * statement trigger of their own.
  *
  * A trigger may run a statement of its own while the events of an outer one
@@ -306,6 +306,23 @@ pending_leave_to_outer(void)
 			continue;
 		batch->depth--;
 		batch->is_inner = true;
+	}
+}
+
+/*
+ * All pools of the table are about to be made again from the rows.  Raises
+ * 55000 if a statement is not settled yet: its rows would count twice.
+ */
+void
+pending_check_none(Relation pool)
+{
+	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
+	{
+		if (batch->pool == RelationGetRelid(pool))
+			error_unusable(psprintf("table %s.%s can't be made again in a trigger of a statement that takes or gives places",
+									BOOKING_SCHEMA,
+									RelationGetRelationName(pool)),
+						   "Do it in a statement of its own.");
 	}
 }
 

@@ -392,7 +392,7 @@ prefetch_take_lost(const Pool *pool, const PoolKey *key, int64 places,
 	Prefetch   *prefetch = find_prefetch(pool, key, false);
 	int64		lost;
 
-	if (prefetch == NULL || removed_in >= prefetch->lost_before)
+	if (prefetch == NULL || places <= 0 || removed_in >= prefetch->lost_before)
 		return 0;
 	lost = Min(sum_lost(prefetch), places);
 	if (lost > 0)
