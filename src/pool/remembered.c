@@ -16,8 +16,8 @@
  * when something becomes reclaimable by time, which is known.
  *
  * Our own transaction is an exception, because it may be rolled back.  If it
- * has written anything, only_until is not set: it may have deleted a stripe, or
- * changed what can be reclaimed, in rows whose triggers have not fired yet.
+ * has deleted a stripe or changed what can be reclaimed, only_until is not set
+ * (seen_by_us_only).
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -40,6 +40,13 @@
 
 static Remembered remembered[REMEMBERED_ENTRIES];
 static bool anything_remembered = false;
+
+/*
+ * True if this transaction has deleted a stripe or changed what can be
+ * reclaimed.  What it sees is then not what others see, and not what it would
+ * see after a rollback.
+ */
+static bool seen_by_us_only = false;
 
 /* Returns the entry for the key, which another key may occupy. */
 static Remembered *
@@ -122,9 +129,7 @@ remembered_note_only(const Pool *pool, const PoolKey *key,
 	entry->xmin = stripe->xmin;
 	entry->terms = stripe->terms;
 	entry->deficit = stripe->available < 0;
-	entry->only_until = TransactionIdIsValid(GetTopTransactionIdIfAny()) ?
-		DT_NOBEGIN :
-		until;
+	entry->only_until = seen_by_us_only ? DT_NOBEGIN : until;
 }
 
 /*
@@ -142,6 +147,7 @@ remembered_note(const Pool *pool, const PoolKey *key, const Stripe *stripe)
 
 		if (is_entry_of(entry, pool, key))
 			forget(entry);
+		seen_by_us_only = true;
 	}
 }
 
@@ -153,6 +159,7 @@ remembered_note_reclaim(const Pool *pool, const PoolKey *key)
 
 	if (entry != NULL)
 		entry->only_until = DT_NOBEGIN;
+	seen_by_us_only = true;
 }
 
 /* Forgets the pools of a table that was altered, rewritten or dropped. */
@@ -177,9 +184,19 @@ remembered_forget_all(void)
 	forget_relation((Datum) 0, InvalidOid);
 }
 
+/* After the transaction others see what it has done, or it is undone. */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
+		seen_by_us_only = false;
+}
+
 /* Registers the callbacks; once a session. */
 void
 remembered_init(void)
 {
+	RegisterXactCallback(at_transaction_end, NULL);
 	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
 }
