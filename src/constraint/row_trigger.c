@@ -3,10 +3,10 @@
  * row_trigger.c
  *	  The triggers of the constrained table.
  *
- * They fire after each row that was inserted,
- * each that counted and was deleted, and each in which an UPDATE has changed
- * the key, the quantity, the expiry, or whether it counts.  Their WHEN clauses
- * see to that; the trigger for INSERT has none (condition.c).
+ * They fire after each row that was inserted, each that counted and was
+ * deleted, and each in which an UPDATE has changed the key, the quantity, the
+ * expiry, or whether it counts.  Their WHEN clauses see to that; the trigger
+ * for INSERT has none (condition.c).
  *
  * Copyright (c) 2026, The pg_booking developers
  *

@@ -269,6 +269,21 @@ lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)
 }
 
 /*
+ * Locks several users, and waits for sessions that have locked one of their
+ * expired holds.  Returns the time by which these had expired.
+ */
+static TimestampTz
+lock_users_and_wait(BookingCall *call, int64 event_id, ArrayType *user_ids)
+{
+	TimestampTz now;
+
+	lock_users(call, event_id, user_ids);
+	now = GetCurrentTimestamp();
+	wait_for_expired(call, event_id, user_ids, now);
+	return now;
+}
+
+/*
  * Locks the users at the event, whose rows are written already, and returns the
  * places of the one who has most.  asked: the places of each row;
  * *asked_by_user: those of that user's rows.
@@ -284,11 +299,9 @@ user_limit_count_most(BookingCall *call, int64 event_id, Datum *user_ids,
 	int64		owned;
 	bool		isnull;
 
-	lock_users(call, event_id, users);
 	values[0] = Int64GetDatum(event_id);
 	values[1] = PointerGetDatum(users);
-	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
-	wait_for_expired(call, event_id, users, DatumGetTimestampTz(values[2]));
+	values[2] = TimestampTzGetDatum(lock_users_and_wait(call, event_id, users));
 
 	for (int i = 0; i < count; i++)
 		places[i] = Int32GetDatum(asked[i]);
@@ -314,19 +327,14 @@ user_limit_judge(BookingCall *call, int64 event_id, Datum *user_ids, int count,
 {
 	Call	   *base = &call->base;
 	ArrayType  *users = user_id_array(base, user_ids, count);
-	TimestampTz now;
 	Datum		values[3];
 	uint64		rows;
 	int32		limit = 0;
 	bool		isnull = false;
 
-	lock_users(call, event_id, users);
-	now = GetCurrentTimestamp();
-	wait_for_expired(call, event_id, users, now);
-
 	values[0] = Int64GetDatum(event_id);
 	values[1] = PointerGetDatum(users);
-	values[2] = TimestampTzGetDatum(now);
+	values[2] = TimestampTzGetDatum(lock_users_and_wait(call, event_id, users));
 	plan_connect_for_all_rows(base);
 	rows = plan_execute_latest(base, &judge_plan, values, 0);
 	if (rows != 0 && rows != (uint64) count)

@@ -278,8 +278,11 @@ surplus_at(int depth, const Pool *pool, const PoolKey *key, uint32 hash)
 bool
 pending_use_given(const Pool *pool, const PoolKey *key, int64 places)
 {
-	uint32		hash = key_hash(&pool->shape->key, key);
+	uint32		hash;
 
+	if (batches == NULL)
+		return false;
+	hash = key_hash(&pool->shape->key, key);
 	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
 	{
 		if (batch->pool != pool->shape->relid || batch->is_given ||
