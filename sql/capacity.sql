@@ -45,13 +45,13 @@ SELECT c.relname, pg_get_userbyid(c.relowner) = current_user AS mine
 FROM pg_class c
 WHERE relnamespace = 'booking'::regnamespace AND relname LIKE 'shop%' ORDER BY relname;
 SELECT tgrelid::regclass AS rel, tgname, tgfoid::regproc AS function
-FROM pg_trigger WHERE tgname LIKE 'booking\_%' ORDER BY tgrelid::regclass::text, tgname;
+FROM pg_trigger WHERE tgname LIKE '\_booking\_%' ORDER BY tgrelid::regclass::text, tgname;
 
 -- ---- drop ----
 
 SELECT booking.drop_capacity_constraint('shop_ticket_show_id_capacity');
 SELECT * FROM booking.capacity_constraints;
-SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'booking\_%';
+SELECT count(*) FROM pg_trigger WHERE tgname LIKE '\_booking\_%';
 SELECT count(*) FROM pg_class WHERE relnamespace = 'booking'::regnamespace AND relname LIKE 'shop%';
 INSERT INTO shop_ticket (show_id) SELECT 1 FROM generate_series(1, 9);
 SELECT * FROM diagnosed($$SELECT booking.drop_capacity_constraint('shop_ticket_show_id_capacity')$$);
@@ -236,7 +236,7 @@ SELECT pools(repeat('x', 63)) AS x, pools(repeat('x', 62) || 'y') AS y;
 SELECT code, message FROM outcome(
     'INSERT INTO "Regress Shop"."A Ticket for a table with a very long name \ of all" VALUES (1, 1, ''y'')');
 SELECT booking.drop_capacity_constraint(constraint_name) FROM booking.capacity_constraints;
-SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'booking\_%';
+SELECT count(*) FROM pg_trigger WHERE tgname LIKE '\_booking\_%';
 SET client_min_messages = warning;
 DROP SCHEMA "Regress Shop" CASCADE;
 RESET client_min_messages;

@@ -222,7 +222,7 @@ COMMIT;
 SELECT n, a.code, a.message, a.detail
 FROM (VALUES
     (1, 'ALTER TABLE booking.shop_ticket_show_id_capacity DISABLE TRIGGER ALL'),
-    (2, 'DROP TRIGGER booking_capacity_settle ON booking.shop_ticket_show_id_capacity'),
+    (2, 'DROP TRIGGER _booking_capacity_settle ON booking.shop_ticket_show_id_capacity'),
     (3, 'ALTER TABLE booking.shop_ticket_show_id_capacity DROP CONSTRAINT shop_ticket_show_id_capacity_pkey'),
     (4, 'ALTER TABLE booking.shop_ticket_show_id_capacity ADD x integer'),
     (5, 'ALTER TABLE booking.shop_ticket_show_id_capacity DROP available'),

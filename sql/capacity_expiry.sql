@@ -165,3 +165,28 @@ FROM (VALUES
 ORDER BY n;
 SELECT id, note FROM shop_ticket ORDER BY id;
 SELECT booking.places_left('k', 1, 'a') AS a, booking.places_left('k', 1, 'b') AS b;
+
+-- An expired row is added and reclaimed by one statement.  The other constraint
+-- has no pool yet for its key.
+CREATE TABLE shop_pair (id integer PRIMARY KEY, a integer, b integer, expires timestamptz);
+SELECT booking.add_capacity_constraint('shop_pair', '{a}', capacity => 1,
+    expires_at => 'expires', on_expiry => 'DELETE', constraint_name => 'pair_a');
+SELECT booking.add_capacity_constraint('shop_pair', '{b}', capacity => 5, constraint_name => 'pair_b');
+INSERT INTO shop_pair VALUES (1, 1, 1, '2020-01-01'), (2, 1, 2, NULL);
+INSERT INTO shop_pair VALUES (3, 2, 1, NULL);
+SELECT id, a, b FROM shop_pair ORDER BY id;
+SELECT booking.places_left('pair_b', 1) AS one, booking.places_left('pair_b', 2) AS two;
+SELECT * FROM booking.verify_capacity();
+
+-- A function is refused while its statement ends the expired row.  This is undone,
+-- so the next one finds the row again.
+CREATE FUNCTION add_pair(integer) RETURNS void LANGUAGE sql AS 'INSERT INTO shop_pair VALUES ($1, 3, 3)';
+INSERT INTO shop_pair VALUES (4, 3, 3, '2020-01-01');
+WITH moved AS (UPDATE shop_pair SET a = NULL WHERE id = 4 RETURNING 5 AS id)
+SELECT add_pair(id) FROM moved;
+\echo :LAST_ERROR_SQLSTATE
+SELECT add_pair(5);
+SELECT id FROM shop_pair WHERE a = 3;
+DROP FUNCTION add_pair;
+DROP TABLE shop_pair CASCADE;
+SELECT booking.drop_capacity_constraint(n) FROM unnest(ARRAY['pair_a', 'pair_b']) n;

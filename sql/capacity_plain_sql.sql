@@ -146,7 +146,7 @@ END
 $$;
 TRUNCATE shop_ticket RESTART IDENTITY;
 -- before our triggers and after them, by their names
-CREATE TRIGGER a_first AFTER INSERT ON shop_ticket FOR EACH ROW
+CREATE TRIGGER "A_first" AFTER INSERT ON shop_ticket FOR EACH ROW
     WHEN (new.note = 'three') EXECUTE FUNCTION sell_two();
 SELECT n, t.*
 FROM (VALUES
@@ -156,7 +156,7 @@ FROM (VALUES
     (4, 'DELETE FROM shop_ticket')) AS s (n, statement),
     then_pools('c', statement) t
 ORDER BY n;
-ALTER TRIGGER a_first ON shop_ticket RENAME TO z_last;
+ALTER TRIGGER "A_first" ON shop_ticket RENAME TO z_last;
 SELECT n, t.*
 FROM (VALUES
     (1, 'INSERT INTO shop_ticket (show_id, note) VALUES (2, ''three'')'),

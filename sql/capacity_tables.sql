@@ -193,10 +193,10 @@ SELECT n, a.message
 FROM (VALUES
     (1, 'ALTER TABLE shop_ticket DISABLE TRIGGER ALL'),
     (2, 'ALTER TABLE shop_show DISABLE TRIGGER USER'),
-    (3, 'DROP TRIGGER booking_c_delete ON shop_ticket'),
-    (4, 'DROP TRIGGER booking_c_update ON shop_ticket'),
-    (5, 'DROP TRIGGER booking_c_insert ON shop_ticket'),
-    (6, 'DROP TRIGGER booking_c_capacity ON shop_show'),
+    (3, 'DROP TRIGGER _booking_c_delete ON shop_ticket'),
+    (4, 'DROP TRIGGER _booking_c_update ON shop_ticket'),
+    (5, 'DROP TRIGGER _booking_c_insert ON shop_ticket'),
+    (6, 'DROP TRIGGER _booking_c_capacity ON shop_show'),
     (7, 'ALTER TABLE shop_ticket DROP status CASCADE'),
     (8, 'ALTER TABLE booking.c DISABLE TRIGGER ALL')) AS s (n, change),
     after_change(change, $$DO 'BEGIN RAISE ''%'', (SELECT string_agg(v.problem, ''; '') FROM booking.verify_capacity(''c'') v); END'$$) a
@@ -239,7 +239,7 @@ INSERT INTO shop_ticket (show_id) SELECT 1 FROM generate_series(1, 9);
 ROLLBACK;
 -- A trigger: what is left can be dropped.
 BEGIN;
-DROP TRIGGER booking_c_insert ON shop_ticket;
+DROP TRIGGER _booking_c_insert ON shop_ticket;
 SELECT booking.drop_capacity_constraint('c');
 DELETE FROM shop_ticket;
 SELECT count(*) FROM pg_trigger WHERE tgfoid::regproc::text LIKE 'booking.capacity%';
@@ -324,9 +324,9 @@ BEGIN
     RAISE EXCEPTION 'the stranger''s function runs as %', current_user;
 END
 $$;
-CREATE TRIGGER booking_c_delete AFTER DELETE ON mine FOR EACH ROW WHEN (stolen(old.id))
+CREATE TRIGGER _booking_c_delete AFTER DELETE ON mine FOR EACH ROW WHEN (stolen(old.id))
     EXECUTE FUNCTION booking.capacity_count('c', '', '', 'show_id');
-DROP TRIGGER booking_c_delete ON mine;
+DROP TRIGGER _booking_c_delete ON mine;
 CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION booking.capacity_count('c', '', '', 'show_id');
 CREATE TRIGGER g AFTER DELETE ON mine FOR EACH ROW EXECUTE FUNCTION booking.capacity_count('c', '', '', 'show_id');
 CREATE TRIGGER c AFTER UPDATE ON mine FOR EACH ROW EXECUTE FUNCTION booking.capacity_changed('c', 'capacity', '', 'show_id');

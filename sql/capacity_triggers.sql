@@ -71,11 +71,11 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER a AFTER INSERT ON cap_ticket FOR EACH ROW EXECUTE FUNCTION end_it();
+CREATE TRIGGER "A" AFTER INSERT ON cap_ticket FOR EACH ROW EXECUTE FUNCTION end_it();
 INSERT INTO cap_ticket VALUES (1, 1);
 SELECT status FROM cap_ticket;
 SELECT * FROM booking.verify_capacity('c');
-DROP TRIGGER a ON cap_ticket;
+DROP TRIGGER "A" ON cap_ticket;
 SELECT booking.drop_capacity_constraint('c');
 TRUNCATE cap_ticket, cap_show;
 
@@ -185,7 +185,7 @@ SELECT booking.places_left('c', 1);
 -- A disabled one doesn't.
 BEGIN;
 ALTER TABLE cap_show DISABLE TRIGGER ALL;
-ALTER TABLE cap_show ENABLE TRIGGER booking_c_capacity;
+ALTER TABLE cap_show ENABLE TRIGGER _booking_c_capacity;
 DELETE FROM cap_show;
 ROLLBACK;
 
@@ -305,7 +305,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER a AFTER INSERT OR UPDATE ON cap_show FOR EACH ROW EXECUTE FUNCTION write_again();
+CREATE TRIGGER "A" AFTER INSERT OR UPDATE ON cap_show FOR EACH ROW EXECUTE FUNCTION write_again();
 SELECT n, t.code, t.detail
 FROM (VALUES
     (1, 'INSERT INTO cap_show VALUES (90, 90)'),
@@ -321,7 +321,7 @@ FROM (VALUES
 ORDER BY n;
 SELECT id, capacity, booking.places_left('c', id) FROM cap_show WHERE id >= 90 ORDER BY id;
 SELECT * FROM booking.verify_capacity('c');
-DROP TRIGGER a ON cap_show;
+DROP TRIGGER "A" ON cap_show;
 SELECT booking.drop_capacity_constraint('c');
 
 -- ---- columns that are generated, but not stored (PostgreSQL 18) ----

@@ -112,8 +112,8 @@ ORDER BY n;
 -- In place of ours another one that has the same arguments.
 \set VERBOSITY sqlstate
 BEGIN;
-DROP TRIGGER booking_capacity_settle ON booking.c;
-CREATE TRIGGER booking_capacity_settle AFTER INSERT ON booking.c FOR EACH STATEMENT
+DROP TRIGGER _booking_capacity_settle ON booking.c;
+CREATE TRIGGER _booking_capacity_settle AFTER INSERT ON booking.c FOR EACH STATEMENT
     EXECUTE FUNCTION nothing('', 'f', '', 'public.shop_ticket', 'public.shop_show', '');
 INSERT INTO shop_ticket (show_id) VALUES (1), (1), (1);
 COMMIT;
@@ -122,7 +122,7 @@ SELECT pools('c');
 
 -- ---- rows that were not checked, and savepoints ----
 
-ALTER TABLE booking.c DISABLE TRIGGER booking_capacity_settle;
+ALTER TABLE booking.c DISABLE TRIGGER _booking_capacity_settle;
 BEGIN;
 SAVEPOINT a;
 SAVEPOINT b;
@@ -144,7 +144,7 @@ INSERT INTO shop_ticket (show_id) VALUES (1), (1);
 RELEASE b;
 ROLLBACK TO a;
 COMMIT;
-ALTER TABLE booking.c ENABLE TRIGGER booking_capacity_settle;
+ALTER TABLE booking.c ENABLE TRIGGER _booking_capacity_settle;
 SELECT pools('c');
 SELECT booking.drop_capacity_constraint('c');
 DROP FUNCTION nothing;
@@ -358,9 +358,9 @@ BEGIN
     INSERT INTO shop_ticket (id, show_id) VALUES (100, 2);
     RETURN NULL;
 END $$;
-CREATE TRIGGER next_row AFTER DELETE ON shop_ticket FOR EACH ROW EXECUTE FUNCTION next_in_line();
+CREATE TRIGGER a_next_row AFTER DELETE ON shop_ticket FOR EACH ROW EXECUTE FUNCTION next_in_line();
 DELETE FROM shop_ticket WHERE id = 1;
-DROP TRIGGER next_row ON shop_ticket;
+DROP TRIGGER a_next_row ON shop_ticket;
 CREATE TRIGGER next_all AFTER DELETE ON shop_ticket FOR EACH STATEMENT EXECUTE FUNCTION next_in_line();
 DELETE FROM shop_ticket WHERE id = 100;
 SELECT id, booking.places_left('c', 2) FROM shop_ticket ORDER BY 1;

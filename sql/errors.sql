@@ -269,9 +269,9 @@ FROM (VALUES
     (11, 'CREATE INDEX ON booking.inventory ((available + 1))'),
     (12, 'CREATE TABLE public.seller (event_id bigint, stripe integer,'
          ' FOREIGN KEY (event_id, stripe) REFERENCES booking.inventory)'),
-    (13, 'DROP TRIGGER booking_ticket_changed ON booking.ticket'),
-    (14, 'DROP TRIGGER booking_event_changed ON booking.event'),
-    (15, 'DROP TRIGGER booking_hold_changed ON booking.hold'),
+    (13, 'DROP TRIGGER _booking_ticket_changed ON booking.ticket'),
+    (14, 'DROP TRIGGER _booking_event_changed ON booking.event'),
+    (15, 'DROP TRIGGER _booking_hold_changed ON booking.hold'),
     (16, 'DROP TABLE booking.hold'),
     (17, 'DROP TABLE booking.request'),
     (18, 'DROP TABLE booking.user_limit'),

@@ -161,12 +161,12 @@ SELECT count(*) > 40 AS all_there FROM booking.history;
 
 -- ---- how it is stopped and started again ----
 
-DROP TRIGGER booking_history ON booking.ticket;
+DROP TRIGGER _booking_history ON booking.ticket;
 SELECT booking.book_ticket(1, 80) > 0 AS booked;
 SELECT hold_id FROM booking.hold_tickets(1, 80, 1) \gset
 SELECT booking.release_hold(:hold_id);
 SELECT table_name, action, user_id FROM new_history();
-DROP TRIGGER booking_history ON booking.hold;
+DROP TRIGGER _booking_history ON booking.hold;
 SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(1, 80, 1);
 SELECT table_name, action, user_id FROM new_history();
 SELECT booking.keep_history();
@@ -260,9 +260,9 @@ CREATE EXTENSION pg_booking;
 SELECT booking.create_tables();
 RESET client_min_messages;
 SELECT tgrelid::regclass AS on_table, tgname FROM pg_trigger
-WHERE tgname LIKE 'booking_history%' ORDER BY 1, 2;
+WHERE tgname LIKE '%booking\_history%' ORDER BY 1, 2;
 SELECT code FROM outcome('DELETE FROM booking.history');
 -- It does not attach them if the history was stopped.
-DROP TRIGGER booking_history ON booking.ticket;
+DROP TRIGGER _booking_history ON booking.ticket;
 SELECT booking.create_tables();
-SELECT count(*) FROM pg_trigger WHERE tgname = 'booking_history';
+SELECT count(*) FROM pg_trigger WHERE tgname = '_booking_history';

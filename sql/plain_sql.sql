@@ -393,9 +393,9 @@ BEGIN
     END;
     RETURN NULL;
 END $$;
-CREATE TRIGGER next_row AFTER UPDATE ON booking.ticket FOR EACH ROW EXECUTE FUNCTION next_in_line();
+CREATE TRIGGER a_next_row AFTER UPDATE ON booking.ticket FOR EACH ROW EXECUTE FUNCTION next_in_line();
 UPDATE booking.ticket SET cancelled_at = now() WHERE event_id = 33 AND user_id = 8;
-DROP TRIGGER next_row ON booking.ticket;
+DROP TRIGGER a_next_row ON booking.ticket;
 CREATE TRIGGER next_all AFTER DELETE ON booking.ticket FOR EACH STATEMENT EXECUTE FUNCTION next_in_line();
 DELETE FROM booking.ticket WHERE event_id = 33 AND user_id IN (9, 10);
 DROP TRIGGER next_all ON booking.ticket;

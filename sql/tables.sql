@@ -168,7 +168,7 @@ SELECT booking.rebuild_inventory(2);
 SELECT * FROM places();
 
 -- create_tables() also replaces a single trigger that was dropped.
-DROP TRIGGER booking_ticket_changed ON booking.ticket;
+DROP TRIGGER _booking_ticket_changed ON booking.ticket;
 SELECT booking.book_ticket(3, 106);
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO booking.ticket (event_id, user_id) VALUES (3, 106);
@@ -215,7 +215,7 @@ SELECT booking.create_tables();
 SELECT booking.book_ticket(1, 1, 'a key') > 0 AS booked;
 SELECT event_id, available, booked FROM booking.sales WHERE event_id = 1;
 -- create_tables() also replaces the trigger of the hold table.
-DROP TRIGGER booking_hold_changed ON booking.hold;
+DROP TRIGGER _booking_hold_changed ON booking.hold;
 SELECT booking.book_ticket(1, 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT booking.create_tables();
@@ -236,10 +236,10 @@ SELECT booking.book_ticket(1, 1);
 
 -- A renamed trigger is recognized.  create_tables() does not attach a second
 -- one.
-ALTER TRIGGER booking_ticket_changed ON booking.ticket RENAME TO a_first;
+ALTER TRIGGER _booking_ticket_changed ON booking.ticket RENAME TO a_first;
 SELECT booking.create_tables();
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'booking.ticket'::regclass ORDER BY tgname;
-ALTER TRIGGER a_first ON booking.ticket RENAME TO booking_ticket_changed;
+ALTER TRIGGER a_first ON booking.ticket RENAME TO _booking_ticket_changed;
 
 -- A transaction that books many tickets prefetches places and gives the unused
 -- ones back at its end.  That works whatever it did to the tables in between.

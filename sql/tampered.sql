@@ -145,16 +145,16 @@ ORDER BY n;
 -- The trigger of the inventory does not settle what a statement takes.
 SELECT n, a.code, a.message
 FROM (VALUES
-    (1, 'DROP TRIGGER booking_inventory_settle ON booking.inventory'),
-    (2, 'CREATE OR REPLACE TRIGGER booking_inventory_settle AFTER INSERT ON booking.inventory'
+    (1, 'DROP TRIGGER _booking_inventory_settle ON booking.inventory'),
+    (2, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle AFTER INSERT ON booking.inventory'
         ' WHEN (false) EXECUTE FUNCTION booking.inventory_settle()'),
-    (3, 'CREATE OR REPLACE TRIGGER booking_inventory_settle BEFORE INSERT ON booking.inventory'
+    (3, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle BEFORE INSERT ON booking.inventory'
         ' EXECUTE FUNCTION booking.inventory_settle()'),
-    (4, 'CREATE OR REPLACE TRIGGER booking_inventory_settle AFTER INSERT ON booking.inventory'
+    (4, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle AFTER INSERT ON booking.inventory'
         ' EXECUTE FUNCTION booking.event_changed()'),
     (5, 'CREATE TRIGGER another AFTER INSERT ON booking.inventory'
         ' EXECUTE FUNCTION booking.inventory_settle()'),
-    (6, 'CREATE OR REPLACE TRIGGER booking_inventory_settle AFTER INSERT ON booking.inventory'
+    (6, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle AFTER INSERT ON booking.inventory'
         ' FOR EACH ROW EXECUTE FUNCTION booking.inventory_settle()')) AS t (n, change),
     after_change(change, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7)') a
 ORDER BY n;
@@ -165,7 +165,7 @@ COMMIT;
 \echo :LAST_ERROR_SQLSTATE
 -- create_tables() attaches a missing one again.
 BEGIN;
-DROP TRIGGER booking_inventory_settle ON booking.inventory;
+DROP TRIGGER _booking_inventory_settle ON booking.inventory;
 SELECT booking.create_tables();
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7);
 SELECT * FROM booking.verify();

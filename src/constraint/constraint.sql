@@ -239,8 +239,9 @@ BEGIN
                       ' (SELECT %1$s AS places FROM %2$s AS new WHERE %3$s AND %4$s'
                       ' AND new.%5$I <= $%6$s ORDER BY new.%5$I LIMIT $%7$s) h),'
                       ' (SELECT new.%5$I FROM %2$s AS new WHERE %3$s AND %4$s'
-                      ' AND new.%5$I > $%6$s ORDER BY new.%5$I LIMIT 1)',
-                      places, c.on_table, same_key, counts, c.expires_at, n + 1, n + 2);
+                      ' AND new.%5$I > $%6$s ORDER BY new.%5$I LIMIT 1), %8$s::oid',
+                      places, c.on_table, same_key, counts, c.expires_at, n + 1, n + 2,
+                      c.on_table::oid);
     WHEN 'reclaim', 'reclaim unlocked' THEN
         -- how many rows were found, and how many were ended
         RETURN format('WITH l AS (SELECT new.tableoid, new.ctid FROM %s AS new WHERE %s AND %s'
@@ -756,7 +757,7 @@ BEGIN
                    'Internal to pg_booking: the free places of capacity constraint '
                    || quote_ident(constraint_name) || ' of table ' || on_table || '. Do not write to it.');
     EXECUTE format('ALTER TABLE booking.%I OWNER TO %s', constraint_name, owner);
-    EXECUTE format('CREATE TRIGGER booking_capacity_settle AFTER INSERT ON booking.%I'
+    EXECUTE format('CREATE TRIGGER _booking_capacity_settle AFTER INSERT ON booking.%I'
                    ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_settle(%L, %L, %L, %L, %L, %L)',
                    constraint_name, coalesce(capacity::text, ''),
                    CASE WHEN allow_excess THEN 't' ELSE 'f' END,
@@ -775,7 +776,7 @@ BEGIN
         || coalesce(' OR ((' || when_old || ') IS TRUE) <> ((' || when_new || ') IS TRUE)', '');
     FOR i IN 1..3 LOOP
         EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH ROW%s EXECUTE FUNCTION booking.capacity_count(%s)',
-            booking.short_name('booking_' || constraint_name, (ARRAY['_insert', '_update', '_delete'])[i]),
+            booking.short_name('_booking_' || constraint_name, (ARRAY['_insert', '_update', '_delete'])[i]),
             (ARRAY['INSERT', 'UPDATE', 'DELETE'])[i],
             on_table,
             coalesce(' WHEN (' || (ARRAY[NULL, changed, when_old])[i] || ')', ''),
@@ -783,7 +784,7 @@ BEGIN
     END LOOP;
     EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s'
                    ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
-                   booking.short_name('booking_' || constraint_name, '_truncate'), on_table, args);
+                   booking.short_name('_booking_' || constraint_name, '_truncate'), on_table, args);
 
     -- the triggers of the capacity table
     IF capacity_table IS NOT NULL THEN
@@ -792,11 +793,11 @@ BEGIN
                     || capacity_key::text[]) WITH ORDINALITY AS u (w, n);
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
                        ' FOR EACH ROW EXECUTE FUNCTION booking.capacity_changed(%s)',
-                       booking.short_name('booking_' || constraint_name, '_capacity'),
+                       booking.short_name('_booking_' || constraint_name, '_capacity'),
                        capacity_table, args);
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s'
                        ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
-                       booking.short_name('booking_' || constraint_name, '_capacity_truncate'),
+                       booking.short_name('_booking_' || constraint_name, '_capacity_truncate'),
                        capacity_table, args);
     END IF;
 

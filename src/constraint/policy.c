@@ -312,6 +312,10 @@ reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
 	places = DatumGetInt64(result_of(0, 1, &isnull));
 	expiry = result_of(0, 2, &isnull);
 	*next = isnull ? DT_NOEND : DatumGetTimestampTz(expiry);
+	if (pending_any(constraint->pool.rel) ||
+		call_has_pending_triggers(
+			DatumGetObjectId(result_of(0, 3, &isnull))))
+		*next = DT_NOBEGIN;
 	plan_disconnect(&constraint->call);
 	return places;
 }

@@ -90,8 +90,8 @@ BEGIN
     FOR target IN
         SELECT rel, trigger_name, events, level
         FROM (VALUES (1, 'booking.ticket'::regclass), (2, 'booking.hold')) AS r (nth, rel)
-        CROSS JOIN (VALUES ('booking_history', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
-                           ('booking_history_truncated', 32, 'TRUNCATE', 'STATEMENT'))
+        CROSS JOIN (VALUES ('_booking_history', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
+                           ('_booking_history_truncated', 32, 'TRUNCATE', 'STATEMENT'))
             AS k (trigger_name, bits, events, level)
         WHERE NOT EXISTS (SELECT FROM pg_trigger
                           WHERE tgrelid = rel AND tgtype & bits = bits
@@ -117,6 +117,6 @@ COMMENT ON FUNCTION booking.keep_history() IS
 'ticket or hold writes a row into it. It can be called again: it adds what is missing. '
 'Creating the triggers waits for transactions that have written tickets or holds, and blocks '
 'such writes until this transaction ends. '
-'To stop the history, drop the triggers booking_history and booking_history_truncated on '
+'To stop the history, drop the triggers _booking_history and _booking_history_truncated on '
 'booking.ticket and on booking.hold; the rows stay. '
 'Raises 42P01 if create_tables() has not been called. Runs with the rights of the caller.';

@@ -317,7 +317,8 @@ hold_extend(BookingCall *call, const Hold *hold, TimestampTz expires_at)
 /*
  * Returns the places in expired holds of the event that the snapshot shows.
  * Counts at most that many holds, each of which has a place or more.
- * *next_expiry is when the next hold expires, or DT_NOEND.  Locks nothing.
+ * *next_expiry is when the next hold expires, or DT_NOEND; DT_NOBEGIN if a
+ * statement is in progress that changes holds.  Locks nothing.
  */
 static int64
 expired_places(BookingCall *call, int64 event_id, Snapshot snapshot,
@@ -338,6 +339,8 @@ expired_places(BookingCall *call, int64 event_id, Snapshot snapshot,
 		plan_result(&call->base, 0, 2, TIMESTAMPTZOID, &isnull));
 	if (isnull)
 		*next_expiry = DT_NOEND;
+	if (call_has_pending_triggers(call->tables.hold))
+		*next_expiry = DT_NOBEGIN;
 	plan_disconnect(&call->base);
 	return places;
 }

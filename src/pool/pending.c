@@ -312,6 +312,17 @@ pending_leave_to_outer(void)
 	}
 }
 
+/* True if a statement that takes or gives places of the table isn't settled. */
+bool
+pending_any(Relation pool)
+{
+	const PendingBatch *batch = batches;
+
+	while (batch != NULL && batch->pool != RelationGetRelid(pool))
+		batch = batch->outer;
+	return batch != NULL;
+}
+
 /*
  * All pools of the table are about to be made again from the rows.  Raises
  * 55000 if a statement is not settled yet: its rows would count twice.
@@ -319,14 +330,10 @@ pending_leave_to_outer(void)
 void
 pending_check_none(Relation pool)
 {
-	for (PendingBatch *batch = batches; batch != NULL; batch = batch->outer)
-	{
-		if (batch->pool == RelationGetRelid(pool))
-			error_unusable(psprintf("table %s.%s can't be made again in a trigger of a statement that takes or gives places",
-									BOOKING_SCHEMA,
-									RelationGetRelationName(pool)),
-						   "Do it in a statement of its own.");
-	}
+	if (pending_any(pool))
+		error_unusable(psprintf("table %s.%s can't be made again in a trigger of a statement that takes or gives places",
+								BOOKING_SCHEMA, RelationGetRelationName(pool)),
+					   "Do it in a statement of its own.");
 }
 
 /*
@@ -452,6 +459,27 @@ add_given(const PendingBatch *batch, const KeyColumns *columns,
 }
 
 /*
+ * Reclaiming for one batch may remove a row of the same statement.  Then an
+ * inner batch gives what the outer one takes of the same key.  Counts it there,
+ * because the key may have no pool yet.  The keys are sorted.
+ */
+static void
+carry_surplus(PendingKey **sorted, int count, const KeyColumns *columns)
+{
+	for (int i = 0; i + 1 < count; i++)
+	{
+		PendingKey *key = sorted[i];
+		PendingKey *next = sorted[i + 1];
+		int64		surplus = key->given - key->taken;
+
+		if (surplus <= 0 || !key_equal(columns, &key->key, &next->key))
+			continue;
+		key->given -= surplus;
+		next->given += surplus;
+	}
+}
+
+/*
  * Returns the keys of a batch that is settled, ascending: this is the order in
  * which pools are locked.
  */
@@ -475,6 +503,8 @@ pending_sort(const PendingBatch *batch, const KeyColumns *columns, int *count)
 	*count = n;
 	qsort_arg(sorted, n, sizeof(PendingKey *), compare_keys,
 			  unconstify(KeyColumns *, columns));
+	if (batch->rank != PENDING_INVENTORY)	/* events have pools */
+		carry_surplus(sorted, n, columns);
 	return sorted;
 }
 

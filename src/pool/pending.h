@@ -70,6 +70,7 @@ extern bool pending_give_outer(const Pool *pool, const PoolKey *key,
 extern bool pending_use_given(const Pool *pool, const PoolKey *key,
 							  int64 places);
 extern void pending_leave_to_outer(void);
+extern bool pending_any(Relation pool);
 extern void pending_check_none(Relation pool);
 extern PendingKey **pending_sort(const PendingBatch *batch,
 								 const KeyColumns *columns, int *count);

@@ -66,7 +66,8 @@ typedef struct PoolPolicy
 	/*
 	 * Returns how many places can be reclaimed, as the snapshot shows.  It may
 	 * stop counting when it has found most places.  *next: when more can be
-	 * reclaimed, or DT_NOEND.
+	 * reclaimed, or DT_NOEND; DT_NOBEGIN if a statement is in progress that
+	 * changes it.
 	 */
 	int64 (*reclaimable)(Pool *pool, const PoolKey *key,
 						 Snapshot snapshot, int64 most,

@@ -14,10 +14,13 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 
 #include "server/call.h"
 
@@ -81,6 +84,27 @@ int
 call_trigger_depth(void)
 {
 	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
+/*
+ * True if rows of the table were changed for which AFTER triggers are still to
+ * fire, deferred ones included.
+ */
+bool
+call_has_pending_triggers(Oid table)
+{
+	List	   *tables;
+	ListCell   *lc;
+
+	if (get_rel_relkind(table) != RELKIND_PARTITIONED_TABLE)
+		return AfterTriggerPendingOnRel(table);
+	tables = find_all_inheritors(table, NoLock, NULL);
+	foreach(lc, tables)
+	{
+		if (AfterTriggerPendingOnRel(lfirst_oid(lc)))
+			return true;
+	}
+	return false;
 }
 
 /* Ends a call: the caller is the current user again, with its search_path. */

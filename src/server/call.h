@@ -41,6 +41,7 @@ extern int	call_context(const Call *call);
 extern TriggerData *call_trigger_data(FunctionCallInfo fcinfo,
 									  const char *function, int allowed);
 extern int	call_trigger_depth(void);
+extern bool call_has_pending_triggers(Oid table);
 extern void call_guard_search_path(Call *call);
 extern void call_fix_search_path(Call *call);
 

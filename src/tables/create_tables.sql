@@ -303,7 +303,7 @@ BEGIN
                           WHERE tgrelid = rel AND tgfoid = func AND tgtype & bits = bits)
         ORDER BY name
     LOOP
-        EXECUTE format('CREATE TRIGGER booking_%s_%s AFTER %s ON %s '
+        EXECUTE format('CREATE TRIGGER _booking_%s_%s AFTER %s ON %s '
                        'FOR EACH %s EXECUTE FUNCTION %s()',
                        target.name, target.suffix, target.events, target.rel, target.level,
                        target.func::regproc);

@@ -98,7 +98,7 @@ my %kind = (
 	},
 	'keep_history()' => {
 		on => ['history'], do => 'SELECT booking.keep_history()',
-		undo => 'DROP TRIGGER booking_history ON booking.ticket; DROP TRIGGER booking_history ON booking.hold',
+		undo => 'DROP TRIGGER _booking_history ON booking.ticket; DROP TRIGGER _booking_history ON booking.hold',
 		missed => q{SELECT count(*) FROM booking.ticket t WHERE booked_at > ? AND NOT EXISTS
 		            (SELECT FROM booking.history h WHERE h.ticket_id = t.ticket_id AND action = 'booked')},
 	},

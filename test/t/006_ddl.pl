@@ -96,23 +96,23 @@ changes('a default dropped', "$ticket ALTER booked_at DROP DEFAULT",
 changes('a column renamed', "$ticket RENAME user_id TO owner_id", "$ticket RENAME owner_id TO user_id", '55000');
 changes('a column retyped', "DROP VIEW booking.sales; $ticket ALTER cancelled_at TYPE timestamp",
 	"$ticket ALTER cancelled_at TYPE timestamptz; SELECT booking.create_tables()", '55000');
-changes('our trigger dropped', 'DROP TRIGGER booking_ticket_changed ON booking.ticket', 'SELECT booking.create_tables()',
+changes('our trigger dropped', 'DROP TRIGGER _booking_ticket_changed ON booking.ticket', 'SELECT booking.create_tables()',
 	'55000');
-changes('our trigger on holds dropped', 'DROP TRIGGER booking_hold_changed ON booking.hold', 'SELECT booking.create_tables()',
+changes('our trigger on holds dropped', 'DROP TRIGGER _booking_hold_changed ON booking.hold', 'SELECT booking.create_tables()',
 	'55000');
 changes('a table renamed', 'ALTER TABLE booking.inventory RENAME TO stock', 'ALTER TABLE booking.stock RENAME TO inventory',
 	'42P01');
 changes('the table of holds renamed', 'ALTER TABLE booking.hold RENAME TO basket', 'ALTER TABLE booking.basket RENAME TO hold',
 	'42P01');
 changes('history is kept', 'SELECT booking.keep_history()',
-	'DROP TRIGGER booking_history ON booking.ticket; DROP TRIGGER booking_history ON booking.hold', 'sql');
+	'DROP TRIGGER _booking_history ON booking.ticket; DROP TRIGGER _booking_history ON booking.hold', 'sql');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM booking.history'), '2', 'history is kept: of each ticket');
 
 # Drop the history: otherwise create_tables() would continue it when the extension
 # is created again.
 $node->safe_psql('postgres', <<~'SQL');
-	DROP TRIGGER booking_history_truncated ON booking.ticket;
-	DROP TRIGGER booking_history_truncated ON booking.hold;
+	DROP TRIGGER _booking_history_truncated ON booking.ticket;
+	DROP TRIGGER _booking_history_truncated ON booking.hold;
 	DROP TABLE booking.history;
 	SQL
 changes('an index', 'CREATE INDEX i ON booking.ticket ((user_id % 10)) WHERE seat IS NULL',
