@@ -6,8 +6,8 @@
  * extension may execute the functions.  That role need not be their owner:
  * functions of a trusted extension belong to the bootstrap superuser.
  *
- * All roles may execute the trigger functions and flush_inventory(), because
- * by themselves these do nothing.
+ * All roles may execute the trigger functions and those that are listed below,
+ * because by themselves these do nothing, or check the rights of the caller.
  *
  * The schema may have existed before, with functions and operators that belong
  * to another role.  So the search_path leaves it out.
@@ -27,7 +27,7 @@ BEGIN
         JOIN pg_proc p ON p.oid = d.objid
         WHERE e.extname = 'pg_booking'
           AND p.prorettype <> 'trigger'::regtype
-          AND p.proname NOT IN ('flush_inventory', 'flush_capacity', 'parse_condition',
+          AND p.proname NOT IN ('flush_inventory', 'check_row_security', 'flush_capacity', 'parse_condition',
                                 'trigger_condition', 'trigger_words', 'capacity_sql', 'equality', 'full_name',
                                 'difference', 'missing_column', 'expiry_statement', 'check_capacity_arguments',
                                 'check_excess',

@@ -257,7 +257,8 @@ BEGIN
         LEFT JOIN LATERAL (SELECT booked_at FROM booking.ticket
                            WHERE event_id = e.event_id
                            ORDER BY booked_at DESC LIMIT 1) b ON true
-        LEFT JOIN waiting w ON w.event_id = e.event_id;
+        LEFT JOIN waiting w ON w.event_id = e.event_id
+        WHERE (SELECT booking.check_row_security());
         COMMENT ON VIEW booking.sales IS
             'One row for each event, to watch its sale: its places, its tickets, and the sessions '
             'that wait for a place.';

@@ -1,9 +1,15 @@
 /* ---- verify, repair, purge ---- */
 
+/*
+ * These functions must see every row.  With row_security = off PostgreSQL
+ * raises 42501 if a policy hides rows from the caller.
+ */
+
 CREATE FUNCTION booking.purge(older_than interval)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 AS $$
 DECLARE
     before timestamptz;
@@ -40,13 +46,14 @@ COMMENT ON FUNCTION booking.purge(interval) IS
 'Deletes idempotency keys that were created, and holds that ended, longer ago than older_than. '
 'It also deletes all ended holds whose event is gone. Returns how many keys and holds it '
 'deleted. A retry with a deleted key books again. A deleted hold can''t be confirmed again. '
-'Raises 22004 if older_than is null, 22023 if it is negative. '
-'Runs with the rights of the caller.';
+'Raises 22004 if older_than is null, 22023 if it is negative, 42501 if row-level security hides '
+'rows from the caller. Runs with the rights of the caller.';
 
 CREATE FUNCTION booking.verify(for_event_id bigint DEFAULT NULL)
 RETURNS TABLE (event_id bigint, problem text, expected bigint, found bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -148,12 +155,14 @@ COMMENT ON FUNCTION booking.verify(bigint) IS
 'Checks the inventory of one event, or of all events if for_event_id is null, against the '
 'capacity, tickets, holds and sale rules. Returns one row for each problem, with the numbers '
 'expected and found, and no row if all is well. Locks no row and waits for no booking. '
-'Runs with the rights of the caller, who needs SELECT on the tables.';
+'Runs with the rights of the caller, who needs SELECT on the tables. Raises 42501 if row-level '
+'security hides rows from him.';
 
 CREATE FUNCTION booking.rebuild_inventory(event_id bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -217,4 +226,34 @@ COMMENT ON FUNCTION booking.rebuild_inventory(bigint) IS
 'Do not call it in a statement that also writes tickets, holds or events: their triggers run '
 'after it and would count these places twice. '
 'Raises 22004 if event_id is null, 23503 if there is no such event, 23T08 if live tickets and '
-'holds exceed the capacity. Runs with the rights of the caller.';
+'holds exceed the capacity, 42501 if row-level security hides rows from the caller. '
+'Runs with the rights of the caller.';
+
+CREATE FUNCTION booking.check_row_security()
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hidden name := (
+        SELECT c.relname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+        WHERE c.relnamespace = 'booking'::regnamespace
+          AND c.relname IN ('event', 'hold', 'inventory', 'ticket')
+          AND c.relrowsecurity AND c.relforcerowsecurity
+          AND NOT r.rolsuper AND NOT r.rolbypassrls
+        ORDER BY c.relname LIMIT 1);
+BEGIN
+    IF hidden IS NOT NULL THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('query would be affected by row-level security policy for table "%s"',
+                             hidden),
+            HINT = 'booking.sales counts with the rights of the owner of the tables. To show him '
+                   'all rows, use ALTER TABLE NO FORCE ROW LEVEL SECURITY.';
+    END IF;
+    RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION booking.check_row_security() IS
+'Internal: returns true. Raises 42501 if policies hide rows of the tables from their owner, with '
+'whose rights booking.sales counts.';
