@@ -141,6 +141,17 @@ FROM (VALUES
 ORDER BY n;
 -- A ttl of the whole hour is allowed.
 SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(2, 1, 1, '1 hour');
+-- Months less days compare as if a month had 30 days, but the times count.
+SELECT n, o.code, o.message
+FROM (VALUES (1, '120 months -3600 days 1 minute'), (2, '1200000 months -36000000 days 1 minute'),
+             (3, '-120 months 3600 days 1 minute')) AS t (n, ttl),
+     outcome(format('SELECT * FROM booking.hold_tickets(1, 1, 1, %L)', ttl)) o
+ORDER BY n;
+SELECT n, o.code
+FROM (VALUES (1, '120 months -3600 days 1 minute'), (2, '-120 months 3600 days 1 minute')) AS t (n, ttl),
+     outcome(format('SELECT booking.extend_hold(hold_id, %L) FROM booking.hold_tickets(1, 1)', ttl)) o
+ORDER BY n;
+SELECT code FROM outcome('SELECT booking.purge(''-120 months 3600 days'')');
 -- So is a longer ttl, if the event allows it.
 UPDATE booking.event SET hold_ttl = '2 days', max_hold_ttl = '1 month' WHERE event_id = 2;
 SELECT hold_id AS hold, expires_at - clock_timestamp() BETWEEN '47 hours' AND '49 hours' AS two_days

@@ -57,7 +57,7 @@ COMMENT ON FUNCTION booking.extend_hold(bigint, interval) IS
 'Makes a hold expire no sooner than ttl from now, and returns when it expires. A hold is never '
 'shortened. Locks the hold until the transaction ends. '
 'Raises 23T04 if the hold has expired, 23T05 if it was confirmed or released, P0002 if there is '
-'no such hold, 22004 if hold_id is null. Raises 22023 if ttl is null or not positive, or if the '
+'no such hold, 22004 for a null argument. Raises 22023 if ttl is not positive, or if the '
 'hold would last longer than the event''s max_hold_ttl in all.';
 
 CREATE FUNCTION booking.release_hold(hold_id bigint)

@@ -84,18 +84,34 @@ error_expired(const Hold *hold)
 			 error_fields("hold", "expires_at", "hold_expires_at")));
 }
 
-/* Raises 22023 unless ttl is positive and not longer than max_ttl. */
-static void
-check_ttl(Interval *ttl, Interval *max_ttl)
+/*
+ * Returns when a hold expires that is made now.  Raises 22023 unless ttl is
+ * positive and not longer than max_ttl.
+ *
+ * Intervals are compared as if a month had 30 days, and added by the calendar.
+ * So a ttl of months less days can be longer than it compares.  Therefore the
+ * times count; the intervals are compared first because adding a large one
+ * raises 22008.
+ */
+static TimestampTz
+expiry_of(Interval *ttl, Interval *max_ttl)
 {
-	Interval	zero = {0};
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz expires_at = now;
+	bool		longer = compare_intervals(ttl, max_ttl) > 0;
 
-	if (compare_intervals(ttl, &zero) <= 0)
-		error_ttl(psprintf("It must be positive, and is %s.",
-						   show_interval(ttl)));
-	if (compare_intervals(ttl, max_ttl) > 0)
+	if (!longer)
+	{
+		expires_at = add_interval(now, ttl);
+		longer = expires_at > add_interval(now, max_ttl);
+	}
+	if (longer)
 		error_ttl(psprintf("It is %s; the event's max_hold_ttl is %s.",
 						   show_interval(ttl), show_interval(max_ttl)));
+	if (expires_at <= now)
+		error_ttl(psprintf("It must be positive, and is %s.",
+						   show_interval(ttl)));
+	return expires_at;
 }
 
 /* Returns argument number argno, an interval, or NULL. */
@@ -117,10 +133,10 @@ hold_places(BookingCall *call, Request *request, Claim *claim)
 	event_read_hold_ttl(call, request->event_id, &ttl, &max_ttl);
 	if (request->ttl != NULL)
 		ttl = *request->ttl;
-	check_ttl(&ttl, &max_ttl);
+	(void) expiry_of(&ttl, &max_ttl);
 	sale_take_or_raise(call, request->event_id, request->quantity, claim,
 					   "hold");
-	request->expires_at = add_interval(GetCurrentTimestamp(), &ttl);
+	request->expires_at = expiry_of(&ttl, &max_ttl);	/* after the wait */
 	request->ids[0] = Int64GetDatum(hold_insert(call, request->event_id,
 												request->user_id,
 												request->quantity,
@@ -326,10 +342,9 @@ booking_extend_hold(PG_FUNCTION_ARGS)
 	int			tickets;
 
 	error_check_argument(fcinfo, 0, "hold_id");
+	error_check_argument(fcinfo, 1, "ttl");
 	hold_id = PG_GETARG_INT64(0);
-	ttl = interval_argument(fcinfo, 1);
-	if (ttl == NULL)
-		error_ttl("It must not be null.");
+	ttl = PG_GETARG_INTERVAL_P(1);
 
 	booking_call_begin(&call, "booking.extend_hold()");
 	lock_hold(&call, hold_id, false, &hold);
@@ -344,9 +359,8 @@ booking_extend_hold(PG_FUNCTION_ARGS)
 		error_expired(&hold);
 
 	event_read_hold_ttl(&call, hold.event_id, &default_ttl, &max_ttl);
-	check_ttl(ttl, &max_ttl);
+	wanted = expiry_of(ttl, &max_ttl);
 	latest = add_interval(hold.created_at, &max_ttl);
-	wanted = add_interval(GetCurrentTimestamp(), ttl);
 	if (wanted > latest)
 		error_ttl(psprintf("By the event's max_hold_ttl of %s the hold ends at %s at the latest.",
 						   show_interval(&max_ttl),

@@ -12,7 +12,8 @@ SET search_path = pg_catalog, pg_temp
 SET row_security = off
 AS $$
 DECLARE
-    before timestamptz;
+    now timestamptz := clock_timestamp();
+    before timestamptz := now - older_than;
     purged bigint;
     total bigint;
 BEGIN
@@ -20,12 +21,11 @@ BEGIN
         RAISE null_value_not_allowed USING
             MESSAGE = 'argument "older_than" must not be null';
     END IF;
-    IF older_than < '0' THEN
+    IF before > now THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'older_than must not be negative';
     END IF;
     PERFORM booking.flush_inventory();
-    before := clock_timestamp() - older_than;
     DELETE FROM booking.request WHERE created_at < before;
     GET DIAGNOSTICS total = ROW_COUNT;
     DELETE FROM booking.hold h
