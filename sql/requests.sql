@@ -4,7 +4,8 @@
 -- Promises:
 --   - A key belongs to one event and one set of arguments.
 --   - A repeated request gets its first answer, whatever happened in between.  It
---     takes no other place.
+--     takes no other place.  It is refused if the rows were deleted, or are another
+--     user's.
 --   - A refusal is not remembered, nor is a request that was rolled back.
 --   - A key of any length either works or is refused.
 CALL recreate_booking();
@@ -51,6 +52,7 @@ SELECT status FROM booking.try_book_ticket(1, 42, 'five');
 UPDATE booking.event SET sales_end = NULL, max_per_user = NULL WHERE event_id = 1;
 DELETE FROM booking.ticket WHERE event_id = 1;
 SELECT booking.book_tickets(1, 42, 3, 'three');
+\echo :LAST_ERROR_SQLSTATE
 SELECT * FROM booking.availability(1);
 SELECT * FROM booking.verify();
 
@@ -224,6 +226,47 @@ DROP FUNCTION send_again;
 SELECT count(*) FROM booking.request WHERE idempotency_key = 'mine';
 SELECT * FROM booking.verify();
 
+-- ---- an answer whose rows are gone ----
+
+INSERT INTO booking.event (event_id, capacity) VALUES (60, 10);
+SELECT ticket_id AS t FROM booking.try_book_ticket(60, 1, 'ticket') \gset
+SELECT booking.book_tickets(60, 1, 3, 'tickets') AS ids \gset
+SELECT hold_id AS h FROM booking.hold_tickets(60, 1, 1, NULL, 'hold') \gset
+CREATE FUNCTION retried(key text, statement text) RETURNS TABLE (code text, message text, detail text, hint text)
+LANGUAGE sql AS $$
+    SELECT o.code, o.message, regexp_replace(o.detail, '\d+', '#', 'g'), o.hint FROM outcome(statement) o
+$$;
+-- The rows were deleted.
+BEGIN;
+DELETE FROM booking.ticket WHERE ticket_id = :t OR ticket_id = (:'ids'::bigint[])[3];
+DELETE FROM booking.hold WHERE hold_id = :h;
+SELECT * FROM retried('ticket', 'SELECT booking.try_book_ticket(60, 1, ''ticket'')') \gx
+SELECT * FROM retried('tickets', 'SELECT booking.book_tickets(60, 1, 3, ''tickets'')') \gx
+SELECT * FROM retried('hold', 'SELECT booking.hold_tickets(60, 1, 1, NULL, ''hold'')') \gx
+ROLLBACK;
+-- The ids were used again, by another user and at another event.
+BEGIN;
+DELETE FROM booking.ticket WHERE ticket_id = :t;
+INSERT INTO booking.ticket (ticket_id, event_id, user_id) VALUES (:t, 60, 2);
+SELECT code FROM retried('ticket', 'SELECT booking.try_book_ticket(60, 1, ''ticket'')');
+UPDATE booking.ticket SET event_id = 3, user_id = 1 WHERE ticket_id = :t;
+SELECT code FROM retried('ticket', 'SELECT booking.try_book_ticket(60, 1, ''ticket'')');
+ROLLBACK;
+SELECT ticket_id = :t AS same FROM booking.try_book_ticket(60, 1, 'ticket');
+-- TRUNCATE forgets the keys of its table.
+BEGIN;
+TRUNCATE booking.ticket RESTART IDENTITY;
+SELECT is_hold, count(*) > 0 AS some FROM booking.request GROUP BY 1;
+SELECT status FROM booking.try_book_ticket(60, 2);
+SELECT status FROM booking.try_book_ticket(60, 1, 'ticket');
+SELECT user_id, count(*) FROM booking.ticket GROUP BY 1 ORDER BY 1;
+ROLLBACK;
+BEGIN;
+TRUNCATE booking.hold RESTART IDENTITY;
+SELECT is_hold, count(*) > 0 AS some FROM booking.request GROUP BY 1;
+ROLLBACK;
+DROP FUNCTION retried;
+
 -- ---- purge ----
 
 UPDATE booking.request SET created_at = created_at - interval '2 days' WHERE event_id = 3;
@@ -232,11 +275,11 @@ SELECT booking.purge('1 day') = :old AS those, :old > 3 AS some;
 SELECT booking.purge('1 day');
 SELECT count(*) FILTER (WHERE event_id = 3) AS old, count(*) > 3 AS others FROM booking.request;
 -- A request whose key is forgotten books again.  A request whose key is still
--- there does not.
+-- there does not, although its ticket was deleted.
 SELECT count(*) FROM booking.ticket WHERE event_id = 3 AND user_id = 2;
 SELECT cardinality(booking.book_tickets(3, 2, 1, 'undone')) AS tickets;
 SELECT count(*) FROM booking.ticket WHERE event_id = 3 AND user_id = 2;
-SELECT status FROM booking.try_book_ticket(2, 2, 'again');
+SELECT code FROM outcome('SELECT status FROM booking.try_book_ticket(2, 2, ''again'')');
 SELECT count(*) FROM booking.ticket WHERE event_id = 2;
 -- purge() also deletes rows of booking.user_limit if the event has no limit.
 SELECT count(*) FROM booking.user_limit;

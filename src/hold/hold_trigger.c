@@ -14,6 +14,7 @@
 #include "event/sale.h"
 #include "hold/hold.h"
 #include "pool/remembered.h"
+#include "request/request.h"
 #include "server/errors.h"
 #include "tables/trigger.h"
 #include "ticket/ticket.h"
@@ -106,7 +107,10 @@ booking_hold_changed(PG_FUNCTION_ARGS)
 
 	trigger_check_table(data, "hold_changed", call.tables.hold);
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	{
 		inventory_refill(&call);
+		request_forget_all(&call, true);
+	}
 	else
 		row_changed(&call, data);
 	booking_call_end(&call);

@@ -10,6 +10,11 @@
  *
  * A refusal leaves no row, so a retry may succeed.
  *
+ * An answer is a list of ids.  The tickets or the hold may have been deleted
+ * since, and an id may be in use again, for example after TRUNCATE RESTART
+ * IDENTITY.  So an answer is given only if the rows are there and are still the
+ * user's at the event.
+ *
  * Copyright (c) 2026, The pg_booking developers
  *
  *-------------------------------------------------------------------------
@@ -67,6 +72,31 @@ static SqlPlan withdraw_plan = {
 		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
 	.nargs = 2,
 	.argtypes = { INT8OID, TEXTOID },
+};
+
+/* How many of the tickets are the user's at the event. */
+static SqlPlan count_tickets_plan = {
+	.sql = "SELECT pg_catalog.count(*) FROM booking.ticket"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) ANY ($1)"
+		   " AND event_id OPERATOR(pg_catalog.=) $2"
+		   " AND user_id OPERATOR(pg_catalog.=) $3",
+	.nargs = 3,
+	.argtypes = { INT8ARRAYOID, INT8OID, PLAN_USER_ID },
+};
+
+static SqlPlan count_holds_plan = {
+	.sql = "SELECT pg_catalog.count(*) FROM booking.hold"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) ANY ($1)"
+		   " AND event_id OPERATOR(pg_catalog.=) $2"
+		   " AND user_id OPERATOR(pg_catalog.=) $3",
+	.nargs = 3,
+	.argtypes = { INT8ARRAYOID, INT8OID, PLAN_USER_ID },
+};
+
+static SqlPlan forget_plan = {
+	.sql = "DELETE FROM booking.request WHERE is_hold OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { BOOLOID },
 };
 
 /*
@@ -138,6 +168,39 @@ check_same(const BookingCall *call, const Request *request)
 }
 
 /*
+ * Raises 23T06 unless the rows of the answer are there, and are the user's at
+ * the event.
+ */
+static void
+check_rows(BookingCall *call, const Request *request)
+{
+	Datum		values[3];
+	bool		isnull;
+
+	values[0] = result_id_array(request->ids, request->count);
+	values[1] = Int64GetDatum(request->event_id);
+	values[2] = request->user_id;
+	(void) plan_execute(&call->base,
+						request->is_hold ? &count_holds_plan : &count_tickets_plan,
+						values, NULL);
+	if (DatumGetInt64(plan_result(&call->base, 0, 1, INT8OID, &isnull)) ==
+		request->count)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_IDEMPOTENCY_MISMATCH),
+			 errmsg("idempotency key was used before, and what it was given is no longer the user's"),
+			 request->is_hold ?
+				 errdetail("Hold " INT64_FORMAT " of event " INT64_FORMAT " was deleted or belongs to another user now.",
+						   DatumGetInt64(request->ids[0]), request->event_id) :
+				 errdetail_plural("Ticket " INT64_FORMAT " of event " INT64_FORMAT " was deleted or belongs to another user now.",
+								  "Ticket " INT64_FORMAT " of event " INT64_FORMAT ", or another ticket of the request, was deleted or belongs to another user now.",
+								  request->count,
+								  DatumGetInt64(request->ids[0]), request->event_id),
+			 errhint("To book again, use a new key."),
+			 error_fields("request", "ids", "request_pkey")));
+}
+
+/*
  * Returns true if the request was answered before; its answer is then copied
  * to the memory context.
  */
@@ -168,6 +231,7 @@ find_answer(BookingCall *call, Request *request, Datum *values,
 					   "Delete that row.");
 	request->expires_at = DatumGetTimestampTz(
 		plan_result(&call->base, 0, 2, TIMESTAMPTZOID, &isnull));
+	check_rows(call, request);
 	return true;
 }
 
@@ -228,5 +292,19 @@ request_withdraw(BookingCall *call, const Request *request)
 	values[1] = PointerGetDatum(request->key);
 	plan_connect_for_all_rows(&call->base);
 	(void) plan_execute(&call->base, &withdraw_plan, values, NULL);
+	plan_disconnect(&call->base);
+}
+
+/*
+ * Forgets all requests for holds, or all for tickets: their table was
+ * truncated.
+ */
+void
+request_forget_all(BookingCall *call, bool is_hold)
+{
+	Datum		value = BoolGetDatum(is_hold);
+
+	plan_connect_for_all_rows(&call->base);
+	(void) plan_execute(&call->base, &forget_plan, &value, NULL);
 	plan_disconnect(&call->base);
 }

@@ -34,5 +34,6 @@ extern text *request_key_argument(FunctionCallInfo fcinfo, int argno);
 extern bool request_begin(BookingCall *call, Request *request);
 extern void request_answer(BookingCall *call, const Request *request);
 extern void request_withdraw(BookingCall *call, const Request *request);
+extern void request_forget_all(BookingCall *call, bool is_hold);
 
 #endif							/* REQUEST_H */

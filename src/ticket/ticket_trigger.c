@@ -11,6 +11,7 @@
 
 #include "event/inventory.h"
 #include "event/placed_row.h"
+#include "request/request.h"
 #include "server/compat.h"
 #include "tables/trigger.h"
 
@@ -65,7 +66,10 @@ booking_ticket_changed(PG_FUNCTION_ARGS)
 
 	trigger_check_table(data, "ticket_changed", call.tables.ticket);
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	{
 		inventory_refill(&call);
+		request_forget_all(&call, false);
+	}
 	else
 		row_changed(&call, data);
 	booking_call_end(&call);
