@@ -68,7 +68,6 @@ FROM (VALUES
     (10, 'SELECT booking.transfer_ticket(1, NULL)'),
     (11, 'SELECT booking.redeem_ticket(NULL)'),
     (12, 'SELECT booking.availability(NULL)'),
-    (13, 'SELECT booking.rebuild_inventory(NULL)'),
     (14, 'SELECT booking.book_ticket(1, NULL::bigint)'),
     (15, 'SELECT booking.book_ticket(NULL, 1, ''a key'')'),
     (16, 'SELECT booking.book_batch(NULL, ARRAY[1])'),

@@ -201,7 +201,7 @@ booking_flush_inventory(PG_FUNCTION_ARGS)
 /*
  * availability(event_id): the event's capacity, and its places that are
  * available, held and booked, as the snapshot of the calling statement shows
- * them.  Locks nothing.  Raises 23503, 22004.
+ * them.  If the event is oversold, none is available.  Locks nothing.  Raises 23503, 22004.
  */
 Datum
 booking_availability(PG_FUNCTION_ARGS)
@@ -222,7 +222,7 @@ booking_availability(PG_FUNCTION_ARGS)
 	booking_call_end(&call);
 
 	values[0] = Int32GetDatum(places.capacity);
-	values[1] = Int64GetDatum(places.available);
+	values[1] = Int64GetDatum(Max(places.available, 0));
 	values[2] = Int64GetDatum(places.held);
 	values[3] = Int64GetDatum(places.capacity - places.available - places.held);
 	return result_row(fcinfo, values, isnull);

@@ -239,6 +239,7 @@ sale_give_or_raise(BookingCall *call, int64 event_id, int32 quantity,
 pg_noreturn static void
 error_sold_out(int64 event_id, int32 quantity, int64 left)
 {
+	left = Max(left, 0);		/* the event may be oversold */
 	ereport(ERROR,
 			(errcode(ERRCODE_SOLD_OUT),
 			 left == 0 ?

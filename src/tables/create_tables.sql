@@ -81,7 +81,7 @@ BEGIN
             stripe       integer NOT NULL
                          CONSTRAINT inventory_stripe_check CHECK (stripe BETWEEN 0 AND 255),
             available    integer NOT NULL
-                         CONSTRAINT inventory_available_check CHECK (available >= 0),
+                         CONSTRAINT inventory_available_check CHECK (available >= 0 OR stripe = 0),
             max_per_user integer,
             sales_start  timestamptz,
             sales_end    timestamptz,
@@ -93,7 +93,8 @@ BEGIN
         COMMENT ON COLUMN booking.inventory.stripe IS
             'The number of the stripe within its event, 0 to 255. Every event has a stripe 0.';
         COMMENT ON COLUMN booking.inventory.available IS
-            'Free places in this stripe. The free places of an event are the sum over its stripes.';
+            'Free places in this stripe. The free places of an event are the sum over its stripes. '
+            'Below zero in stripe 0: the event is oversold by that number.';
         COMMENT ON COLUMN booking.inventory.max_per_user IS
             'As in booking.event. The same in every stripe of the event.';
         COMMENT ON COLUMN booking.inventory.sales_start IS
@@ -233,7 +234,7 @@ BEGIN
             GROUP BY i.event_id
         )
         SELECT e.event_id, e.name, e.capacity,
-               i.available + h.expired AS available,
+               greatest(i.available + h.expired, 0) AS available,
                h.held,
                e.capacity - i.available - h.held - h.expired AS booked,
                r.redeemed, c.cancelled,
@@ -263,7 +264,7 @@ BEGIN
             'One row for each event, to watch its sale: its places, its tickets, and the sessions '
             'that wait for a place.';
         COMMENT ON COLUMN booking.sales.capacity IS
-            'Places in all. It is the sum of available, held and booked.';
+            'Places in all. It is the sum of available, held and booked, unless more are taken.';
         COMMENT ON COLUMN booking.sales.available IS
             'Places that can be booked now, including those of expired holds.';
         COMMENT ON COLUMN booking.sales.held IS

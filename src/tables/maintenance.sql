@@ -71,6 +71,7 @@ BEGIN
     ), i AS (
         SELECT event_id, sum(available) AS available,
                min(available) AS least, min(stripe) AS first,
+               count(*) AS stripes,
                count(DISTINCT (max_per_user, sales_start, sales_end)) AS conditions,
                min(max_per_user) AS max_per_user,
                nullif(min(sales_start), '-infinity') AS sales_start,
@@ -128,9 +129,14 @@ BEGIN
     WHERE h.ended_at IS NULL AND (for_event_id IS NULL OR h.event_id = for_event_id)
     GROUP BY h.event_id
     UNION ALL
+    SELECT event_id, format('oversold by %s', -i.available), e.capacity::bigint,
+           e.capacity - i.available
+    FROM e JOIN i USING (event_id)
+    WHERE i.available < 0
+    UNION ALL
     SELECT event_id, 'a stripe has fewer than zero places', 0::bigint, i.least::bigint
     FROM i
-    WHERE i.least < 0
+    WHERE i.least < 0 AND i.stripes > 1
     UNION ALL
     SELECT event_id, 'the event has no stripe 0', 0::bigint, i.first::bigint
     FROM e LEFT JOIN i USING (event_id)
@@ -158,75 +164,78 @@ COMMENT ON FUNCTION booking.verify(bigint) IS
 'Runs with the rights of the caller, who needs SELECT on the tables. Raises 42501 if row-level '
 'security hides rows from him.';
 
-CREATE FUNCTION booking.rebuild_inventory(event_id bigint)
-RETURNS void
+CREATE FUNCTION booking.rebuild_inventory(for_event_id bigint DEFAULT NULL)
+RETURNS TABLE (event_id bigint, available_before bigint, available bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET row_security = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted CONSTANT bigint := rebuild_inventory.event_id;
-    places integer;
-    live bigint;
-    held bigint;
+    e record;
+    before bigint;
+    free bigint;
 BEGIN
-    IF wanted IS NULL THEN
-        RAISE null_value_not_allowed USING
-            MESSAGE = 'argument "event_id" must not be null';
-    END IF;
-
     PERFORM booking.flush_inventory();
 
     -- The lock order is: the event, stripe 0, the other stripes.
-    SELECT capacity INTO places FROM booking.event WHERE event_id = wanted FOR UPDATE;
-    IF NOT FOUND THEN
+    FOR e IN SELECT * FROM booking.event
+             WHERE for_event_id IS NULL OR event_id = for_event_id
+             ORDER BY event_id FOR UPDATE
+    LOOP
+        before := NULL;
+        -- While PERFORM waits for a stripe, another session can split and then empty
+        -- it.  The snapshot of PERFORM doesn't show the new stripe.  So look again
+        -- until there is none.
+        WHILE EXISTS (SELECT FROM booking.inventory WHERE event_id = e.event_id) LOOP
+            PERFORM FROM booking.inventory WHERE event_id = e.event_id ORDER BY stripe FOR UPDATE;
+            WITH gone AS (DELETE FROM booking.inventory WHERE event_id = e.event_id
+                          RETURNING available)
+            SELECT coalesce(before, 0) + coalesce(sum(available), 0) INTO before FROM gone;
+        END LOOP;
+
+        -- Now no transaction in progress has a place of the event.  One statement
+        -- counts tickets and holds, so that a hold that is being confirmed counts once.
+        SELECT e.capacity - (SELECT count(*) FROM booking.ticket
+                             WHERE event_id = e.event_id AND cancelled_at IS NULL)
+                          - (SELECT coalesce(sum(quantity), 0) FROM booking.hold
+                             WHERE event_id = e.event_id AND ended_at IS NULL)
+        INTO free;
+        -- If the event is oversold, stripe 0 is below zero (the deficit).
+        INSERT INTO booking.inventory
+            (event_id, stripe, available, max_per_user, sales_start, sales_end)
+        VALUES (e.event_id, 0, free, e.max_per_user, e.sales_start, e.sales_end);
+        IF free IS DISTINCT FROM before THEN
+            event_id := e.event_id;
+            available_before := before;
+            available := free;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+    IF NOT FOUND AND for_event_id IS NOT NULL THEN
         RAISE foreign_key_violation USING
-            MESSAGE = format('event %s does not exist', wanted),
-            DETAIL = format('Key (event_id)=(%s) is not present in table "event".', wanted),
+            MESSAGE = format('event %s does not exist', for_event_id),
+            DETAIL = format('Key (event_id)=(%s) is not present in table "event".', for_event_id),
             HINT = 'Insert it into booking.event first. If another transaction did, it must have committed.',
             SCHEMA = 'booking', TABLE = 'event', COLUMN = 'event_id',
             CONSTRAINT = 'event_pkey';
     END IF;
-    -- While PERFORM waits for a stripe, another session can split and then empty
-    -- it.  The snapshot of PERFORM doesn't show the new stripe.  So look again
-    -- until there is none.
-    WHILE EXISTS (SELECT FROM booking.inventory WHERE event_id = wanted) LOOP
-        PERFORM FROM booking.inventory WHERE event_id = wanted ORDER BY stripe FOR UPDATE;
-        DELETE FROM booking.inventory WHERE event_id = wanted;
-    END LOOP;
-
-    -- Now no transaction in progress has a place of the event.  One statement
-    -- counts tickets and holds, so that a hold that is being confirmed counts once.
-    SELECT (SELECT count(*) FROM booking.ticket
-            WHERE event_id = wanted AND cancelled_at IS NULL),
-           (SELECT coalesce(sum(quantity), 0) FROM booking.hold
-            WHERE event_id = wanted AND ended_at IS NULL)
-    INTO live, held;
-    IF live + held > places THEN
-        RAISE SQLSTATE '23T08' USING
-            MESSAGE = format('live tickets and holds of event %s exceed its capacity', wanted),
-            DETAIL = format('Capacity: %s; live tickets: %s; places in live holds: %s.',
-                            places, live, held),
-            HINT = 'Raise the capacity, or cancel tickets or release holds first.',
-            SCHEMA = 'booking', TABLE = 'event', COLUMN = 'capacity',
-            CONSTRAINT = 'event_capacity';
-    END IF;
-    INSERT INTO booking.inventory
-        (event_id, stripe, available, max_per_user, sales_start, sales_end)
-    SELECT event_id, 0, places - live - held, max_per_user, sales_start, sales_end
-    FROM booking.event WHERE event_id = wanted;
+    DELETE FROM booking.inventory i
+    WHERE for_event_id IS NULL
+      AND NOT EXISTS (SELECT FROM booking.event e WHERE e.event_id = i.event_id);
 END
 $$;
 
 COMMENT ON FUNCTION booking.rebuild_inventory(bigint) IS
-'Computes the inventory of an event again from its capacity, live tickets and live holds, for '
-'example after data was loaded with triggers disabled. '
-'It waits for bookings in progress and locks the event until the transaction ends. '
+'Computes the inventory of one event, or of all events if for_event_id is null, again from '
+'capacity, live tickets and live holds, for example after data was loaded with triggers disabled. '
+'Returns one row for each event whose free places have changed; available_before is null if the '
+'event had no inventory. If an event is oversold, nothing is sold until enough places have come '
+'back. For all events it also removes an inventory that belongs to no event. '
+'It waits for bookings in progress and locks the events until the transaction ends. '
 'Do not call it in a statement that also writes tickets, holds or events: their triggers run '
 'after it and would count these places twice. '
-'Raises 22004 if event_id is null, 23503 if there is no such event, 23T08 if live tickets and '
-'holds exceed the capacity, 42501 if row-level security hides rows from the caller. '
+'Raises 23503 if there is no such event, 42501 if row-level security hides rows from the caller. '
 'Runs with the rights of the caller.';
 
 CREATE FUNCTION booking.check_row_security()
