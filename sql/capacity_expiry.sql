@@ -190,3 +190,66 @@ SELECT id FROM shop_pair WHERE a = 3;
 DROP FUNCTION add_pair;
 DROP TABLE shop_pair CASCADE;
 SELECT booking.drop_capacity_constraint(n) FROM unnest(ARRAY['pair_a', 'pair_b']) n;
+
+-- ---- what settling one key does to others ----
+
+-- The statement lowers a capacity, and one of the rows that go is reclaimed by it.
+CREATE TABLE shop_area (area integer PRIMARY KEY, capacity integer);
+CREATE TABLE shop_place (id integer PRIMARY KEY, tier integer, area integer, note text, expires timestamptz);
+INSERT INTO shop_area VALUES (1, 5), (2, 100);
+SELECT booking.add_capacity_constraint('shop_place', '{tier}', capacity => 4,
+    expires_at => 'expires', on_expiry => 'DELETE', constraint_name => 'place_tier');
+SELECT booking.add_capacity_constraint('shop_place', '{area}', 'shop_area', 'capacity',
+    constraint_name => 'place_area');
+INSERT INTO shop_place VALUES (1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 1, 1);
+INSERT INTO shop_place VALUES (6, 2, 2), (7, 2, 2), (8, 2, 2);
+INSERT INTO shop_place VALUES (5, 2, 1, '', '2020-01-01');
+WITH gone AS (DELETE FROM shop_place WHERE id IN (1, 2)),
+     lowered AS (UPDATE shop_area SET capacity = 3 WHERE area = 1)
+INSERT INTO shop_place VALUES (9, 2, 2);
+SELECT id, tier, area FROM shop_place ORDER BY id;
+SELECT * FROM booking.verify_capacity();
+-- One row more, and it is refused.
+INSERT INTO shop_place VALUES (1, 1, 1);
+WITH lowered AS (UPDATE shop_area SET capacity = 2 WHERE area = 1)
+DELETE FROM shop_place WHERE id = 9;
+\echo :LAST_ERROR_SQLSTATE
+DROP TABLE shop_place, shop_area CASCADE;
+SELECT booking.drop_capacity_constraint(n) FROM unnest(ARRAY['place_tier', 'place_area']) n;
+
+-- A trigger is refused while another key of the statement is settled.  This is undone,
+-- so the next statement finds the expired row again.
+CREATE TABLE shop_place (id integer PRIMARY KEY, tier integer, note text, expires timestamptz);
+SELECT booking.add_capacity_constraint('shop_place', '{tier}', capacity => 1,
+    expires_at => 'expires', on_expiry => 'DELETE', constraint_name => 'place_tier');
+CREATE FUNCTION while_expiring() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF old.note = 'book' THEN
+        BEGIN
+            INSERT INTO public.shop_place VALUES (11, 2);
+        EXCEPTION WHEN check_violation THEN
+            RAISE NOTICE 'refused';
+        END;
+        RAISE EXCEPTION 'no';
+    END IF;
+    PERFORM booking.rebuild_capacity('place_tier');
+    RETURN old;
+END
+$$;
+CREATE TRIGGER while_expiring BEFORE DELETE ON shop_place
+    FOR EACH ROW WHEN (old.note = 'book') EXECUTE FUNCTION while_expiring();
+INSERT INTO shop_place VALUES (1, 1, 'book', '2020-01-01'), (2, 2, '', '2020-01-01');
+WITH later AS (UPDATE shop_place SET expires = 'infinity' WHERE id = 2)
+INSERT INTO shop_place VALUES (10, 1);
+INSERT INTO shop_place VALUES (12, 2);
+SELECT id, tier FROM shop_place ORDER BY id;
+DROP TRIGGER while_expiring ON shop_place;
+-- A trigger makes the pools again while the statement is settled.
+CREATE TRIGGER while_expiring AFTER DELETE ON shop_place
+    FOR EACH ROW WHEN (old.note = 'rebuild') EXECUTE FUNCTION while_expiring();
+INSERT INTO shop_place VALUES (3, 3, 'rebuild', '2020-01-01');
+SELECT code, message FROM outcome('INSERT INTO shop_place VALUES (13, 3), (14, 4)');
+SELECT * FROM booking.verify_capacity();
+DROP TABLE shop_place CASCADE;
+DROP FUNCTION while_expiring;
+SELECT booking.drop_capacity_constraint('place_tier');

@@ -538,6 +538,38 @@ SELECT n, status FROM generate_series(1, 2) n, booking.try_book_ticket(25, 1 + 0
 COMMIT;
 SELECT * FROM booking.verify();
 
+-- A trigger books for the same user, or for another one, before or after the row.
+-- What was judged is judged again, on each way.
+CREATE FUNCTION book_too() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF pg_trigger_depth() < 2 THEN
+        INSERT INTO booking.ticket (event_id, user_id) VALUES (new.event_id, TG_ARGV[0]::bigint);
+    END IF;
+    RETURN new;
+END
+$$;
+INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (27, 20, 1), (28, 20, 2);
+INSERT INTO booking.ticket (event_id, user_id) VALUES (27, 13);
+CREATE TEMP TABLE ways (n integer, statement text);
+INSERT INTO ways VALUES
+    (1, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (%s, %s)'),
+    (2, 'SELECT booking.book_ticket(%s, %s)'),
+    (3, 'SELECT * FROM booking.book_batch(%s, ARRAY[%s])'),
+    (4, 'SELECT booking.confirm_hold(hold_id) FROM booking.hold_tickets(%s, %s)');
+CREATE TRIGGER book_too BEFORE INSERT ON booking.ticket FOR EACH ROW EXECUTE FUNCTION book_too('7');
+SELECT n, a.code, b.code AS limit_of_2 FROM ways,
+    after_change('SELECT', format(statement, 27, 7)) a, after_change('SELECT', format(statement, 28, 7)) b
+ORDER BY n;
+DROP TRIGGER book_too ON booking.ticket;
+CREATE TRIGGER book_too AFTER INSERT ON booking.ticket FOR EACH ROW EXECUTE FUNCTION book_too('13');
+SELECT n, a.code, b.code AS limit_of_2 FROM ways,
+    after_change('SELECT', format(statement, 27, 7)) a, after_change('SELECT', format(statement, 28, 7)) b
+ORDER BY n;
+DROP TRIGGER book_too ON booking.ticket;
+DROP FUNCTION book_too;
+DROP TABLE ways;
+SELECT * FROM booking.verify();
+
 -- They also obey the limit if the session remembers, in the same entry, a stripe
 -- of another event that has none.
 INSERT INTO booking.event (event_id, capacity, max_per_user)

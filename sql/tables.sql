@@ -197,6 +197,20 @@ DELETE FROM booking.ticket WHERE event_id = 50;
 SELECT * FROM booking.availability(50);
 DELETE FROM booking.event WHERE event_id = 50;
 SELECT * FROM booking.verify();
+-- An oversold event is replaced, and its tickets go with it.
+INSERT INTO booking.event (event_id, capacity) VALUES (52, 1);
+CALL past_the_triggers('INSERT INTO booking.ticket (event_id, user_id) VALUES (52, 1), (52, 2), (52, 3)');
+SELECT * FROM booking.rebuild_inventory(52);
+BEGIN;
+ALTER TABLE booking.ticket ADD FOREIGN KEY (event_id) REFERENCES booking.event ON DELETE CASCADE;
+WITH gone AS (DELETE FROM booking.event WHERE event_id = 52 RETURNING event_id)
+INSERT INTO booking.event (event_id, capacity) SELECT event_id, 1 FROM gone;
+SELECT * FROM booking.availability(52);
+SELECT * FROM booking.verify();
+ROLLBACK;
+SELECT ord, status FROM booking.book_batch(52, ARRAY[7, 8]);
+DELETE FROM booking.ticket WHERE event_id = 52;
+DELETE FROM booking.event WHERE event_id = 52;
 DROP PROCEDURE past_the_triggers;
 
 -- create_tables() also replaces a single trigger that was dropped.

@@ -202,16 +202,15 @@ row_removed(CapacityConstraint *constraint, const TriggerColumns *columns,
 			Relation rel, const CapacityRow *row)
 {
 	Pool	   *pool = &constraint->pool;
-	int64		taken;
+	int64		left;
 
 	if (!row->has_key)
 		return;
-	if (pool_touch(pool, &row->key))
+	if (pool_drop(pool, &row->key, &left))
 	{
-		taken = row->capacity - pool_drop(pool, &row->key);
-		if (taken <= 0)
+		if (left >= row->capacity)
 			return;
-		prefetch_note_lost(pool, &row->key, taken);
+		prefetch_note_lost(pool, &row->key, row->capacity - left);
 	}
 	if (foreign_key_decides(constraint, columns, rel) ||
 		policy_count_rows(constraint, &row->key) == 0)

@@ -117,7 +117,7 @@ settle_given(CapacityConstraint *constraint, const PendingKey *pending,
 }
 
 /*
- * The statement has lowered the capacity of a key.  Raises 23514 if that is
+ * The statement may have lowered the capacity of a key.  Raises 23514 if that is
  * less than the places taken.
  */
 static void
@@ -129,7 +129,7 @@ check_lowered(CapacityConstraint *constraint, const SettleKey *key)
 	int64		left;
 	int32		capacity;
 
-	if (constraint->allow_excess ||
+	if (!OidIsValid(key->lowered) || constraint->allow_excess ||
 		!pool_read(&constraint->pool, pool_key, &left, &terms) ||
 		left >= 0 || policy_count_rows(constraint, pool_key) == 0)
 		return;
@@ -151,29 +151,29 @@ check_lowered(CapacityConstraint *constraint, const SettleKey *key)
 /*
  * Settles one key: what its rows give comes before what they take.
  *
- * What can be reclaimed of the key may have become less, for this transaction
- * only.  Or a row may expire before all others; if then no stripe is written by
- * taking, one is, so that other sessions don't trust what they remember.
+ * A row may expire before all others.  If then no stripe is written by taking,
+ * one is, so that other sessions don't trust what they remember.
  */
 static void
-settle(CapacityConstraint *constraint, const SettleKey *key)
+settle(CapacityConstraint *constraint, const PendingKey *pending)
 {
-	const PendingKey *pending = &key->pending;
 	int64		net = pending->taken - pending->given;
 
-	if (constraint->on_expiry[0] != '\0' && pending->given > 0)
-		remembered_note_reclaim(&constraint->pool, &pending->key);
 	if (pending->touch && net <= 0)
 		(void) pool_touch(&constraint->pool, &pending->key);
 	if (net > 0)
 		settle_taken(constraint, pending, net);
 	else if (net < 0)
 		settle_given(constraint, pending, -net);
-	if (OidIsValid(key->lowered))
-		check_lowered(constraint, key);
 }
 
-/* Takes and gives what the rows of a batch add up to, keys ascending. */
+/*
+ * Takes and gives what the rows of a batch add up to, keys ascending.
+ *
+ * What can be reclaimed of a key may have become less, for this transaction
+ * only.  That is noted first, because settling one key may run triggers of the
+ * user's that take places of another.
+ */
 static void
 settle_batch(PendingBatch *batch)
 {
@@ -188,8 +188,15 @@ settle_batch(PendingBatch *batch)
 	definition_open(&constraint, pool, &policy_callbacks);
 	constraint.is_settling = true;
 	sorted = pending_sort(batch, &constraint.shape.key, &count);
+	for (int i = 0; i < count && constraint.on_expiry[0] != '\0'; i++)
+	{
+		if (sorted[i]->given > 0)
+			remembered_note_reclaim(&constraint.pool, &sorted[i]->key);
+	}
 	for (int i = 0; i < count; i++)
-		settle(&constraint, (SettleKey *) sorted[i]);
+		settle(&constraint, sorted[i]);
+	for (int i = 0; i < count; i++)
+		check_lowered(&constraint, (SettleKey *) sorted[i]);
 	definition_close(&constraint);
 }
 

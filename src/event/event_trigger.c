@@ -123,11 +123,12 @@ event_removed(BookingCall *call, Relation rel, TupleTableSlot *slot)
 		trigger_value(rel, slot, "capacity", &isnull));
 	SalePool	pool;
 	int64		left;
+	bool		dropped;
 
 	sale_open_pool(call, event_id, &pool);
-	left = pool_drop(&pool.pool, &pool.key);
+	dropped = pool_drop(&pool.pool, &pool.key, &left);
 	refuse_if_in_use(call, event_id);
-	if (left >= 0 && left < capacity)
+	if (dropped && left < capacity)
 		prefetch_note_lost(&pool.pool, &pool.key, capacity - left);
 	event_forget_keys(call, event_id);
 }

@@ -9,8 +9,10 @@
  * again.  A trigger gets no argument of ours, so this needs a variable of the
  * session.
  *
- * A handover is accepted only at the nesting level of subtransactions where it
- * was made.  So no savepoint can undo the rows and leave the handover used.
+ * A handover is accepted only by the rows of that statement, not by rows that a
+ * trigger of the user's writes in between, and only at the nesting level of
+ * subtransactions where it was made.  So no savepoint can undo the rows and
+ * leave the handover used.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -37,6 +39,8 @@ handover_execute(BookingCall *call, Handover *handover, SqlPlan *plan,
 	uint64		rows = 0;
 
 	handover->nest_level = GetCurrentTransactionNestLevel();
+	handover->depth = call_trigger_depth() + 1;
+	handover->is_stale = false;
 	handover->outer = current;
 	current = handover;
 	PG_TRY();
@@ -71,9 +75,6 @@ is_for_user(const BookingCall *call, const Datum *user_id)
 /*
  * A trigger is about to take places of the event for a user (give, if
  * negative).  Returns how many of them a function has taken or given already.
- * A row that a trigger of the user's writes in between may use the handover
- * instead.  Then the row that it was meant for takes places of its own.  So the
- * sum is right.
  */
 int64
 handover_accept(const BookingCall *call, int64 event_id, const Datum *user_id,
@@ -83,11 +84,30 @@ handover_accept(const BookingCall *call, int64 event_id, const Datum *user_id,
 
 	if (current == NULL || current->event_id != event_id ||
 		current->nest_level != GetCurrentTransactionNestLevel() ||
+		current->depth != call_trigger_depth() ||
 		!is_for_user(call, user_id))
 		return 0;
 	accepted = left_of(places);
 	current->places -= accepted;
 	return accepted;
+}
+
+/*
+ * True if triggers of the user's have taken places of the event since the
+ * handover was made: then the limit per user has to be judged again.
+ */
+bool
+handover_is_stale(void)
+{
+	return current != NULL && current->is_stale;
+}
+
+/* Places of the event are about to be taken. */
+void
+handover_note_taking(int64 event_id)
+{
+	for (Handover *handover = current; handover; handover = handover->outer)
+		handover->is_stale |= handover->event_id == event_id;
 }
 
 /* True if the statement that runs now confirms the hold; for the history. */

@@ -201,7 +201,8 @@ booking_flush_inventory(PG_FUNCTION_ARGS)
 /*
  * availability(event_id): the event's capacity, and its places that are
  * available, held and booked, as the snapshot of the calling statement shows
- * them.  If the event is oversold, none is available.  Locks nothing.  Raises 23503, 22004.
+ * them.  If the event is oversold, none is available.  Locks nothing.  Raises
+ * 23503, 22004.
  */
 Datum
 booking_availability(PG_FUNCTION_ARGS)

@@ -109,11 +109,13 @@ take_places(BookingCall *call, const PlacedRow *row, int32 places)
 											  &row->user_id, places);
 	PlacedKey  *placed;
 
-	if (handed_over > 0 && handed_over == places)
+	if (handed_over > 0 && handed_over == places && !handover_is_stale())
 		return;
 	places -= (int32) handed_over;
 	placed = placed_key(call, row->event_id);
 	placed->table = row->table;
+	if (handed_over > 0)
+		note_user(call, placed, row->user_id, (int32) handed_over);
 	if (places == 0)
 		return;
 	placed->takes = true;

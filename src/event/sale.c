@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "event/event.h"
+#include "event/handover.h"
 #include "event/refusal.h"
 #include "event/sale.h"
 #include "event/user_limit.h"
@@ -185,6 +186,7 @@ sale_take(BookingCall *call, int64 event_id, int32 quantity, Claim *claim)
 
 	sale_open_pool(call, event_id, &pool);
 	claim->event_id = event_id;
+	handover_note_taking(event_id);
 	switch (pool_take(&pool.pool, &pool.key, quantity, &claim->pool))
 	{
 		case POOL_TAKEN:

@@ -46,6 +46,9 @@ typedef struct PendingBucket
 /* The batches of this transaction, the innermost first. */
 static PendingBatch *batches = NULL;
 
+/* Those that are being settled, the innermost first; no longer among them. */
+static PendingBatch *settling = NULL;
+
 /*
  * Queues the trigger of the pool table, and no other that it may have.  (For
  * another one PostgreSQL would want an executor state; the table will be
@@ -330,7 +333,11 @@ pending_any(Relation pool)
 void
 pending_check_none(Relation pool)
 {
-	if (pending_any(pool))
+	const PendingBatch *batch = settling;
+
+	while (batch != NULL && batch->pool != RelationGetRelid(pool))
+		batch = batch->outer;
+	if (batch != NULL || pending_any(pool))
 		error_unusable(psprintf("table %s.%s can't be made again in a trigger of a statement that takes or gives places",
 								BOOKING_SCHEMA, RelationGetRelationName(pool)),
 					   "Do it in a statement of its own.");
@@ -380,6 +387,25 @@ next_batch(void)
 	return next;
 }
 
+/* Settles a batch, which is no longer pending. */
+static void
+settle_now(PendingBatch *batch)
+{
+	PendingBatch *outer = settling;
+
+	batch->outer = outer;
+	settling = batch;
+	PG_TRY();
+	{
+		batch->settle(batch);
+	}
+	PG_FINALLY();
+	{
+		settling = outer;
+	}
+	PG_END_TRY();
+}
+
 /*
  * The trigger of a pool table is fired.  The first one of a statement settles
  * its batches of all pool tables in a fixed order, so that two statements lock
@@ -393,7 +419,7 @@ pending_settle(void)
 
 	while ((batch = next_batch()) != NULL)
 	{
-		batch->settle(batch);
+		settle_now(batch);
 		while (batch != NULL)
 		{
 			PendingBatch *done = batch;
@@ -475,7 +501,7 @@ carry_surplus(PendingKey **sorted, int count, const KeyColumns *columns)
 		if (surplus <= 0 || !key_equal(columns, &key->key, &next->key))
 			continue;
 		key->given -= surplus;
-		next->given += surplus;
+		next->given = Min(next->given, PG_INT64_MAX - surplus) + surplus;
 	}
 }
 

@@ -640,7 +640,7 @@ pool_is_empty(Pool *pool, const PoolKey *key)
 	StripeSet	set;
 	Snapshot	snapshot = stripes_read(pool, key, &set);
 	TimestampTz next;
-	bool		empty = set.total == 0 &&
+	bool		empty = set.total <= 0 &&
 		reclaimable(pool, key, snapshot, 1, &next) == 0;
 
 	UnregisterSnapshot(snapshot);
@@ -751,21 +751,20 @@ pool_set_terms(Pool *pool, const PoolKey *key, const PoolTerms *terms,
 }
 
 /*
- * Drops the pool, after waiting for transactions that have a stripe locked,
- * and returns the places that were left in it; -1 if there is no such pool.
- * When it returns, all places that were taken are committed or our own, and no
- * session can take another.
+ * Drops the pool, after waiting for transactions that have a stripe locked.
+ * *left: the places that were left in it.  Returns false if there is no such
+ * pool.  When it returns, all places that were taken are committed or our own,
+ * and no session can take another.
  */
-int64
-pool_drop(Pool *pool, const PoolKey *key)
+bool
+pool_drop(Pool *pool, const PoolKey *key, int64 *left)
 {
 	StripeSet	set;
 	PoolTerms	terms;
-	int64		left;
 
 	if (!stripes_lock_first(pool, key, 0, &terms))
-		return -1;
-	left = prefetch_remove(pool, key);
+		return false;
+	*left = prefetch_remove(pool, key);
 	do
 	{
 		Snapshot	snapshot = stripes_read(pool, key, &set);
@@ -777,13 +776,13 @@ pool_drop(Pool *pool, const PoolKey *key)
 			if (stripe_delete(pool, key, stripe) == STRIPE_CHANGED)
 			{
 				remembered_note(pool, key, stripe);
-				left += stripe->available;
+				*left += stripe->available;
 			}
 		}
 		UnregisterSnapshot(snapshot);
 		CHECK_FOR_INTERRUPTS();
 	} while (set.count > 0);
-	return left;
+	return true;
 }
 
 /* ---- what was prefetched goes back ---- */

@@ -100,7 +100,7 @@ extern bool pool_read(Pool *pool, const PoolKey *key, int64 *places,
 					  PoolTerms *terms);
 extern bool pool_exists(Pool *pool, const PoolKey *key);
 extern bool pool_touch(Pool *pool, const PoolKey *key);
-extern int64 pool_drop(Pool *pool, const PoolKey *key);
+extern bool pool_drop(Pool *pool, const PoolKey *key, int64 *left);
 extern void pool_flush(Pool *pool);
 extern void pool_flush_all(void);
 

@@ -181,23 +181,30 @@ check_rows(BookingCall *call, const Request *request)
 	values[1] = Int64GetDatum(request->event_id);
 	values[2] = request->user_id;
 	(void) plan_execute(&call->base,
-						request->is_hold ? &count_holds_plan : &count_tickets_plan,
+						request->is_hold ? &count_holds_plan :
+										   &count_tickets_plan,
 						values, NULL);
 	if (DatumGetInt64(plan_result(&call->base, 0, 1, INT8OID, &isnull)) ==
 		request->count)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_IDEMPOTENCY_MISMATCH),
-			 errmsg("idempotency key was used before, and what it was given is no longer the user's"),
-			 request->is_hold ?
-				 errdetail("Hold " INT64_FORMAT " of event " INT64_FORMAT " was deleted or belongs to another user now.",
-						   DatumGetInt64(request->ids[0]), request->event_id) :
-				 errdetail_plural("Ticket " INT64_FORMAT " of event " INT64_FORMAT " was deleted or belongs to another user now.",
-								  "Ticket " INT64_FORMAT " of event " INT64_FORMAT ", or another ticket of the request, was deleted or belongs to another user now.",
-								  request->count,
-								  DatumGetInt64(request->ids[0]), request->event_id),
-			 errhint("To book again, use a new key."),
-			 error_fields("request", "ids", "request_pkey")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_IDEMPOTENCY_MISMATCH),
+		 errmsg(
+			 "idempotency key was used before, and what it was given is no longer the user's"),
+		 request->is_hold ?
+			 errdetail("Hold " INT64_FORMAT " of event " INT64_FORMAT
+					   " was deleted or belongs to another user now.",
+					   DatumGetInt64(request->ids[0]), request->event_id) :
+			 errdetail_plural(
+				 "Ticket " INT64_FORMAT " of event " INT64_FORMAT
+				 " was deleted or belongs to another user now.",
+				 "Ticket " INT64_FORMAT " of event " INT64_FORMAT
+				 ", or another ticket of the request, was deleted or belongs to another user now.",
+				 request->count, DatumGetInt64(request->ids[0]),
+				 request->event_id),
+		 errhint("To book again, use a new key."),
+		 error_fields("request", "ids", "request_pkey")));
 }
 
 /*
@@ -305,6 +312,6 @@ request_forget_all(BookingCall *call, bool is_hold)
 	Datum		value = BoolGetDatum(is_hold);
 
 	plan_connect_for_all_rows(&call->base);
-	(void) plan_execute(&call->base, &forget_plan, &value, NULL);
+	(void) plan_execute_latest(&call->base, &forget_plan, &value, 0);
 	plan_disconnect(&call->base);
 }

@@ -145,7 +145,7 @@ take_places(BookingCall *call, Batch *batch, int32 limit)
 		if (attempt.result == SALE_NOT_ON_SALE)
 			attempt.places = 0;
 		else if (attempt.result == SALE_SOLD_OUT)
-			attempt.places = attempt.claim.pool.left;
+			attempt.places = Max(attempt.claim.pool.left, 0);
 		else if (!done)
 			attempt.places = attempt.asking;
 		CHECK_FOR_INTERRUPTS();

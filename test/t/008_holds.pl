@@ -227,6 +227,7 @@ my %may_be_told = (
 	'23T02' => qr/^(?:book|try|book_many|book_keyed|insert|hold|hold_default|hold_keyed|insert_hold|rebook|resize_hold|uncancel|rolled_back|retime_hold|reassign_hold|transfer|reassign)$/,
 	'23T04' => qr/^(?:confirm|extend)$/,
 	'23T05' => qr/^(?:confirm|rebook|extend|transfer)$/,
+	'23T06' => qr/^(?:book_keyed|hold_keyed)$/,
 	P0002 => qr/^(?:confirm|rebook|extend|cancel|transfer)$/,
 	'22023' => qr/^extend$/);
 my @undocumented = map { "$_->{action}: $_->{state} " . ($_->{message} // '') }
@@ -612,6 +613,6 @@ cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM booking.hold WHERE end
 	'>=', 3, 'some holds have expired and were not ended');
 sell_the_rest($node, $_, "stampede, event $_") foreach sort keys %capacity;
 check_sound($node, 'stampede, sold out');
-check_log($node, 'stampede', '23T01', '23T02', '23T04', '23T05', 'P0002', '22023');
+check_log($node, 'stampede', '23T01', '23T02', '23T04', '23T05', '23T06', 'P0002', '22023');
 $node->stop;
 done_testing();

@@ -267,15 +267,30 @@ sub places
 # ---- keys ----
 
 # The answer that is stored for an idempotency key, or undef.  Raises 23T06 if the
-# key was used for another request.
+# key was used for another request, or if the rows are no longer the user's.
 sub answer
 {
-	my ($self, $event, $key, $asked) = @_;
+	my ($self, $event, $user, $key, $asked) = @_;
 	my $request = defined $key ? $self->{request}{"$event $key"} : undef;
 
 	return if !$request;
 	refuse('23T06') if $request->{asked} ne $asked;
+	my $table = $self->{ is_hold_key($request) ? 'hold' : 'ticket' };
+	my @ids = ref $request->{answer} ? @{ $request->{answer} } : $request->{answer};
+
+	foreach my $row (map { $table->{$_} } @ids)
+	{
+		refuse('23T06') if !$row || $row->{event} ne $event || $row->{user} ne $user;
+	}
 	return $request->{answer};
+}
+
+# Was the key sent with hold_tickets()?
+sub is_hold_key
+{
+	my ($request) = @_;
+
+	return $request->{asked} =~ /hold/;
 }
 
 sub remember
@@ -311,7 +326,7 @@ sub book
 {
 	my ($self, $given, $event, $user, $quantity, $key) = @_;
 	my $asked = "$user $quantity book";
-	my $answer = $self->answer($event, $key, $asked);
+	my $answer = $self->answer($event, $user, $key, $asked);
 
 	return $answer if $answer;
 	$self->take($event, $quantity, window => 1, user => $user);
@@ -364,7 +379,7 @@ sub hold
 {
 	my ($self, $given, $event, $user, $quantity, $ttl, $key) = @_;
 	my $asked = "$user $quantity hold " . ($ttl // '');
-	my $answer = $self->answer($event, $key, $asked);
+	my $answer = $self->answer($event, $user, $key, $asked);
 
 	return $answer if $answer;
 	refuse('23503') if !$self->{event}{$event};
@@ -707,6 +722,10 @@ sub truncate_tables
 
 	refuse('0A000') if $gone{event} && $self->{has_key} && !$gone{ticket};
 	$self->{$_} = {} foreach grep { $gone{$_} } qw(ticket hold);
+	foreach my $key (keys %{ $self->{request} })
+	{
+		delete $self->{request}{$key} if $gone{ is_hold_key($self->{request}{$key}) ? 'hold' : 'ticket' };
+	}
 	refuse('23503') if $gone{event} && (%{ $self->{ticket} } || %{ $self->{hold} });
 	@$self{qw(event request)} = ({}, {}) if $gone{event};
 	foreach my $id (keys %{ $self->{event} })
