@@ -117,8 +117,8 @@ settle_given(CapacityConstraint *constraint, const PendingKey *pending,
 }
 
 /*
- * The statement may have lowered the capacity of a key.  Raises 23514 if that is
- * less than the places taken.
+ * The statement may have lowered the capacity of a key.  Raises 23514 if that
+ * is less than the places taken.
  */
 static void
 check_lowered(CapacityConstraint *constraint, const SettleKey *key)
