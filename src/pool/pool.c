@@ -630,9 +630,25 @@ pool_reclaim_all(Pool *pool, const PoolKey *key)
 	return found == 0 || stripes_lock_first(pool, key, found, &terms);
 }
 
+/* Raises 40001 if the newest state of the pool has a place. */
+static void
+check_still_empty(Pool *pool, const PoolKey *key)
+{
+	StripeSet	newest;
+	Snapshot	snapshot = stripes_read_newest(pool, key, &newest);
+	TimestampTz next;
+	bool		empty = newest.total <= 0 &&
+		reclaimable(pool, key, snapshot, 1, &next) == 0;
+
+	UnregisterSnapshot(snapshot);
+	if (!empty)
+		error_conflict();
+}
+
 /*
  * True if no place is left, and none can be reclaimed, except what
- * transactions in flight may give back.  Locks nothing.
+ * transactions in flight may give back.  Locks nothing.  Raises 40001 if the
+ * transaction's snapshot shows none, but one has come back since.
  */
 bool
 pool_is_empty(Pool *pool, const PoolKey *key)
@@ -644,6 +660,8 @@ pool_is_empty(Pool *pool, const PoolKey *key)
 		reclaimable(pool, key, snapshot, 1, &next) == 0;
 
 	UnregisterSnapshot(snapshot);
+	if (empty && IsolationUsesXactSnapshot())
+		check_still_empty(pool, key);
 	return empty;
 }
 

@@ -79,6 +79,8 @@ typedef struct Attempt
 	int64		event_id;
 	int64		asking;			/* for this many places */
 	int64		places;			/* that the attempt is to take */
+	int32		limit;			/* per user, by which was judged who asks */
+	bool		limit_changed;
 	Claim		claim;
 	SaleResult	result;
 } Attempt;
@@ -103,34 +105,34 @@ static bool
 attempt_to_take(void *arg)
 {
 	Attempt    *attempt = arg;
+	SaleRules	rules;
 
 	attempt->result = sale_take(attempt->call, attempt->event_id,
 								(int32) attempt->places, &attempt->claim);
-	return attempt->result == SALE_DONE &&
+	if (attempt->result != SALE_DONE)
+		return false;
+	sale_rules_from_terms(&attempt->claim.pool.terms, &rules);
+	attempt->limit_changed = rules.max_per_user != attempt->limit;
+	return !attempt->limit_changed &&
 		(attempt->places == attempt->asking ||
 		 nothing_left(attempt->call, attempt->event_id));
 }
 
-/* Raises 40001 if the limit per user is not the one that was judged by. */
-static void
-check_limit(const Attempt *attempt, int32 limit)
-{
-	SaleRules	rules;
-
-	sale_rules_from_terms(&attempt->claim.pool.terms, &rules);
-	if (rules.max_per_user != limit)
-		error_conflict();
-}
-
 /*
  * Takes a place for each user who has no status yet, as far as there are any,
- * and gives the others their status; returns how many places were taken.  A
- * refusal tells how many are left, and the next attempt asks for those.
+ * and gives the others their status.  A refusal tells how many are left, and
+ * the next attempt asks for those.  Returns how many places were taken; -1 if
+ * the limit per user was changed at the same time, and who asks must be judged
+ * again.
  */
 static int64
 take_places(BookingCall *call, Batch *batch, int32 limit)
 {
-	Attempt		attempt = {.call = call, .event_id = batch->event_id};
+	Attempt		attempt = {
+		.call = call,
+		.event_id = batch->event_id,
+		.limit = limit
+	};
 	bool		done = false;
 
 	attempt.claim.in_window = true;
@@ -142,6 +144,8 @@ take_places(BookingCall *call, Batch *batch, int32 limit)
 		done = subtransaction_run(&call->base, attempt_to_take, &attempt);
 		if (attempt.result == SALE_NO_EVENT)
 			sale_raise_no_event(call, batch->event_id, "ticket");
+		if (attempt.limit_changed)
+			return -1;
 		if (attempt.result == SALE_NOT_ON_SALE)
 			attempt.places = 0;
 		else if (attempt.result == SALE_SOLD_OUT)
@@ -150,12 +154,35 @@ take_places(BookingCall *call, Batch *batch, int32 limit)
 			attempt.places = attempt.asking;
 		CHECK_FOR_INTERRUPTS();
 	}
-	if (attempt.places > 0)
-		check_limit(&attempt, limit);
+	/* 40001 if a place has come back since the transaction's snapshot */
+	if (attempt.result == SALE_SOLD_OUT)
+		(void) nothing_left(call, batch->event_id);
 	refuse_rest(batch, attempt.places,
 				attempt.result == SALE_NOT_ON_SALE ? "not_on_sale" :
 													 "sold_out");
 	return attempt.places;
+}
+
+/*
+ * Judges the limit per user, and takes the places; returns how many.  Begins
+ * again if the limit is changed during a wait.
+ */
+static int64
+judge_and_take(BookingCall *call, Batch *batch)
+{
+	int64		taken;
+
+	do
+	{
+		int32		limit = 0;
+
+		memset(batch->status, 0, batch->count * sizeof(char *));
+		if (event_has_limit(call, batch->event_id))
+			limit = refuse_over_limit(call, batch);
+		taken = take_places(call, batch, limit);
+		CHECK_FOR_INTERRUPTS();
+	} while (taken < 0);
+	return taken;
 }
 
 /* Inserts the tickets of those who got a place. */
@@ -213,15 +240,14 @@ return_batch(FunctionCallInfo fcinfo, const Batch *batch)
  * the array, as far as there are any.  Returns a row (ord, status, ticket_id)
  * for each, with a status of try_book_ticket().  Locks the stripes that it
  * takes from, and the users if the event has a limit.  Raises 23503, 22004,
- * and 40001 if the limit was changed at the same time.
+ * and 40001 as the isolation level demands.
  */
 static Datum
 book_batch(FunctionCallInfo fcinfo, UserForm form)
 {
 	BookingCall call;
 	Batch		batch = {0};
-	int32		limit = 0;
-	int64		taken;
+	int64		taken = 0;
 
 	error_check_argument(fcinfo, 0, "event_id");
 	error_check_argument(fcinfo, 1, "user_ids");
@@ -240,9 +266,8 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	batch.ticket_ids = palloc_extended(Max(batch.count, 1) * sizeof(Datum),
 									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	if (batch.count > 0 && event_has_limit(&call, batch.event_id))
-		limit = refuse_over_limit(&call, &batch);
-	taken = take_places(&call, &batch, limit);
+	if (batch.count > 0)
+		taken = judge_and_take(&call, &batch);
 	if (taken > 0)
 		insert_tickets(&call, &batch, taken);
 	booking_call_end(&call);

@@ -102,8 +102,7 @@ COMMENT ON FUNCTION booking.book_batch(bigint, bigint[]) IS
 'Locks rows of booking.inventory until the transaction ends, and the users at this event if '
 'it has max_per_user. '
 'Raises 23503 if there is no such event, 22004 if an argument or an element of user_ids is '
-'null, 22P02 if the column''s type can''t represent an element, 40001 if max_per_user was '
-'changed at the same time.';
+'null, 22P02 if the column''s type can''t represent an element.';
 
 CREATE FUNCTION booking.book_batch(event_id bigint, user_ids text[],
                                    OUT ord bigint, OUT status text, OUT ticket_id bigint)
@@ -119,8 +118,7 @@ COMMENT ON FUNCTION booking.book_batch(bigint, text[]) IS
 'Locks rows of booking.inventory until the transaction ends, and the users at this event if '
 'it has max_per_user. '
 'Raises 23503 if there is no such event, 22004 if an argument or an element of user_ids is '
-'null, 22P02 if the column''s type can''t represent an element, 40001 if max_per_user was '
-'changed at the same time.';
+'null, 22P02 if the column''s type can''t represent an element.';
 
 CREATE FUNCTION booking.cancel_ticket(ticket_id bigint)
 RETURNS boolean
