@@ -36,6 +36,10 @@ INSERT INTO booking.ticket (event_id, user_id) VALUES (9, 1);
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO booking.ticket (event_id, user_id, cancelled_at) VALUES (9, 1, now());
 \echo :LAST_ERROR_SQLSTATE
+-- An empty label is no seat.
+BEGIN;
+INSERT INTO booking.ticket (event_id, user_id, seat) VALUES (1, 47, ''), (1, 48, ''), (1, 49, ' ');
+ROLLBACK;
 -- INSERT of a seat that is taken.
 INSERT INTO booking.ticket (event_id, user_id, seat) VALUES (1, 46, 'A1');
 \echo :LAST_ERROR_SQLSTATE

@@ -125,14 +125,14 @@ BEGIN
         CREATE INDEX ticket_redeemed_idx ON booking.ticket (event_id)
             WHERE redeemed_at IS NOT NULL;
         CREATE UNIQUE INDEX ticket_event_id_seat_key ON booking.ticket (event_id, seat)
-            WHERE cancelled_at IS NULL AND seat IS NOT NULL;
+            WHERE cancelled_at IS NULL AND seat <> '';
         COMMENT ON TABLE booking.ticket IS
             'One row for each ticket that was ever booked. A ticket is live, and has a place of '
             'its event, while cancelled_at is null.';
         COMMENT ON COLUMN booking.ticket.user_id IS
             'The user who has the ticket now. transfer_ticket() changes it.';
         COMMENT ON COLUMN booking.ticket.seat IS
-            'A label, or null. Two live tickets of an event can''t have the same seat.';
+            'A label; null or empty: no seat. Two live tickets of an event can''t have the same seat.';
         COMMENT ON COLUMN booking.ticket.hold_id IS
             'The hold that was confirmed into this ticket; null: it was booked without a hold.';
         COMMENT ON COLUMN booking.ticket.booked_at IS
