@@ -570,6 +570,40 @@ DROP FUNCTION book_too;
 DROP TABLE ways;
 SELECT * FROM booking.verify();
 
+-- A trigger updates the event again, before or after ours by its name.  The newest
+-- rules count.
+CREATE FUNCTION lower_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE booking.event SET max_per_user = CASE new.max_per_user WHEN 3 THEN 1 ELSE 4 END, capacity = capacity - 1
+    WHERE event_id = new.event_id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER "A" AFTER UPDATE ON booking.event
+    FOR EACH ROW WHEN (new.max_per_user IN (3, 4) AND pg_trigger_depth() = 0) EXECUTE FUNCTION lower_again();
+INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (29, 20, 1), (30, 20, 5), (31, 20, 1), (33, 20, 1);
+UPDATE booking.event SET max_per_user = 3, capacity = 15 WHERE event_id IN (29, 30);
+UPDATE booking.event SET max_per_user = 4, capacity = 15 WHERE event_id = 33;
+ALTER TRIGGER "A" ON booking.event RENAME TO a;
+UPDATE booking.event SET max_per_user = 3, capacity = 15 WHERE event_id = 31;
+SELECT e.event_id, e.max_per_user, e.capacity, i.available, i.max_per_user AS in_inventory
+FROM booking.event e JOIN booking.inventory i USING (event_id) WHERE event_id BETWEEN 29 AND 33 ORDER BY 1;
+DROP TRIGGER a ON booking.event;
+DROP FUNCTION lower_again;
+-- A trigger books a place of a new event.
+CREATE FUNCTION book_first() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM booking.book_ticket(new.event_id, 1);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER a AFTER INSERT ON booking.event FOR EACH ROW EXECUTE FUNCTION book_first();
+INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (32, 2, 1);
+SELECT available, booked FROM booking.availability(32);
+DROP TRIGGER a ON booking.event;
+DROP FUNCTION book_first;
+SELECT * FROM booking.verify();
+
 -- They also obey the limit if the session remembers, in the same entry, a stripe
 -- of another event that has none.
 INSERT INTO booking.event (event_id, capacity, max_per_user)

@@ -9,14 +9,10 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
-#include "access/tableam.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "constraint/definition.h"
 #include "constraint/foreign_key.h"
@@ -277,30 +273,18 @@ open_constraint(CapacityConstraint *constraint, const TriggerData *data)
 	return columns;
 }
 
-/*
- * True if a row version is still the newest.  Another trigger of the table may
- * have updated or deleted it since; then our trigger was called for that, too.
- * (The checks of foreign keys look at this in the same way.)
- */
-static bool
-is_valid(Relation rel, TupleTableSlot *slot)
-{
-	return table_tuple_satisfies_snapshot(rel, slot, SnapshotSelf);
-}
-
 /* What the trigger does after an UPDATE of a row. */
 static void
 apply_update(CapacityConstraint *constraint, const TriggerColumns *columns,
 			 const TriggerData *data, const CapacityRow *old)
 {
 	Relation	rel = data->tg_relation;
-	bool		valid = is_valid(rel, data->tg_newslot);
-	TransactionId xmin = HeapTupleHeaderGetXmin(data->tg_trigtuple->t_data);
+	bool		valid = call_row_is_newest(data, data->tg_newslot);
 	CapacityRow new = read_row(columns, rel, data->tg_newslot, !valid);
 
 	if (valid)
 		row_updated(constraint, columns, rel, old, &new,
-					TransactionIdIsCurrentTransactionId(xmin));
+					call_old_row_is_ours(data));
 	else if (old->has_key &&
 			 (!new.has_key ||
 			  !key_equal(&constraint->shape.key, &old->key, &new.key)))
@@ -333,7 +317,7 @@ booking_capacity_changed(PG_FUNCTION_ARGS)
 		row_removed(&constraint, columns, rel, &row);
 	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
-		if (is_valid(rel, data->tg_trigslot))
+		if (call_row_is_newest(data, data->tg_trigslot))
 			row_added(&constraint, columns, rel, &row);
 	}
 	else

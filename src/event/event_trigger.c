@@ -154,6 +154,19 @@ capacity_changed(BookingCall *call, int64 event_id, int32 capacity,
 		refusal_no_inventory(event_id);
 }
 
+/*
+ * True if the pool needs the sale rules of the new row.  Another trigger may
+ * have updated the row again before this one was called: then the newest
+ * version counts, whose rules may be those of the version that it replaced.
+ */
+static bool
+rules_changed(const TriggerData *data, const SaleRules *old,
+			  const SaleRules *new)
+{
+	return call_row_is_newest(data, data->tg_newslot) &&
+		(!sale_rules_equal(old, new) || call_old_row_is_ours(data));
+}
+
 /* An event was updated, perhaps its id. */
 static void
 event_updated(BookingCall *call, TriggerData *data)
@@ -178,7 +191,7 @@ event_updated(BookingCall *call, TriggerData *data)
 	sale_open_pool(call, event_id, &pool);
 	sale_rules_to_terms(&rules, &terms);
 	if ((capacity < old_capacity && !pool_reclaim_all(&pool.pool, &pool.key)) ||
-		(!sale_rules_equal(&old_rules, &rules) &&
+		(rules_changed(data, &old_rules, &rules) &&
 		 !pool_set_terms(&pool.pool, &pool.key, &terms, &old_terms)))
 		refusal_no_inventory(event_id);
 	capacity_changed(call, event_id, capacity,

@@ -13,7 +13,10 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/parallel.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
@@ -21,6 +24,8 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "server/call.h"
 
@@ -77,6 +82,26 @@ call_trigger_data(FunctionCallInfo fcinfo, const char *function, int allowed)
 				 errmsg("function \"booking.%s\" must be called by a trigger that pg_booking attaches",
 						function)));
 	return data;
+}
+
+/*
+ * True if a row version is still the newest.  Another trigger of the table may
+ * have updated or deleted it since; then our trigger was called for that, too.
+ * (The checks of foreign keys look at this in the same way.)
+ */
+bool
+call_row_is_newest(const TriggerData *data, TupleTableSlot *slot)
+{
+	return table_tuple_satisfies_snapshot(data->tg_relation, slot,
+										  SnapshotSelf);
+}
+
+/* True if this transaction has written the old row version. */
+bool
+call_old_row_is_ours(const TriggerData *data)
+{
+	return TransactionIdIsCurrentTransactionId(
+		HeapTupleHeaderGetXmin(data->tg_trigtuple->t_data));
 }
 
 /* The depth of triggers: 0 outside of any. */

@@ -40,6 +40,8 @@ extern void call_resume(const Call *call);
 extern int	call_context(const Call *call);
 extern TriggerData *call_trigger_data(FunctionCallInfo fcinfo,
 									  const char *function, int allowed);
+extern bool call_row_is_newest(const TriggerData *data, TupleTableSlot *slot);
+extern bool call_old_row_is_ours(const TriggerData *data);
 extern int	call_trigger_depth(void);
 extern bool call_has_pending_triggers(Oid table);
 extern void call_guard_search_path(Call *call);
