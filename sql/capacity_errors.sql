@@ -122,6 +122,7 @@ FROM (VALUES
     -- expiry
     (111, '''shop_types'', ''{show_id}'', capacity => 1, expires_at => ''at'''),
     (112, '''shop_types'', ''{show_id}'', capacity => 1, on_expiry => ''DELETE'''),
+    (121, '''shop_types'', ''{show_id}'', capacity => 1, expires_at => ''at'', on_expiry => ''name = NULL'''),
     (113, '''shop_types'', ''{show_id}'', capacity => 1, expires_at => ''at'', on_expiry => '''''),
     (114, '''shop_types'', ''{show_id}'', capacity => 1, expires_at => ''at'', on_expiry => ''TRUNCATE'''),
     (115, '''shop_types'', ''{show_id}'', capacity => 1, expires_at => ''at'', on_expiry => ''nothing = 1'''),

@@ -479,3 +479,35 @@ CALL recreate_shop();
 REVOKE ALL ON SCHEMA public FROM regress_cap_owner, regress_cap_outsider, regress_cap_promoter;
 CALL recreate_booking();
 DROP ROLE regress_cap_owner, regress_cap_writer, regress_cap_outsider, regress_cap_promoter;
+
+-- ---- a column has the name of another one ----
+
+CREATE TABLE cap_renamed (id integer, k integer, other integer, q integer DEFAULT 1, q2 integer DEFAULT 0);
+SELECT booking.add_capacity_constraint('cap_renamed', '{k}', capacity => 2, quantity_column => 'q',
+    constraint_name => 'renamed');
+INSERT INTO cap_renamed VALUES (1, 1);
+SELECT n, o.code, o.message
+FROM (VALUES (1, 'ALTER TABLE cap_renamed RENAME k TO old_k; ALTER TABLE cap_renamed ADD k integer'),
+             (2, 'ALTER TABLE cap_renamed RENAME k TO x; ALTER TABLE cap_renamed RENAME other TO k;'
+                 ' ALTER TABLE cap_renamed RENAME x TO other'),
+             (3, 'ALTER TABLE cap_renamed RENAME q TO x; ALTER TABLE cap_renamed RENAME q2 TO q'),
+             (4, 'ALTER TABLE cap_renamed RENAME other TO another')) AS s (n, change),
+     after_change(change, 'INSERT INTO cap_renamed (id) VALUES (2)') o
+ORDER BY n;
+-- ---- counted while a statement is using the table ----
+CREATE FUNCTION count_again() RETURNS void LANGUAGE sql AS $$ SELECT booking.rebuild_capacity('renamed') $$;
+WITH gone AS (DELETE FROM cap_renamed RETURNING id) SELECT count_again() FROM gone;
+\echo :LAST_ERROR_SQLSTATE
+CREATE FUNCTION add_again() RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM booking.add_capacity_constraint('public.cap_renamed', '{id}', capacity => 1, constraint_name => 'again');
+    RETURN 7;
+END
+$$;
+INSERT INTO cap_renamed (id) SELECT id FROM (SELECT add_again() AS id OFFSET 0) a, generate_series(1, 3);
+\echo :LAST_ERROR_SQLSTATE
+SELECT count_again();
+SELECT * FROM booking.verify_capacity();
+DROP TABLE cap_renamed;
+DROP FUNCTION count_again, add_again;
+SELECT booking.drop_capacity_constraint('renamed');

@@ -586,8 +586,10 @@ UPDATE booking.event SET max_per_user = 3, capacity = 15 WHERE event_id IN (29, 
 UPDATE booking.event SET max_per_user = 4, capacity = 15 WHERE event_id = 33;
 ALTER TRIGGER "A" ON booking.event RENAME TO a;
 UPDATE booking.event SET max_per_user = 3, capacity = 15 WHERE event_id = 31;
-SELECT e.event_id, e.max_per_user, e.capacity, i.available, i.max_per_user AS in_inventory
-FROM booking.event e JOIN booking.inventory i USING (event_id) WHERE event_id BETWEEN 29 AND 33 ORDER BY 1;
+SELECT e.event_id, e.max_per_user, e.capacity, sum(i.available) AS available,
+       array_agg(DISTINCT i.max_per_user) AS in_inventory
+FROM booking.event e JOIN booking.inventory i USING (event_id) WHERE event_id BETWEEN 29 AND 33
+GROUP BY e.event_id ORDER BY 1;
 DROP TRIGGER a ON booking.event;
 DROP FUNCTION lower_again;
 -- A trigger books a place of a new event.

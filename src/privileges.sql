@@ -30,7 +30,7 @@ BEGIN
           AND p.proname NOT IN ('flush_inventory', 'check_row_security', 'flush_capacity', 'parse_condition',
                                 'trigger_condition', 'trigger_words', 'capacity_sql', 'equality', 'full_name',
                                 'difference', 'missing_column', 'expiry_statement', 'check_capacity_arguments',
-                                'check_excess',
+                                'check_excess', 'check_not_in_use',
                                 'check_expiry', 'short_name', 'refill_capacity',
                                 'capacity_taken')
     LOOP

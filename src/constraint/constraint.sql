@@ -652,6 +652,14 @@ COMMENT ON FUNCTION booking.check_excess(name, boolean) IS
 'Internal: raises 23503 for rows without a capacity, and 23514, naming the five worst keys, if '
 'rows exceed it.';
 
+CREATE FUNCTION booking.check_not_in_use(rel regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'booking_check_not_in_use'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.check_not_in_use(regclass) IS
+'Internal: raises 55006 if a statement of this session is reading or writing the table.';
+
 CREATE FUNCTION booking.refill_capacity(constraint_name name)
 RETURNS void
 AS 'MODULE_PATHNAME', 'booking_refill_capacity'
@@ -734,6 +742,14 @@ BEGIN
     IF on_expiry IS NOT NULL THEN
         -- raises what is wrong with it, and runs nothing
         EXECUTE 'EXPLAIN ' || booking.expiry_statement(on_table, on_expiry) || ' WHERE false';
+        -- without a condition, only the key or the quantity can make a row count no more
+        IF condition IS NULL AND upper(trim(on_expiry)) <> 'DELETE'
+           AND NOT EXISTS (SELECT FROM unnest(key_columns || quantity_column) k
+                           WHERE position(k::text IN on_expiry) > 0) THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = 'rows would count as before after on_expiry',
+                HINT = 'Pass a condition that is false after it, or ''DELETE''.';
+        END IF;
     END IF;
     when_new := booking.parse_condition(on_table, condition, 'new');
     when_old := booking.parse_condition(on_table, condition, 'old');
@@ -813,6 +829,7 @@ BEGIN
                 CONSTRAINT = constraint_name;
         END IF;
     END IF;
+    PERFORM booking.check_not_in_use(on_table);
     PERFORM booking.refill_capacity(constraint_name);
     PERFORM booking.check_excess(constraint_name, allow_excess);
     RETURN constraint_name;
@@ -913,6 +930,7 @@ BEGIN
     END IF;
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', c.on_table);
     EXECUTE format('LOCK TABLE booking.%I IN ACCESS EXCLUSIVE MODE', constraint_name);
+    PERFORM booking.check_not_in_use(c.on_table);
     PERFORM booking.refill_capacity(constraint_name);
 END
 $$;
@@ -920,7 +938,8 @@ $$;
 COMMENT ON FUNCTION booking.rebuild_capacity(name) IS
 'Counts the rows of a capacity constraint again, for instance after data was loaded without '
 'triggers. Keys that are over their capacity become deficits. Locks the table against writers '
-'until the transaction ends. Raises 42704 if there is no such constraint.';
+'until the transaction ends. Raises 42704 if there is no such constraint, 55006 if a statement of '
+'this session is using the table.';
 
 CREATE FUNCTION booking.missing_column(c booking.capacity_constraints)
 RETURNS text

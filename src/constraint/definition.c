@@ -29,6 +29,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "optimizer/optimizer.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -457,11 +458,12 @@ definition_error_not_ours(const Trigger *trigger)
 }
 
 /*
- * Loads the condition from the table's trigger for DELETE, if the trigger is
- * one of those that count.  Raises 55000 if that trigger was dropped.
+ * Returns the row trigger of the same constraint for an event, which is a bit
+ * of tgtype; NULL if it was dropped.
  */
-static void
-load_condition(TriggerColumns *columns, Relation rel, const Trigger *trigger)
+static const Trigger *
+find_trigger(const TriggerColumns *columns, Relation rel,
+			 const Trigger *trigger, int16 event)
 {
 	TriggerDesc *triggers = rel->trigdesc;
 
@@ -470,13 +472,66 @@ load_condition(TriggerColumns *columns, Relation rel, const Trigger *trigger)
 		const Trigger *other = &triggers->triggers[i];
 
 		if (other->tgfoid == trigger->tgfoid &&
-			TRIGGER_FOR_ROW(other->tgtype) &&
-			TRIGGER_FOR_DELETE(other->tgtype) && other->tgnargs > 0 &&
+			TRIGGER_FOR_ROW(other->tgtype) && (other->tgtype & event) != 0 &&
+			other->tgnargs > 0 &&
 			strcmp(other->tgargs[DEFINITION_ARG_NAME], columns->name) == 0)
-		{
-			condition_load(&columns->condition, rel, other);
-			return;
-		}
+			return other;
+	}
+	return NULL;
+}
+
+/*
+ * Raises 55000 unless a column is one that the trigger for UPDATE watches.  Our
+ * triggers find columns by name, and PostgreSQL finds those of a WHEN clause by
+ * number.  They are others if a column was renamed and another has its name.
+ */
+static void
+check_watched(const TriggerColumns *columns, Relation rel,
+			  const Bitmapset *watched, AttrNumber attnum)
+{
+	const char *table = RelationGetRelationName(rel);
+
+	if (attnum == InvalidAttrNumber ||
+		bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, watched))
+		return;
+	error_unusable(psprintf("column \"%s\" of table \"%s\" is not the one that capacity constraint \"%s\" was added for",
+							get_attname(RelationGetRelid(rel), attnum, false),
+							table, columns->name),
+				   "Rename the columns back, or drop the constraint and add it again.");
+}
+
+/* Checks all columns by the WHEN clause of the trigger for UPDATE. */
+static void
+check_all_watched(const TriggerColumns *columns, Relation rel,
+				  const Trigger *trigger)
+{
+	const Trigger *update =
+		find_trigger(columns, rel, trigger, TRIGGER_TYPE_UPDATE);
+	Bitmapset  *watched = NULL;
+
+	if (update == NULL || update->tgqual == NULL)
+		return;					/* verify() tells */
+	pull_varattnos(stringToNode(update->tgqual), PRS2_NEW_VARNO, &watched);
+	for (int i = 0; i < columns->key.count; i++)
+		check_watched(columns, rel, watched, columns->key.column[i].attnum);
+	check_watched(columns, rel, watched, columns->quantity);
+	check_watched(columns, rel, watched, columns->expires);
+}
+
+/*
+ * Loads the condition from the table's trigger for DELETE, if the trigger is
+ * one of those that count.  Raises 55000 if that trigger was dropped.
+ */
+static void
+load_condition(TriggerColumns *columns, Relation rel, const Trigger *trigger)
+{
+	const Trigger *other =
+		find_trigger(columns, rel, trigger, TRIGGER_TYPE_DELETE);
+
+	if (other != NULL)
+	{
+		condition_load(&columns->condition, rel, other);
+		return;
 	}
 	error_unusable(psprintf("table \"%s\" has lost a trigger of capacity constraint \"%s\"",
 							RelationGetRelationName(rel), columns->name),
@@ -505,7 +560,10 @@ look_up(TriggerColumns *columns, Relation rel, const Trigger *trigger)
 		definition_error_not_ours(trigger);
 	find_key(columns, rel, pool, args + DEFINITION_ARG_KEYS);
 	if (TRIGGER_FOR_ROW(trigger->tgtype))
+	{
 		load_condition(columns, rel, trigger);
+		check_all_watched(columns, rel, trigger);
+	}
 	table_close(pool, NoLock);
 }
 

@@ -54,6 +54,7 @@ SQL_FUNCTION(booking_parse_condition);
 SQL_FUNCTION(booking_trigger_condition);
 SQL_FUNCTION(booking_trigger_words);
 SQL_FUNCTION(booking_equality);
+SQL_FUNCTION(booking_check_not_in_use);
 SQL_FUNCTION(booking_refill_capacity);
 SQL_FUNCTION(booking_capacity_taken);
 SQL_FUNCTION(booking_check_expiry);
@@ -437,6 +438,25 @@ check_may_read(const CapacityConstraint *constraint)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for table %s.%s", BOOKING_SCHEMA,
 						RelationGetRelationName(pool))));
+}
+
+/*
+ * check_not_in_use(rel): raises 55006 if a statement of this session is reading
+ * or writing the table, as ALTER TABLE does.  The statement has written rows
+ * whose triggers have not fired, so they would count twice.
+ */
+Datum
+booking_check_not_in_use(PG_FUNCTION_ARGS)
+{
+	Relation	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
+
+	if (rel->rd_refcnt != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot count the rows of \"%s\" because it is being used by active queries in this session",
+						RelationGetRelationName(rel))));
+	table_close(rel, AccessShareLock);
+	PG_RETURN_VOID();
 }
 
 /*
