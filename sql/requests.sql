@@ -232,7 +232,7 @@ INSERT INTO booking.event (event_id, capacity) VALUES (60, 10);
 SELECT ticket_id AS t FROM booking.try_book_ticket(60, 1, 'ticket') \gset
 SELECT booking.book_tickets(60, 1, 3, 'tickets') AS ids \gset
 SELECT hold_id AS h FROM booking.hold_tickets(60, 1, 1, NULL, 'hold') \gset
-CREATE FUNCTION retried(key text, statement text) RETURNS TABLE (code text, message text, detail text, hint text)
+CREATE FUNCTION retried(statement text) RETURNS TABLE (code text, message text, detail text, hint text)
 LANGUAGE sql AS $$
     SELECT o.code, o.message, regexp_replace(o.detail, '\d+', '#', 'g'), o.hint FROM outcome(statement) o
 $$;
@@ -240,17 +240,17 @@ $$;
 BEGIN;
 DELETE FROM booking.ticket WHERE ticket_id = :t OR ticket_id = (:'ids'::bigint[])[3];
 DELETE FROM booking.hold WHERE hold_id = :h;
-SELECT * FROM retried('ticket', 'SELECT booking.try_book_ticket(60, 1, ''ticket'')') \gx
-SELECT * FROM retried('tickets', 'SELECT booking.book_tickets(60, 1, 3, ''tickets'')') \gx
-SELECT * FROM retried('hold', 'SELECT booking.hold_tickets(60, 1, 1, NULL, ''hold'')') \gx
+SELECT * FROM retried('SELECT booking.try_book_ticket(60, 1, ''ticket'')') \gx
+SELECT * FROM retried('SELECT booking.book_tickets(60, 1, 3, ''tickets'')') \gx
+SELECT * FROM retried('SELECT booking.hold_tickets(60, 1, 1, NULL, ''hold'')') \gx
 ROLLBACK;
 -- The ids were used again, by another user and at another event.
 BEGIN;
 DELETE FROM booking.ticket WHERE ticket_id = :t;
 INSERT INTO booking.ticket (ticket_id, event_id, user_id) VALUES (:t, 60, 2);
-SELECT code FROM retried('ticket', 'SELECT booking.try_book_ticket(60, 1, ''ticket'')');
+SELECT code FROM retried('SELECT booking.try_book_ticket(60, 1, ''ticket'')');
 UPDATE booking.ticket SET event_id = 3, user_id = 1 WHERE ticket_id = :t;
-SELECT code FROM retried('ticket', 'SELECT booking.try_book_ticket(60, 1, ''ticket'')');
+SELECT code FROM retried('SELECT booking.try_book_ticket(60, 1, ''ticket'')');
 ROLLBACK;
 SELECT ticket_id = :t AS same FROM booking.try_book_ticket(60, 1, 'ticket');
 -- TRUNCATE forgets the keys of its table.

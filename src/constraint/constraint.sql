@@ -8,6 +8,9 @@
  *   - triggers of t: c_insert, c_update, c_delete, whose WHEN clause is the
  *     condition, and c_truncate
  *   - triggers of e: c_capacity and c_capacity_truncate
+ * Their names begin with _booking_.  PostgreSQL fires triggers by their names:
+ * so they come after those of foreign keys, which lock rows before we lock
+ * stripes, and before a user's, unless that begins with a capital or a digit.
  * The triggers of t and e have the arguments: c, the column of the quantity or
  * capacity, the column of the expiry, the columns of the key.
  */
@@ -235,6 +238,7 @@ BEGIN
                       ' FROM (SELECT * FROM %s WHERE capacity = -1 ORDER BY available LIMIT 5) AS new',
                       keys, pool);
     WHEN 'expired' THEN
+        -- places, the next expiry, and the table whose triggers must have fired
         RETURN format('SELECT (SELECT least(coalesce(sum(h.places), 0), 9000000000000000000)::bigint FROM'
                       ' (SELECT %1$s AS places FROM %2$s AS new WHERE %3$s AND %4$s'
                       ' AND new.%5$I <= $%6$s ORDER BY new.%5$I LIMIT $%7$s) h),'

@@ -168,12 +168,24 @@ settle(CapacityConstraint *constraint, const PendingKey *pending)
 }
 
 /*
- * Takes and gives what the rows of a batch add up to, keys ascending.
- *
  * What can be reclaimed of a key may have become less, for this transaction
- * only.  That is noted first, because settling one key may run triggers of the
- * user's that take places of another.
+ * only.  That is noted for all keys first, because settling one may run
+ * triggers of the user's that take places of another.
  */
+static void
+note_reclaimable(const CapacityConstraint *constraint, PendingKey **keys,
+				 int count)
+{
+	if (constraint->on_expiry[0] == '\0')
+		return;
+	for (int i = 0; i < count; i++)
+	{
+		if (keys[i]->given > 0)
+			remembered_note_reclaim(&constraint->pool, &keys[i]->key);
+	}
+}
+
+/* Takes and gives what the rows of a batch add up to, keys ascending. */
 static void
 settle_batch(PendingBatch *batch)
 {
@@ -188,11 +200,7 @@ settle_batch(PendingBatch *batch)
 	definition_open(&constraint, pool, &policy_callbacks);
 	constraint.is_settling = true;
 	sorted = pending_sort(batch, &constraint.shape.key, &count);
-	for (int i = 0; i < count && constraint.on_expiry[0] != '\0'; i++)
-	{
-		if (sorted[i]->given > 0)
-			remembered_note_reclaim(&constraint.pool, &sorted[i]->key);
-	}
+	note_reclaimable(&constraint, sorted, count);
 	for (int i = 0; i < count; i++)
 		settle(&constraint, sorted[i]);
 	for (int i = 0; i < count; i++)

@@ -133,7 +133,7 @@ hold_places(BookingCall *call, Request *request, Claim *claim)
 	event_read_hold_ttl(call, request->event_id, &ttl, &max_ttl);
 	if (request->ttl != NULL)
 		ttl = *request->ttl;
-	(void) expiry_of(&ttl, &max_ttl);
+	(void) expiry_of(&ttl, &max_ttl);	/* before anything is locked */
 	sale_take_or_raise(call, request->event_id, request->quantity, claim,
 					   "hold");
 	request->expires_at = expiry_of(&ttl, &max_ttl);	/* after the wait */

@@ -98,11 +98,11 @@ reclaim(Pool *pool, const PoolKey *key, int64 places, bool wait)
 /* ---- refusals under an old snapshot ---- */
 
 /*
- * The transaction's snapshot shows too few places.  Raises 40001 if the newest
- * state has enough, or if the pool is not there any more.
+ * The transaction's snapshot shows fewer places than the quantity.  Raises
+ * 40001 if the newest state has enough, or if the pool is not there any more.
  */
 static void
-check_sold_out(Taking *taking)
+check_too_few(Pool *pool, const PoolKey *key, int32 quantity)
 {
 	StripeSet	newest;
 	Snapshot	snapshot;
@@ -111,13 +111,12 @@ check_sold_out(Taking *taking)
 
 	if (!IsolationUsesXactSnapshot())
 		return;
-	snapshot = stripes_read_newest(taking->pool, taking->key, &newest);
+	snapshot = stripes_read_newest(pool, key, &newest);
 	places = newest.total;
-	if (newest.count > 0 && places < taking->quantity)
-		places += reclaimable(taking->pool, taking->key, snapshot,
-							  taking->quantity - places, &next);
+	if (newest.count > 0 && places < quantity)
+		places += reclaimable(pool, key, snapshot, quantity - places, &next);
 	UnregisterSnapshot(snapshot);
-	if (newest.count == 0 || places >= taking->quantity)
+	if (newest.count == 0 || places >= quantity)
 		error_conflict();
 }
 
@@ -277,7 +276,7 @@ is_sold_out(Taking *taking, const StripeSet *set, Snapshot snapshot)
 					taking->quantity - set->total, &next);
 	if (left >= taking->quantity)
 		return false;
-	check_sold_out(taking);
+	check_too_few(taking->pool, taking->key, taking->quantity);
 	taking->claim->left = left;
 	if (set->count == 1 && left == set->total)
 		remembered_note_only(taking->pool, taking->key, &set->stripe[0], next);
@@ -630,21 +629,6 @@ pool_reclaim_all(Pool *pool, const PoolKey *key)
 	return found == 0 || stripes_lock_first(pool, key, found, &terms);
 }
 
-/* Raises 40001 if the newest state of the pool has a place. */
-static void
-check_still_empty(Pool *pool, const PoolKey *key)
-{
-	StripeSet	newest;
-	Snapshot	snapshot = stripes_read_newest(pool, key, &newest);
-	TimestampTz next;
-	bool		empty = newest.total <= 0 &&
-		reclaimable(pool, key, snapshot, 1, &next) == 0;
-
-	UnregisterSnapshot(snapshot);
-	if (!empty)
-		error_conflict();
-}
-
 /*
  * True if no place is left, and none can be reclaimed, except what
  * transactions in flight may give back.  Locks nothing.  Raises 40001 if the
@@ -660,8 +644,8 @@ pool_is_empty(Pool *pool, const PoolKey *key)
 		reclaimable(pool, key, snapshot, 1, &next) == 0;
 
 	UnregisterSnapshot(snapshot);
-	if (empty && IsolationUsesXactSnapshot())
-		check_still_empty(pool, key);
+	if (empty)
+		check_too_few(pool, key, 1);
 	return empty;
 }
 

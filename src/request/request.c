@@ -74,21 +74,21 @@ static SqlPlan withdraw_plan = {
 	.argtypes = { INT8OID, TEXTOID },
 };
 
-/* How many of the tickets are the user's at the event. */
+/* How many of the rows are the user's at the event. */
+#define COUNT_ROWS(table) \
+	"SELECT pg_catalog.count(*) FROM booking." table \
+	" WHERE " table "_id OPERATOR(pg_catalog.=) ANY ($1)" \
+	" AND event_id OPERATOR(pg_catalog.=) $2" \
+	" AND user_id OPERATOR(pg_catalog.=) $3"
+
 static SqlPlan count_tickets_plan = {
-	.sql = "SELECT pg_catalog.count(*) FROM booking.ticket"
-		   " WHERE ticket_id OPERATOR(pg_catalog.=) ANY ($1)"
-		   " AND event_id OPERATOR(pg_catalog.=) $2"
-		   " AND user_id OPERATOR(pg_catalog.=) $3",
+	.sql = COUNT_ROWS("ticket"),
 	.nargs = 3,
 	.argtypes = { INT8ARRAYOID, INT8OID, PLAN_USER_ID },
 };
 
 static SqlPlan count_holds_plan = {
-	.sql = "SELECT pg_catalog.count(*) FROM booking.hold"
-		   " WHERE hold_id OPERATOR(pg_catalog.=) ANY ($1)"
-		   " AND event_id OPERATOR(pg_catalog.=) $2"
-		   " AND user_id OPERATOR(pg_catalog.=) $3",
+	.sql = COUNT_ROWS("hold"),
 	.nargs = 3,
 	.argtypes = { INT8ARRAYOID, INT8OID, PLAN_USER_ID },
 };
@@ -167,6 +167,25 @@ check_same(const BookingCall *call, const Request *request)
 	}
 }
 
+/* Raises 23T06: a row of the answer was deleted, or is another user's now. */
+pg_noreturn static void
+error_gone(const Request *request)
+{
+	int64		id = DatumGetInt64(request->ids[0]);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_IDEMPOTENCY_MISMATCH),
+			 errmsg("idempotency key was used before, and what it was given is no longer the user's"),
+			 request->is_hold ?
+				 errdetail("Hold " INT64_FORMAT " of event " INT64_FORMAT " was deleted or belongs to another user now.",
+						   id, request->event_id) :
+				 errdetail_plural("Ticket " INT64_FORMAT " of event " INT64_FORMAT " was deleted or belongs to another user now.",
+								  "Ticket " INT64_FORMAT " of event " INT64_FORMAT ", or another ticket of the request, was deleted or belongs to another user now.",
+								  request->count, id, request->event_id),
+			 errhint("To book again, use a new key."),
+			 error_fields("request", "ids", "request_pkey")));
+}
+
 /*
  * Raises 23T06 unless the rows of the answer are there, and are the user's at
  * the event.
@@ -184,27 +203,9 @@ check_rows(BookingCall *call, const Request *request)
 						request->is_hold ? &count_holds_plan :
 										   &count_tickets_plan,
 						values, NULL);
-	if (DatumGetInt64(plan_result(&call->base, 0, 1, INT8OID, &isnull)) ==
+	if (DatumGetInt64(plan_result(&call->base, 0, 1, INT8OID, &isnull)) !=
 		request->count)
-		return;
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_IDEMPOTENCY_MISMATCH),
-		 errmsg(
-			 "idempotency key was used before, and what it was given is no longer the user's"),
-		 request->is_hold ?
-			 errdetail("Hold " INT64_FORMAT " of event " INT64_FORMAT
-					   " was deleted or belongs to another user now.",
-					   DatumGetInt64(request->ids[0]), request->event_id) :
-			 errdetail_plural(
-				 "Ticket " INT64_FORMAT " of event " INT64_FORMAT
-				 " was deleted or belongs to another user now.",
-				 "Ticket " INT64_FORMAT " of event " INT64_FORMAT
-				 ", or another ticket of the request, was deleted or belongs to another user now.",
-				 request->count, DatumGetInt64(request->ids[0]),
-				 request->event_id),
-		 errhint("To book again, use a new key."),
-		 error_fields("request", "ids", "request_pkey")));
+		error_gone(request);
 }
 
 /*

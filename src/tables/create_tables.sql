@@ -283,7 +283,7 @@ BEGIN
 
     -- Triggers are recognised by what they do, not by their names.  In tgtype,
     -- 29 means INSERT, UPDATE and DELETE for each row, 32 means TRUNCATE, and 4
-    -- means INSERT.
+    -- means INSERT.  For the beginning of the names see constraint.sql.
     FOR target IN
         SELECT name, rel, func, suffix, events, level
         FROM (VALUES ('event', 'changed', 'changed', 29),

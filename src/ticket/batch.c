@@ -263,7 +263,7 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 	batch.user_ids =
 		user_id_array_argument(&call.base, fcinfo, 1, form, &batch.count);
 	batch.status = palloc_extended(Max(batch.count, 1) * sizeof(char *),
-								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+								   MCXT_ALLOC_HUGE);
 	batch.ticket_ids = palloc_extended(Max(batch.count, 1) * sizeof(Datum),
 									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	if (batch.count > 0)
