@@ -126,9 +126,7 @@ FROM (VALUES
     (7, 'ALTER TABLE shop_ticket RENAME status TO state'),
     (8, 'ALTER TABLE shop_show RENAME capacity TO places'),
     (9, 'ALTER TABLE shop_show RENAME id TO show_id'),
-    (10, 'ALTER TABLE shop_show ALTER id TYPE bigint'),
-    (11, 'ALTER TABLE shop_show ALTER capacity TYPE bigint'),
-    (12, 'ALTER TABLE shop_show ALTER capacity TYPE numeric'),
+    (10, 'ALTER TABLE shop_show RENAME capacity TO old; ALTER TABLE shop_show ADD capacity integer DEFAULT 9'),
     (13, 'ALTER TABLE shop_show DROP capacity CASCADE'),
     (14, 'ALTER TABLE shop_show DROP CONSTRAINT shop_show_pkey'),
     (15, 'ALTER TABLE shop_ticket ADD x integer, DROP note'),
@@ -150,8 +148,17 @@ FROM (VALUES
     (1, 'ALTER TABLE shop_ticket ALTER show_id TYPE bigint'),
     (2, 'ALTER TABLE shop_ticket ALTER quantity TYPE numeric'),
     (3, 'ALTER TABLE shop_ticket DROP status'),
-    (4, 'ALTER TABLE shop_ticket DROP show_id')) AS s (n, statement), outcome(statement) o
+    (4, 'ALTER TABLE shop_ticket DROP show_id'),
+    (5, 'ALTER TABLE shop_show ALTER capacity TYPE numeric USING 2 * capacity'),
+    (6, 'ALTER TABLE shop_show ALTER id TYPE bigint'),
+    (7, 'ALTER TABLE shop_show DROP capacity')) AS s (n, statement), outcome(statement) o
 ORDER BY n;
+-- Two columns that have exchanged their names.
+SELECT statement, a.code, a.message
+FROM (VALUES ('UPDATE shop_show SET capacity = capacity'), ('INSERT INTO shop_show VALUES (8, 8)'),
+             ('DELETE FROM shop_show')) AS s (statement),
+     after_change('ALTER TABLE shop_show RENAME capacity TO x; ALTER TABLE shop_show RENAME id TO capacity;'
+                  ' ALTER TABLE shop_show RENAME x TO id', statement) a;
 SELECT * FROM outcome('ALTER TABLE shop_show RENAME id TO key; UPDATE shop_show SET capacity = 3') \gx
 SELECT * FROM outcome('ALTER TABLE shop_ticket RENAME show_id TO show; INSERT INTO shop_ticket (show) VALUES (1)') \gx
 -- Renamed tables stay in the view, and everything works with them.
@@ -197,6 +204,7 @@ FROM (VALUES
     (4, 'DROP TRIGGER _booking_c_update ON shop_ticket'),
     (5, 'DROP TRIGGER _booking_c_insert ON shop_ticket'),
     (6, 'DROP TRIGGER _booking_c_capacity ON shop_show'),
+    (9, 'DROP TRIGGER _booking_c_capacity_update ON shop_show'),
     (7, 'ALTER TABLE shop_ticket DROP status CASCADE'),
     (8, 'ALTER TABLE booking.c DISABLE TRIGGER ALL')) AS s (n, change),
     after_change(change, $$DO 'BEGIN RAISE ''%'', (SELECT string_agg(v.problem, ''; '') FROM booking.verify_capacity(''c'') v); END'$$) a
@@ -491,7 +499,9 @@ FROM (VALUES (1, 'ALTER TABLE cap_renamed RENAME k TO old_k; ALTER TABLE cap_ren
              (2, 'ALTER TABLE cap_renamed RENAME k TO x; ALTER TABLE cap_renamed RENAME other TO k;'
                  ' ALTER TABLE cap_renamed RENAME x TO other'),
              (3, 'ALTER TABLE cap_renamed RENAME q TO x; ALTER TABLE cap_renamed RENAME q2 TO q'),
-             (4, 'ALTER TABLE cap_renamed RENAME other TO another')) AS s (n, change),
+             (4, 'ALTER TABLE cap_renamed RENAME other TO another'),
+             (5, 'ALTER TABLE cap_renamed RENAME q TO x; ALTER TABLE cap_renamed RENAME k TO q;'
+                 ' ALTER TABLE cap_renamed RENAME x TO k')) AS s (n, change),
      after_change(change, 'INSERT INTO cap_renamed (id) VALUES (2)') o
 ORDER BY n;
 -- ---- counted while a statement is using the table ----

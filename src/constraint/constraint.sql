@@ -7,7 +7,8 @@
  *     allow_excess, on_expiry, the names of t and e, and that of e's owner
  *   - triggers of t: c_insert, c_update, c_delete, whose WHEN clause is the
  *     condition, and c_truncate
- *   - triggers of e: c_capacity and c_capacity_truncate
+ *   - triggers of e: c_capacity for INSERT and DELETE, c_capacity_update,
+ *     c_capacity_truncate
  * Their names begin with _booking_.  PostgreSQL fires triggers by their names:
  * so they come after those of foreign keys, which lock rows before we lock
  * stripes, and before a user's, unless that begins with a capital or a digit.
@@ -150,7 +151,7 @@ LEFT JOIN args removed ON removed.tgfoid = 'booking.capacity_count'::regproc
                       AND removed.tgtype & 8 <> 0 AND removed.arg[1] = c.relname
                       AND removed.relowner = c.relowner
 LEFT JOIN args changed ON changed.tgfoid = 'booking.capacity_changed'::regproc
-                      AND changed.arg[1] = c.relname
+                      AND changed.tgtype & 8 <> 0 AND changed.arg[1] = c.relname
                       AND (changed.relowner = c.relowner
                            OR pg_catalog.pg_get_userbyid(changed.relowner) = settle.arg[6])
 WHERE settle.tgfoid = 'booking.capacity_settle'::regproc;
@@ -705,6 +706,7 @@ DECLARE
     when_old text;
     changed text;
     keys text;
+    columns text;
     i integer;
 BEGIN
     IF capacity_table IS NOT NULL AND capacity_key IS NULL THEN
@@ -790,8 +792,9 @@ BEGIN
     SELECT string_agg(quote_literal(w), ', ' ORDER BY n) INTO args
     FROM unnest(ARRAY[constraint_name::text, coalesce(quantity_column, ''), coalesce(expires_at, '')]
                 || key_columns::text[]) WITH ORDINALITY AS u (w, n);
-    SELECT string_agg(booking.difference(on_table, k), ' OR ') INTO changed
-    FROM unnest(key_columns || quantity_column || expires_at) k WHERE k IS NOT NULL;
+    SELECT string_agg(booking.difference(on_table, k), ' OR ' ORDER BY n) INTO changed
+    FROM unnest(key_columns || quantity_column || expires_at) WITH ORDINALITY AS u (k, n)
+    WHERE k IS NOT NULL;
     changed := changed
         || coalesce(' OR ((' || when_old || ') IS TRUE) <> ((' || when_new || ') IS TRUE)', '');
     FOR i IN 1..3 LOOP
@@ -811,10 +814,20 @@ BEGIN
         SELECT string_agg(quote_literal(w), ', ' ORDER BY n) INTO args
         FROM unnest(ARRAY[constraint_name::text, capacity_column, '']
                     || capacity_key::text[]) WITH ORDINALITY AS u (w, n);
-        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR DELETE ON %s'
                        ' FOR EACH ROW EXECUTE FUNCTION booking.capacity_changed(%s)',
                        booking.short_name('_booking_' || constraint_name, '_capacity'),
                        capacity_table, args);
+        -- This must see every UPDATE, for another trigger may have changed the row before.  The
+        -- clause is always true: it makes PostgreSQL refuse another type of the columns that it
+        -- names, and check_watched() look whether they are still those of these names.
+        SELECT string_agg(format('old.%1$I, new.%1$I', k), ', ' ORDER BY n) INTO columns
+        FROM unnest(capacity_key || capacity_column) WITH ORDINALITY AS u (k, n);
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON %s'
+                       ' FOR EACH ROW WHEN (num_nulls(%s) >= 0)'
+                       ' EXECUTE FUNCTION booking.capacity_changed(%s)',
+                       booking.short_name('_booking_' || constraint_name, '_capacity_update'),
+                       capacity_table, columns, args);
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s'
                        ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
                        booking.short_name('_booking_' || constraint_name, '_capacity_truncate'),
@@ -1003,7 +1016,7 @@ BEGIN
                                     'booking.capacity_truncated'::regproc)
                    OR t.tgrelid = format('booking.%I', c.constraint_name)::regclass
                    AND t.tgfoid = 'booking.capacity_settle'::regproc))
-           < (CASE WHEN c.capacity_table IS NULL THEN 5 ELSE 7 END) THEN
+           < (CASE WHEN c.capacity_table IS NULL THEN 5 ELSE 8 END) THEN
             RETURN QUERY SELECT c.constraint_name, NULL::text,
                 'a trigger of the constraint is missing or disabled', NULL::bigint, NULL::bigint;
         END IF;

@@ -480,42 +480,75 @@ find_trigger(const TriggerColumns *columns, Relation rel,
 	return NULL;
 }
 
+/* Adds a column to a list, unless there is none or the list ends with it. */
+static List *
+add_column(List *list, AttrNumber attnum)
+{
+	if (attnum == InvalidAttrNumber ||
+		(list != NIL && llast_int(list) == attnum))
+		return list;
+	return lappend_int(list, attnum);
+}
+
+/* The columns of the new row that a WHEN clause names, in its order. */
+static List *
+columns_of_when(const Trigger *trigger)
+{
+	List	   *list = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pull_var_clause(stringToNode(trigger->tgqual), 0))
+	{
+		const Var  *var = lfirst_node(Var, lc);
+
+		if (var->varno == PRS2_NEW_VARNO)
+			list = add_column(list, var->varattno);
+	}
+	return list;
+}
+
+/* The columns that the trigger reads, in the same order. */
+static List *
+columns_needed(const TriggerColumns *columns)
+{
+	List	   *list = NIL;
+
+	for (int i = 0; i < columns->key.count; i++)
+		list = add_column(list, columns->key.column[i].attnum);
+	list = add_column(list, columns->quantity);
+	return add_column(list, columns->expires);
+}
+
 /*
- * Raises 55000 unless a column is one that the trigger for UPDATE watches.  Our
- * triggers find columns by name, and PostgreSQL finds those of a WHEN clause by
- * number.  They are others if a column was renamed and another has its name.
+ * Raises 55000 unless the columns are those that the WHEN clause of the trigger
+ * for UPDATE begins with.  Our triggers find columns by name, and PostgreSQL
+ * finds those of a WHEN clause by number.  They are others if a column was
+ * renamed and another has its name.
  */
 static void
 check_watched(const TriggerColumns *columns, Relation rel,
-			  const Bitmapset *watched, AttrNumber attnum)
-{
-	const char *table = RelationGetRelationName(rel);
-
-	if (attnum == InvalidAttrNumber ||
-		bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, watched))
-		return;
-	error_unusable(psprintf("column \"%s\" of table \"%s\" is not the one that capacity constraint \"%s\" was added for",
-							get_attname(RelationGetRelid(rel), attnum, false),
-							table, columns->name),
-				   "Rename the columns back, or drop the constraint and add it again.");
-}
-
-/* Checks all columns by the WHEN clause of the trigger for UPDATE. */
-static void
-check_all_watched(const TriggerColumns *columns, Relation rel,
-				  const Trigger *trigger)
+			  const Trigger *trigger)
 {
 	const Trigger *update =
 		find_trigger(columns, rel, trigger, TRIGGER_TYPE_UPDATE);
-	Bitmapset  *watched = NULL;
+	List	   *needed = columns_needed(columns);
+	List	   *watched;
 
 	if (update == NULL || update->tgqual == NULL)
 		return;					/* verify() tells */
-	pull_varattnos(stringToNode(update->tgqual), PRS2_NEW_VARNO, &watched);
-	for (int i = 0; i < columns->key.count; i++)
-		check_watched(columns, rel, watched, columns->key.column[i].attnum);
-	check_watched(columns, rel, watched, columns->quantity);
-	check_watched(columns, rel, watched, columns->expires);
+	watched = columns_of_when(update);
+	for (int i = 0; i < list_length(needed); i++)
+	{
+		AttrNumber	attnum = (AttrNumber) list_nth_int(needed, i);
+
+		if (i < list_length(watched) && attnum == list_nth_int(watched, i))
+			continue;
+		error_unusable(psprintf("column \"%s\" of table \"%s\" is not the one that capacity constraint \"%s\" was added for",
+								get_attname(RelationGetRelid(rel), attnum,
+											false),
+								RelationGetRelationName(rel), columns->name),
+					   "Rename the columns back, or drop the constraint and add it again.");
+	}
 }
 
 /*
@@ -562,7 +595,7 @@ look_up(TriggerColumns *columns, Relation rel, const Trigger *trigger)
 	if (TRIGGER_FOR_ROW(trigger->tgtype))
 	{
 		load_condition(columns, rel, trigger);
-		check_all_watched(columns, rel, trigger);
+		check_watched(columns, rel, trigger);
 	}
 	table_close(pool, NoLock);
 }
