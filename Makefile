@@ -55,6 +55,7 @@ REGRESS = \
 	diagnostics \
 	plain_sql \
 	direct_path \
+	partitioned \
 	acl \
 	visibility \
 	stripes \

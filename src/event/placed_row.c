@@ -203,6 +203,30 @@ placed_row_changed(BookingCall *call, const PlacedRow *old,
 }
 
 /*
+ * An UPDATE has moved the row to another partition, and placed_row_removed()
+ * has given its places.  They are taken again, without asking the sale window,
+ * unless the UPDATE would have taken places without the move, too.
+ */
+void
+placed_row_moved(BookingCall *call, const PlacedRow *old, const PlacedRow *new)
+{
+	PlacedKey  *placed;
+
+	if (old->event_id != new->event_id || new->places > old->places)
+	{
+		placed_row_added(call, new);
+		return;
+	}
+	if (new->places == 0)
+		return;
+	placed = placed_key(call, new->event_id);
+	placed->table = new->table;
+	placed->pending.taken += new->places;
+	if (limit_matters(call, old, new))
+		note_user(call, placed, new->user_id, new->places);
+}
+
+/*
  * The capacity of an event was lowered by more places than are free.  Rows of
  * the statement may give them: that is judged at its end.
  */

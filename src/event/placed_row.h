@@ -29,6 +29,8 @@ extern void placed_row_added(BookingCall *call, const PlacedRow *row);
 extern void placed_row_changed(BookingCall *call, const PlacedRow *old,
 							   const PlacedRow *new);
 extern void placed_row_removed(BookingCall *call, const PlacedRow *row);
+extern void placed_row_moved(BookingCall *call, const PlacedRow *old,
+							 const PlacedRow *new);
 
 extern void placed_row_lowered(BookingCall *call, int64 event_id,
 							   int32 capacity, int32 places);

@@ -22,6 +22,7 @@
 #include "event/handover.h"
 #include "server/compat.h"
 #include "server/plan.h"
+#include "tables/moved_row.h"
 #include "tables/trigger.h"
 #include "tables/user_id.h"
 
@@ -36,28 +37,33 @@ static SqlPlan record_plan = {
 				  INT4OID },
 };
 
+/* A version of a row. */
+typedef struct Version
+{
+	Relation	rel;
+	TupleTableSlot *slot;
+} Version;
+
 /* True if the column was null and has a value now. */
 static bool
-was_set(Relation rel, TupleTableSlot *old, TupleTableSlot *new,
-		const char *column)
+was_set(const Version *old, const Version *new, const char *column)
 {
 	bool		before;
 	bool		after;
 
-	(void) trigger_value(rel, old, column, &before);
-	(void) trigger_value(rel, new, column, &after);
+	(void) trigger_value(old->rel, old->slot, column, &before);
+	(void) trigger_value(new->rel, new->slot, column, &after);
 	return before && !after;
 }
 
 /* True if the row has become another user's. */
 static bool
-user_changed(const BookingCall *call, Relation rel, TupleTableSlot *old,
-			 TupleTableSlot *new)
+user_changed(const BookingCall *call, const Version *old, const Version *new)
 {
 	bool		was_null;
 	bool		is_null;
-	Datum		before = trigger_value(rel, old, "user_id", &was_null);
-	Datum		after = trigger_value(rel, new, "user_id", &is_null);
+	Datum		before = trigger_value(old->rel, old->slot, "user_id", &was_null);
+	Datum		after = trigger_value(new->rel, new->slot, "user_id", &is_null);
 
 	if (was_null || is_null)
 		return was_null != is_null;
@@ -66,23 +72,22 @@ user_changed(const BookingCall *call, Relation rel, TupleTableSlot *old,
 
 /* Returns what an UPDATE has done to a ticket. */
 static const char *
-ticket_action(const BookingCall *call, Relation rel, TupleTableSlot *old,
-			  TupleTableSlot *new)
+ticket_action(const BookingCall *call, const Version *old, const Version *new)
 {
-	if (was_set(rel, old, new, "cancelled_at"))
+	if (was_set(old, new, "cancelled_at"))
 		return "cancelled";
-	if (was_set(rel, new, old, "cancelled_at"))
+	if (was_set(new, old, "cancelled_at"))
 		return "reinstated";
-	if (was_set(rel, old, new, "redeemed_at"))
+	if (was_set(old, new, "redeemed_at"))
 		return "redeemed";
-	if (user_changed(call, rel, old, new))
+	if (user_changed(call, old, new))
 		return "transferred";
 	return "changed";
 }
 
 /* Returns what an UPDATE has done to a hold. */
 static const char *
-hold_action(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
+hold_action(const Version *old, const Version *new)
 {
 	int64		hold_id;
 	TimestampTz ended;
@@ -90,14 +95,15 @@ hold_action(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
 	TimestampTz after;
 	bool		isnull;
 
-	hold_id = DatumGetInt64(trigger_value(rel, new, "hold_id", &isnull));
+	hold_id =
+		DatumGetInt64(trigger_value(new->rel, new->slot, "hold_id", &isnull));
 	ended = DatumGetTimestampTz(
-		trigger_value(rel, new, "ended_at", &isnull));
+		trigger_value(new->rel, new->slot, "ended_at", &isnull));
 	before = DatumGetTimestampTz(
-		trigger_value(rel, old, "expires_at", &isnull));
+		trigger_value(old->rel, old->slot, "expires_at", &isnull));
 	after = DatumGetTimestampTz(
-		trigger_value(rel, new, "expires_at", &isnull));
-	if (was_set(rel, old, new, "ended_at"))
+		trigger_value(new->rel, new->slot, "expires_at", &isnull));
+	if (was_set(old, new, "ended_at"))
 	{
 		if (handover_is_confirming(hold_id))
 			return "confirmed";
@@ -106,20 +112,41 @@ hold_action(Relation rel, TupleTableSlot *old, TupleTableSlot *new)
 	return after > before ? "extended" : "changed";
 }
 
-/* Returns what the statement has done to the row. */
+/* Returns what an INSERT has done to a ticket. */
 static const char *
-action_of(const BookingCall *call, TriggerData *data, bool is_hold)
+arrival_action(const BookingCall *call, const TriggerData *data)
 {
+	Version		new = {data->tg_relation, data->tg_trigslot};
+	Version		old;
+	MovedRow	moved;
+	const char *action;
+
+	if (!moved_row_arrives(data, &moved))
+		return "booked";
+	old.rel = moved.rel;
+	old.slot = moved.slot;
+	action = ticket_action(call, &old, &new);
+	moved_row_close(&moved);
+	return action;
+}
+
+/*
+ * Returns what the statement has done to the row; NULL if that is recorded when
+ * the row arrives in another partition.
+ */
+static const char *
+action_of(const BookingCall *call, const TriggerData *data, bool is_hold)
+{
+	Version		old = {data->tg_relation, data->tg_trigslot};
+	Version		new = {data->tg_relation, data->tg_newslot};
+
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-		return is_hold ? "held" : "booked";
+		return is_hold ? "held" : arrival_action(call, data);
 	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
-		return "deleted";
+		return moved_row_leaves(data) ? NULL : "deleted";
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 		return "truncated";
-	return is_hold ?
-		hold_action(data->tg_relation, data->tg_trigslot, data->tg_newslot) :
-		ticket_action(call, data->tg_relation, data->tg_trigslot,
-					  data->tg_newslot);
+	return is_hold ? hold_action(&old, &new) : ticket_action(call, &old, &new);
 }
 
 /* Copies a column of the row into the arguments of the statement. */
@@ -134,21 +161,17 @@ copy_column(Relation rel, TupleTableSlot *slot, const char *column, int place,
 		nulls[place] = ' ';
 }
 
-/* The trigger of the ticket and hold tables, after a row or a TRUNCATE. */
-Datum
-booking_record_history(PG_FUNCTION_ARGS)
+/* Writes a row of the history. */
+static void
+record(BookingCall *call, const TriggerData *data, bool is_hold,
+	   const char *action)
 {
-	BookingCall call;
-	TriggerData *data = trigger_begin(fcinfo, &call, "record_history");
 	Relation	rel = data->tg_relation;
-	bool		is_hold = booking_call_is_our_table(rel, call.tables.hold);
 	Datum		values[7] = {0};
 	char		nulls[] = "  nnnnn";
 
-	trigger_check_table(data, "record_history",
-						is_hold ? call.tables.hold : call.tables.ticket);
 	values[0] = CStringGetTextDatum(is_hold ? "hold" : "ticket");
-	values[1] = CStringGetTextDatum(action_of(&call, data, is_hold));
+	values[1] = CStringGetTextDatum(action);
 	if (!TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
 		TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
@@ -163,9 +186,26 @@ booking_record_history(PG_FUNCTION_ARGS)
 		else
 			copy_column(rel, slot, "ticket_id", 4, values, nulls);
 	}
-	plan_connect_for_all_rows(&call.base);
-	(void) plan_execute(&call.base, &record_plan, values, nulls);
-	plan_disconnect(&call.base);
+	plan_connect_for_all_rows(&call->base);
+	(void) plan_execute(&call->base, &record_plan, values, nulls);
+	plan_disconnect(&call->base);
+}
+
+/* The trigger of the ticket and hold tables, after a row or a TRUNCATE. */
+Datum
+booking_record_history(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	TriggerData *data = trigger_begin(fcinfo, &call, "record_history");
+	bool		is_hold =
+		booking_call_is_our_table(data->tg_relation, call.tables.hold);
+	const char *action;
+
+	trigger_check_table(data, "record_history",
+						is_hold ? call.tables.hold : call.tables.ticket);
+	action = action_of(&call, data, is_hold);
+	if (action != NULL)
+		record(&call, data, is_hold, action);
 	booking_call_end(&call);
 	PG_RETURN_POINTER(NULL);
 }

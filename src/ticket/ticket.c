@@ -29,11 +29,18 @@
 #include "server/fault.h"
 #include "server/plan.h"
 #include "server/rowwriter.h"
+#include "server/subtransaction.h"
 #include "tables/user_id.h"
 #include "ticket/ticket.h"
 
 /* This many tickets are put into the table at once. */
 #define TICKETS_AT_ONCE 1000
+
+/*
+ * A ticket is looked for this often if it moves from partition to partition, or
+ * if a function of the user's raises 40001.
+ */
+#define LOCK_ATTEMPTS 100
 
 bool		ticket_direct_path = true;
 
@@ -263,6 +270,88 @@ ticket_ids_of_hold(BookingCall *call, int64 hold_id, int *count)
 	return ticket_ids;
 }
 
+/* A ticket to lock and read. */
+typedef struct LockAttempt
+{
+	BookingCall *call;
+	int64		ticket_id;
+	TicketState *state;
+	bool		found;
+} LockAttempt;
+
+/* Locks the ticket and reads it.  A SubtransactionWork, always done. */
+static bool
+attempt_to_lock(void *arg)
+{
+	LockAttempt *attempt = arg;
+	TicketState *state = attempt->state;
+	Call	   *base = &attempt->call->base;
+	Datum		value = Int64GetDatum(attempt->ticket_id);
+	bool		isnull;
+	bool		live;
+	bool		unredeemed;
+
+	attempt->found = plan_execute(base, &lock_plan, &value, NULL) > 0;
+	if (!attempt->found)
+		return true;
+	state->event_id = DatumGetInt64(plan_result(base, 0, 1, INT8OID, &isnull));
+	(void) plan_result(base, 0, 2, TIMESTAMPTZOID, &live);
+	state->redeemed_at = DatumGetTimestampTz(
+		plan_result(base, 0, 3, TIMESTAMPTZOID, &unredeemed));
+	state->cancelled = !live;
+	state->redeemed = !unredeemed;
+	return true;
+}
+
+/*
+ * True if the error is the one of a row that another session has moved to
+ * another partition, and a new snapshot may find it there.
+ */
+static bool
+may_have_moved(MemoryContext context, int attempts)
+{
+	ErrorData  *error;
+	bool		moved;
+
+	if (IsolationUsesXactSnapshot() || attempts >= LOCK_ATTEMPTS)
+		return false;
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	moved = error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+	FreeErrorData(error);
+	return moved;
+}
+
+/*
+ * The same for a partitioned table.  A row that moves while it is waited for is
+ * 40001 to PostgreSQL.  The attempt is undone, and the row looked for again.
+ */
+static void
+lock_in_partitions(LockAttempt *attempt)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+	volatile int attempts = 0;
+
+	while (!done)
+	{
+		attempts++;
+		PG_TRY();
+		{
+			done = subtransaction_run(&attempt->call->base, attempt_to_lock,
+									  attempt);
+		}
+		PG_CATCH();
+		{
+			if (!may_have_moved(context, attempts))
+				PG_RE_THROW();
+			FlushErrorState();
+		}
+		PG_END_TRY();
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 /*
  * Locks a ticket until the end of the transaction, as an UPDATE of it would,
  * and then reads it.  Returns false if there is none.  The caller has
@@ -271,21 +360,15 @@ ticket_ids_of_hold(BookingCall *call, int64 hold_id, int *count)
 bool
 ticket_lock(BookingCall *call, int64 ticket_id, TicketState *state)
 {
-	Call	   *base = &call->base;
-	Datum		value = Int64GetDatum(ticket_id);
-	bool		isnull;
-	bool		live;
-	bool		unredeemed;
+	LockAttempt attempt = { .call = call,
+							.ticket_id = ticket_id,
+							.state = state };
 
-	if (plan_execute(base, &lock_plan, &value, NULL) == 0)
-		return false;
-	state->event_id = DatumGetInt64(plan_result(base, 0, 1, INT8OID, &isnull));
-	(void) plan_result(base, 0, 2, TIMESTAMPTZOID, &live);
-	state->redeemed_at = DatumGetTimestampTz(
-		plan_result(base, 0, 3, TIMESTAMPTZOID, &unredeemed));
-	state->cancelled = !live;
-	state->redeemed = !unredeemed;
-	return true;
+	if (call->ticket->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		lock_in_partitions(&attempt);
+	else
+		(void) attempt_to_lock(&attempt);
+	return attempt.found;
 }
 
 /* Marks a ticket as cancelled that is locked, and whose place is given back. */

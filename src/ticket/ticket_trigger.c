@@ -13,6 +13,7 @@
 #include "event/placed_row.h"
 #include "request/request.h"
 #include "server/compat.h"
+#include "tables/moved_row.h"
 #include "tables/trigger.h"
 
 SQL_FUNCTION(booking_ticket_changed);
@@ -34,27 +35,47 @@ read_row(Relation rel, TupleTableSlot *slot)
 	return row;
 }
 
+/* What the trigger does after a row was added. */
+static void
+row_added(BookingCall *call, TriggerData *data)
+{
+	PlacedRow	row = read_row(data->tg_relation, data->tg_trigslot);
+	MovedRow	moved;
+
+	if (moved_row_arrives(data, &moved))
+	{
+		PlacedRow	old = read_row(moved.rel, moved.slot);
+
+		placed_row_moved(call, &old, &row);
+		moved_row_close(&moved);
+	}
+	else
+		placed_row_added(call, &row);
+}
+
 /* What the trigger does after a row. */
 static void
 row_changed(BookingCall *call, TriggerData *data)
 {
 	Relation	rel = data->tg_relation;
-	PlacedRow	row = read_row(rel, data->tg_trigslot);
+	PlacedRow	row;
 
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
-		placed_row_added(call, &row);
+		row_added(call, data);
 		return;
 	}
+	row = read_row(rel, data->tg_trigslot);
 	row.removed_in = trigger_removed_in(data);
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
 		PlacedRow	new = read_row(rel, data->tg_newslot);
 
 		placed_row_changed(call, &row, &new);
+		return;
 	}
-	else
-		placed_row_removed(call, &row);
+	(void) moved_row_leaves(data);
+	placed_row_removed(call, &row);
 }
 
 /* The trigger of the ticket table. */
