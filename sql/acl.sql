@@ -40,7 +40,7 @@ GRANT USAGE ON SCHEMA booking
 TO regress_booking_clerk, regress_booking_web, regress_booking_outsider;
 GRANT EXECUTE ON FUNCTION
     booking.book_ticket(bigint, bigint, text), booking.try_book_ticket(bigint, bigint, text),
-    booking.book_tickets(bigint, bigint, integer, text), booking.book_batch(bigint, bigint[]),
+    booking.book_tickets(bigint, bigint, integer, text), booking.book_batch(bigint, bigint[], text),
     booking.hold_tickets(bigint, bigint, integer, interval, text),
     booking.confirm_hold(bigint, text), booking.extend_hold(bigint, interval),
     booking.release_hold(bigint), booking.expire_holds(integer),

@@ -192,5 +192,54 @@ SELECT ord, status FROM booking.book_batch(9, ARRAY[3, 4]);
 DROP INDEX booking.one_each;
 SELECT * FROM places() WHERE event_id = 9;
 
+-- ---- an idempotency key ----
+
+INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (20, 3, 2), (21, 2, NULL), (22, 1, NULL);
+CREATE TEMP TABLE first AS SELECT * FROM booking.book_batch(20, ARRAY[5, 5, 5, 6, 7], 'batch 1');
+SELECT ord, status, ticket_id IS NOT NULL AS has_ticket FROM first ORDER BY ord;
+-- The same rows, also when there is room again, and as text.
+UPDATE booking.event SET capacity = 9, max_per_user = NULL WHERE event_id = 20;
+SELECT (SELECT count(*) FROM (TABLE first INTERSECT SELECT * FROM booking.book_batch(20, ARRAY[5, 5, 5, 6, 7], 'batch 1')) t) AS same,
+       (SELECT count(*) FROM (TABLE first INTERSECT SELECT * FROM booking.book_batch(20, '{5,5,5,6,7}'::text[], idempotency_key => 'batch 1')) t) AS as_text;
+SELECT * FROM places() WHERE event_id = 20;
+SELECT event_id, idempotency_key, user_id, quantity, is_hold, cardinality(ids), user_ids, statuses
+FROM booking.request WHERE event_id = 20;
+-- Another batch, or another function.
+SELECT n, o.code, o.message, o.detail, o.fields
+FROM (VALUES
+    (1, $$SELECT booking.book_batch(20, ARRAY[5, 5, 5, 7, 6], 'batch 1')$$),
+    (2, $$SELECT booking.book_batch(20, ARRAY[5, 5, 5, 6], 'batch 1')$$),
+    (3, $$SELECT booking.book_ticket(20, 5, 'batch 1')$$),
+    (4, $$SELECT booking.book_tickets(20, 5, 5, 'batch 1')$$),
+    (5, $$SELECT booking.hold_tickets(20, 5, 5, NULL, 'batch 1')$$),
+    (6, $$SELECT booking.book_batch(20, ARRAY[5], 'single')$$),
+    (7, $$SELECT booking.book_batch(20, ARRAY[5], '')$$),
+    (8, $$SELECT booking.book_batch(20, ARRAY[5], repeat('x', 201))$$)) AS t (n, statement),
+    (SELECT booking.book_ticket(20, 5, 'single')) AS single,
+    LATERAL diagnosed(statement) o ORDER BY n;
+-- If no user gets a place the key is free; an empty batch leaves none.
+SELECT status FROM booking.book_batch(22, ARRAY[1], 'a');
+SELECT status FROM booking.book_batch(22, ARRAY[2], 'b');
+SELECT booking.cancel_ticket(ticket_id) FROM booking.ticket WHERE event_id = 22;
+SELECT status FROM booking.book_batch(22, ARRAY[2], 'b');
+SELECT count(*) FROM booking.book_batch(22, ARRAY[]::bigint[], 'c');
+SELECT idempotency_key FROM booking.request WHERE event_id = 22 ORDER BY 1;
+-- A ticket that was cancelled is still the answer; one that was transferred or deleted is not.
+SELECT booking.cancel_ticket(ticket_id) FROM first WHERE ord = 1;
+SELECT count(*) FROM booking.book_batch(20, ARRAY[5, 5, 5, 6, 7], 'batch 1');
+SELECT booking.transfer_ticket(ticket_id, 8) FROM first WHERE ord = 2;
+SELECT code, message, detail FROM diagnosed($$SELECT booking.book_batch(20, ARRAY[5, 5, 5, 6, 7], 'batch 1')$$);
+SELECT booking.transfer_ticket(ticket_id, 5) FROM first WHERE ord = 2;
+DELETE FROM booking.ticket t USING first f WHERE f.ord = 2 AND t.ticket_id = f.ticket_id;
+SELECT code FROM diagnosed($$SELECT booking.book_batch(20, ARRAY[5, 5, 5, 6, 7], 'batch 1')$$);
+-- An answer that we did not write.
+UPDATE booking.request SET statuses = '{sold_out,booked}' WHERE event_id = 22;
+SELECT code, message FROM diagnosed($$SELECT booking.book_batch(22, ARRAY[2], 'b')$$);
+UPDATE booking.request SET statuses = NULL WHERE event_id = 22;
+SELECT code, message FROM diagnosed($$SELECT booking.book_batch(22, ARRAY[2], 'b')$$);
+SELECT count(*) FROM booking.book_batch(21, ARRAY(SELECT generate_series(1, 30000)), 'long');
+SELECT status, count(*) FROM booking.book_batch(21, ARRAY(SELECT generate_series(1, 30000)), 'long') GROUP BY 1;
+DROP TABLE first;
+
 SELECT * FROM damage();
 SELECT * FROM booking.verify();

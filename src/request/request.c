@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/timestamp.h"
 
 #include "request/request.h"
@@ -40,7 +41,8 @@
 static SqlPlan find_plan = {
 	.sql = "SELECT ids, expires_at,"
 		   " user_id OPERATOR(pg_catalog.=) $3, quantity OPERATOR(pg_catalog.=) $4,"
-		   " is_hold OPERATOR(pg_catalog.=) $5, ttl IS NOT DISTINCT FROM $6"
+		   " is_hold OPERATOR(pg_catalog.=) $5, ttl IS NOT DISTINCT FROM $6,"
+		   " user_ids, statuses"
 		   " FROM booking.request"
 		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
 		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
@@ -64,6 +66,15 @@ static SqlPlan answer_plan = {
 		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
 	.nargs = 4,
 	.argtypes = { INT8OID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZOID },
+};
+
+static SqlPlan answer_batch_plan = {
+	.sql = "UPDATE booking.request SET ids = $3, user_ids = $4, statuses = $5"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
+	.nargs = 5,
+	.argtypes = { INT8OID, TEXTOID, INT8ARRAYOID, PLAN_USER_ID_ARRAY,
+				  TEXTARRAYOID },
 };
 
 static SqlPlan withdraw_plan = {
@@ -91,6 +102,18 @@ static SqlPlan count_holds_plan = {
 	.sql = COUNT_ROWS("hold"),
 	.nargs = 3,
 	.argtypes = { INT8ARRAYOID, INT8OID, PLAN_USER_ID },
+};
+
+/* How many of a batch's tickets are missing, or not their users'. */
+static SqlPlan batch_missing_plan = {
+	.sql = "SELECT pg_catalog.count(*)"
+		   " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($3)) AS r (id, u)"
+		   " WHERE id OPERATOR(pg_catalog.<>) 0 AND NOT EXISTS"
+		   " (SELECT FROM booking.ticket WHERE ticket_id OPERATOR(pg_catalog.=) id"
+		   " AND event_id OPERATOR(pg_catalog.=) $2"
+		   " AND user_id OPERATOR(pg_catalog.=) u)",
+	.nargs = 3,
+	.argtypes = { INT8ARRAYOID, INT8OID, PLAN_USER_ID_ARRAY },
 };
 
 static SqlPlan forget_plan = {
@@ -150,6 +173,25 @@ error_mismatch(const Request *request, const char *argument,
 			 error_fields("request", column, "request_pkey")));
 }
 
+/*
+ * Raises 23T06 unless the row that was found is a batch's, too, and for the
+ * same users; or none, if the request is none.
+ */
+static void
+check_same_batch(const BookingCall *call, const Request *request)
+{
+	bool		isnull;
+	Datum		user_ids = plan_result(&call->base, 0, 7, PLAN_USER_ID_ARRAY,
+									   &isnull);
+
+	if (isnull != (request->user_ids == NULL))
+		error_mismatch(request, "function", "user_ids");
+	if (!isnull &&
+		!datum_image_eq(user_ids, PointerGetDatum(request->user_ids), false,
+						-1))
+		error_mismatch(request, "user_ids", "user_ids");
+}
+
 /* Raises 23T06 unless the row that was found has the same arguments. */
 static void
 check_same(const BookingCall *call, const Request *request)
@@ -158,6 +200,7 @@ check_same(const BookingCall *call, const Request *request)
 		{ "user_id", "user_id" }, { "quantity", "quantity" }, { "function", "is_hold" }, { "ttl", "ttl" }
 	};
 
+	check_same_batch(call, request);
 	for (int i = 0; i < (int) lengthof(argument); i++)
 	{
 		bool		isnull;
@@ -172,16 +215,19 @@ pg_noreturn static void
 error_gone(const Request *request)
 {
 	int64		id = DatumGetInt64(request->ids[0]);
+	int			count = request->user_ids == NULL ? request->count : 0;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_IDEMPOTENCY_MISMATCH),
 			 errmsg("idempotency key was used before, and what it was given is no longer the user's"),
-			 request->is_hold ?
+			 count == 0 ?
+				 errdetail("A ticket of the batch was deleted or belongs to another user now.") :
+				 request->is_hold ?
 				 errdetail("Hold " INT64_FORMAT " of event " INT64_FORMAT " was deleted or belongs to another user now.",
 						   id, request->event_id) :
 				 errdetail_plural("Ticket " INT64_FORMAT " of event " INT64_FORMAT " was deleted or belongs to another user now.",
 								  "Ticket " INT64_FORMAT " of event " INT64_FORMAT ", or another ticket of the request, was deleted or belongs to another user now.",
-								  request->count, id, request->event_id),
+								  count, id, request->event_id),
 			 errhint("To book again, use a new key."),
 			 error_fields("request", "ids", "request_pkey")));
 }
@@ -193,19 +239,59 @@ error_gone(const Request *request)
 static void
 check_rows(BookingCall *call, const Request *request)
 {
+	SqlPlan    *plan =
+		request->is_hold ? &count_holds_plan : &count_tickets_plan;
+	int64		expected = request->count;
 	Datum		values[3];
 	bool		isnull;
 
 	values[0] = result_id_array(request->ids, request->count);
 	values[1] = Int64GetDatum(request->event_id);
 	values[2] = request->user_id;
-	(void) plan_execute(&call->base,
-						request->is_hold ? &count_holds_plan :
-										   &count_tickets_plan,
-						values, NULL);
+	if (request->user_ids != NULL)
+	{
+		plan = &batch_missing_plan;
+		expected = 0;
+		values[2] = PointerGetDatum(request->user_ids);
+	}
+	(void) plan_execute(&call->base, plan, values, NULL);
 	if (DatumGetInt64(plan_result(&call->base, 0, 1, INT8OID, &isnull)) !=
-		request->count)
+		expected)
 		error_gone(request);
+}
+
+/* Raises 55000: an answer is not one of ours. */
+void
+request_error_alien(void)
+{
+	error_unusable("table booking.request has an answer that pg_booking did not write",
+				   "Delete that row.");
+}
+
+/* Copies the answer of the row that was found to the memory context. */
+static void
+copy_answer(const BookingCall *call, Request *request, MemoryContext context)
+{
+	const Call *base = &call->base;
+	MemoryContext old = MemoryContextSwitchTo(context);
+	bool		isnull;
+	Datum		value = plan_result(base, 0, 1, INT8ARRAYOID, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the request with this idempotency key has no answer"),
+				 errhint("A trigger must not send the key of the statement that fired it.")));
+	deconstruct_array(DatumGetArrayTypePCopy(value), INT8OID, sizeof(int64),
+					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &request->ids, NULL,
+					  &request->count);
+	request->expires_at = DatumGetTimestampTz(
+		plan_result(base, 0, 2, TIMESTAMPTZOID, &isnull));
+	value = plan_result(base, 0, 8, TEXTARRAYOID, &isnull);
+	request->statuses = isnull ? NULL : DatumGetArrayTypePCopy(value);
+	MemoryContextSwitchTo(old);
+	if (request->count != (request->is_hold ? 1 : request->quantity))
+		request_error_alien();
 }
 
 /*
@@ -216,29 +302,10 @@ static bool
 find_answer(BookingCall *call, Request *request, Datum *values,
 			const char *nulls, MemoryContext context)
 {
-	bool		isnull;
-	Datum		ids;
-	MemoryContext old;
-
 	if (plan_execute(&call->base, &find_plan, values, nulls) == 0)
 		return false;
 	check_same(call, request);
-	ids = plan_result(&call->base, 0, 1, INT8ARRAYOID, &isnull);
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the request with this idempotency key has no answer"),
-				 errhint("A trigger must not send the key of the statement that fired it.")));
-	old = MemoryContextSwitchTo(context);
-	deconstruct_array(DatumGetArrayTypePCopy(ids), INT8OID, sizeof(int64),
-					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &request->ids, NULL,
-					  &request->count);
-	MemoryContextSwitchTo(old);
-	if (request->count != (request->is_hold ? 1 : request->quantity))
-		error_unusable("table booking.request has an answer that pg_booking did not write",
-					   "Delete that row.");
-	request->expires_at = DatumGetTimestampTz(
-		plan_result(&call->base, 0, 2, TIMESTAMPTZOID, &isnull));
+	copy_answer(call, request, context);
 	check_rows(call, request);
 	return true;
 }
@@ -278,15 +345,23 @@ request_begin(BookingCall *call, Request *request)
 void
 request_answer(BookingCall *call, const Request *request)
 {
-	Datum		values[4];
+	bool		is_batch = request->user_ids != NULL;
+	Datum		values[5];
 
 	values[0] = Int64GetDatum(request->event_id);
 	values[1] = PointerGetDatum(request->key);
 	values[2] = result_id_array(request->ids, request->count);
-	values[3] = TimestampTzGetDatum(request->expires_at);
+	if (is_batch)
+	{
+		values[3] = PointerGetDatum(request->user_ids);
+		values[4] = PointerGetDatum(request->statuses);
+	}
+	else
+		values[3] = TimestampTzGetDatum(request->expires_at);
 	plan_connect_for_all_rows(&call->base);
-	(void) plan_execute(&call->base, &answer_plan, values,
-						request->is_hold ? NULL : "   n");
+	(void) plan_execute(&call->base,
+						is_batch ? &answer_batch_plan : &answer_plan, values,
+						is_batch || request->is_hold ? NULL : "   n");
 	plan_disconnect(&call->base);
 }
 

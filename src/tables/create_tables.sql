@@ -186,9 +186,11 @@ BEGIN
             ttl             interval,
             ids             bigint[],
             expires_at      timestamptz,
+            user_ids        %s[],
+            statuses        text[],
             created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
             PRIMARY KEY (event_id, idempotency_key)
-        )$sql$, user_id_type);
+        )$sql$, user_id_type, user_id_type);
         CREATE INDEX request_created_at_idx ON booking.request (created_at);
         COMMENT ON TABLE booking.request IS
             'Internal to pg_booking, do not write to it: each successful call with an idempotency '
@@ -196,7 +198,7 @@ BEGIN
         COMMENT ON COLUMN booking.request.idempotency_key IS
             'As the caller sent it, 1 to 200 bytes. A key is used once per event.';
         COMMENT ON COLUMN booking.request.user_id IS
-            'The user_id argument.';
+            'The user_id argument; of a batch the first user.';
         COMMENT ON COLUMN booking.request.quantity IS
             'The number of places asked for.';
         COMMENT ON COLUMN booking.request.is_hold IS
@@ -204,9 +206,14 @@ BEGIN
         COMMENT ON COLUMN booking.request.ttl IS
             'The ttl argument of hold_tickets(); null if it was null, and for tickets.';
         COMMENT ON COLUMN booking.request.ids IS
-            'The answer: the ids of the tickets, or the id of the hold. Null only inside the call.';
+            'The answer: the ids of the tickets, or the id of the hold. In a batch 0 for those who '
+            'got none. Null only inside the call.';
         COMMENT ON COLUMN booking.request.expires_at IS
             'The answer of hold_tickets(): when the hold expires; null for tickets.';
+        COMMENT ON COLUMN booking.request.user_ids IS
+            'The user_ids argument of book_batch(); null for the other functions.';
+        COMMENT ON COLUMN booking.request.statuses IS
+            'The answer of book_batch(): the status of each user; null for the other functions.';
         COMMENT ON COLUMN booking.request.created_at IS
             'By the clock, not by the start of the transaction. booking.purge() goes by it.';
     END IF;

@@ -111,6 +111,8 @@ static const ColumnSpec request_columns[] = {
 	{"ttl", INTERVALOID, 0, true},
 	{"ids", INT8ARRAYOID, 0, true},
 	{"expires_at", TIMESTAMPTZOID, 0, true},
+	{"user_ids", PLAN_USER_ID_ARRAY, 0, true},
+	{"statuses", TEXTARRAYOID, 0, true},
 	{"created_at", TIMESTAMPTZOID, 0, false},
 	{NULL}
 };
@@ -129,10 +131,12 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 	{
 		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), spec->name);
 		Oid			type;
-		Oid			wanted = spec->type == PLAN_USER_ID ?
-			tables->user_id_type :
-			spec->type;
+		Oid			wanted = spec->type;
 
+		if (wanted == PLAN_USER_ID)
+			wanted = tables->user_id_type;
+		else if (wanted == PLAN_USER_ID_ARRAY)
+			wanted = get_array_type(tables->user_id_type);
 		if (attnum == InvalidAttrNumber)
 			error_unusable(
 				psprintf("table %s.%s has no column \"%s\"", BOOKING_SCHEMA,

@@ -16,15 +16,18 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "event/event.h"
 #include "event/refusal.h"
 #include "event/sale.h"
 #include "event/user_limit.h"
+#include "request/request.h"
 #include "server/errors.h"
 #include "server/subtransaction.h"
 #include "tables/user_id.h"
@@ -39,7 +42,7 @@ typedef struct Batch
 	int64		event_id;
 	int			count;
 	Datum	   *user_ids;
-	const char **status;		/* NULL: to be given a place */
+	const char **status;		/* NULL: booked, or to be given a place */
 	Datum	   *ticket_ids;
 } Batch;
 
@@ -235,23 +238,108 @@ return_batch(FunctionCallInfo fcinfo, const Batch *batch)
 	}
 }
 
+/* Whom book_batch() may answer with something else than 'booked'. */
+static const char *const refusals[] = { "sold_out", "user_limit", "not_on_sale" };
+
+/* Takes the answer that the request was given before. */
+static void
+use_answer(Batch *batch, const Request *request)
+{
+	Datum	   *statuses;
+	int			count = 0;
+
+	if (request->statuses != NULL)
+		deconstruct_array(request->statuses, TEXTOID, -1, false, TYPALIGN_INT,
+						  &statuses, NULL, &count);
+	if (count != batch->count)
+		request_error_alien();
+	batch->ticket_ids = request->ids;
+	for (int i = 0; i < count; i++)
+	{
+		char	   *status = TextDatumGetCString(statuses[i]);
+
+		batch->status[i] = NULL;
+		for (int k = 0; k < (int) lengthof(refusals); k++)
+		{
+			if (strcmp(status, refusals[k]) == 0)
+				batch->status[i] = refusals[k];
+		}
+		pfree(status);
+	}
+}
+
+/* Stores the answer, or nothing if no user got a place. */
+static void
+keep_answer(BookingCall *call, const Batch *batch, Request *request,
+			int64 taken)
+{
+	Datum	   *statuses;
+
+	if (taken == 0)
+	{
+		request_withdraw(call, request);
+		return;
+	}
+	statuses = MemoryContextAllocHuge(CurrentMemoryContext,
+									  batch->count * sizeof(Datum));
+	for (int i = 0; i < batch->count; i++)
+		statuses[i] = CStringGetTextDatum(
+			batch->status[i] == NULL ? "booked" : batch->status[i]);
+	request->statuses =
+		construct_array(statuses, batch->count, TEXTOID, -1, false,
+						TYPALIGN_INT);
+	request->ids = batch->ticket_ids;
+	request->count = batch->count;
+	request_answer(call, request);
+}
+
+/* Books the batch, or finds that its key was answered before. */
+static void
+book(BookingCall *call, Batch *batch, text *key)
+{
+	Request		request = {
+		.key = key,
+		.event_id = batch->event_id,
+		.user_id = batch->user_ids[0],
+		.quantity = batch->count
+	};
+	int64		taken;
+
+	if (key != NULL)
+	{
+		request.user_ids =
+			user_id_array(&call->base, batch->user_ids, batch->count);
+		if (request_begin(call, &request))
+		{
+			use_answer(batch, &request);
+			return;
+		}
+	}
+	taken = judge_and_take(call, batch);
+	if (taken > 0)
+		insert_tickets(call, batch, taken);
+	if (key != NULL)
+		keep_answer(call, batch, &request, taken);
+}
+
 /*
- * book_batch(event_id, user_ids): books a place for each user in the order of
- * the array, as far as there are any.  Returns a row (ord, status, ticket_id)
- * for each, with a status of try_book_ticket().  Locks the stripes that it
- * takes from, and the users if the event has a limit.  Raises 23503, 22004,
- * and 40001 as the isolation level demands.
+ * book_batch(event_id, user_ids, idempotency_key): books a place for each user
+ * in the order of the array, as far as there are any.  Returns a row (ord,
+ * status, ticket_id) for each, with a status of try_book_ticket().  Locks the
+ * stripes that it takes from, and the users if the event has a limit.  Raises
+ * 23503, 22004, 22023, 23T06, and 40001 as the isolation level demands.
  */
 static Datum
 book_batch(FunctionCallInfo fcinfo, UserForm form)
 {
 	BookingCall call;
 	Batch		batch = {0};
-	int64		taken = 0;
+	text	   *key;
 
 	error_check_argument(fcinfo, 0, "event_id");
 	error_check_argument(fcinfo, 1, "user_ids");
 	batch.event_id = PG_GETARG_INT64(0);
+	key = request_key_argument(fcinfo, 2);
 
 	/* before any table is locked, like result_prepare_row() */
 	InitMaterializedSRF(fcinfo, 0);
@@ -267,9 +355,7 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 	batch.ticket_ids = palloc_extended(Max(batch.count, 1) * sizeof(Datum),
 									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	if (batch.count > 0)
-		taken = judge_and_take(&call, &batch);
-	if (taken > 0)
-		insert_tickets(&call, &batch, taken);
+		book(&call, &batch, key);
 	booking_call_end(&call);
 	return_batch(fcinfo, &batch);
 	return (Datum) 0;

@@ -89,36 +89,44 @@ COMMENT ON FUNCTION booking.book_tickets(bigint, text, integer, text) IS
 'or too large, and otherwise what book_ticket() raises.';
 
 CREATE FUNCTION booking.book_batch(event_id bigint, user_ids bigint[],
+                                   idempotency_key text DEFAULT NULL,
                                    OUT ord bigint, OUT status text, OUT ticket_id bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'booking_book_batch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.book_batch(bigint, bigint[]) IS
+COMMENT ON FUNCTION booking.book_batch(bigint, bigint[], text) IS
 'Books one place for each user, in the order of the array, while places are left. '
 'Returns one row for each user. ord: the position in the array, from 1. '
 'status: ''booked'', ''sold_out'', ''user_limit'' or ''not_on_sale''. '
 'ticket_id: the id of the ticket if status is ''booked'', otherwise null. '
+'idempotency_key: if any user got a place, a second call with it returns the same rows. '
 'Locks rows of booking.inventory until the transaction ends, and the users at this event if '
 'it has max_per_user. '
 'Raises 23503 if there is no such event, 22004 if an argument or an element of user_ids is '
-'null, 22P02 if the column''s type can''t represent an element.';
+'null, 22P02 if the column''s type can''t represent an element, 23T06 if the key was used with '
+'other arguments or a ticket was deleted or transferred since, 22023 if the key is empty or has '
+'more than 200 bytes.';
 
 CREATE FUNCTION booking.book_batch(event_id bigint, user_ids text[],
+                                   idempotency_key text DEFAULT NULL,
                                    OUT ord bigint, OUT status text, OUT ticket_id bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'booking_book_batch_text'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.book_batch(bigint, text[]) IS
+COMMENT ON FUNCTION booking.book_batch(bigint, text[], text) IS
 'Books one place for each user, in the order of the array, while places are left. '
 'Returns one row for each user. ord: the position in the array, from 1. '
 'status: ''booked'', ''sold_out'', ''user_limit'' or ''not_on_sale''. '
 'ticket_id: the id of the ticket if status is ''booked'', otherwise null. '
+'idempotency_key: if any user got a place, a second call with it returns the same rows. '
 'Locks rows of booking.inventory until the transaction ends, and the users at this event if '
 'it has max_per_user. '
 'Raises 23503 if there is no such event, 22004 if an argument or an element of user_ids is '
-'null, 22P02 if the column''s type can''t represent an element.';
+'null, 22P02 if the column''s type can''t represent an element, 23T06 if the key was used with '
+'other arguments or a ticket was deleted or transferred since, 22023 if the key is empty or has '
+'more than 200 bytes.';
 
 CREATE FUNCTION booking.cancel_ticket(ticket_id bigint)
 RETURNS boolean
