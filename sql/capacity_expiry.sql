@@ -122,6 +122,30 @@ RESET search_path;
 SELECT note, status FROM shop_ticket WHERE show_id = 3 ORDER BY id;
 DROP FUNCTION regress_capacity_evil.concat;
 DROP SCHEMA regress_capacity_evil;
+-- An on_expiry that names a column which was renamed is found before it is needed.
+SELECT problem FROM booking.verify_capacity();
+BEGIN;
+ALTER TABLE shop_ticket RENAME note TO remark;
+SELECT problem FROM booking.verify_capacity();
+UPDATE shop_ticket SET expires = '2020-01-01' WHERE show_id = 1 AND status <> 'cancelled';
+DO $$
+DECLARE context text;
+BEGIN
+    INSERT INTO shop_ticket (show_id) VALUES (1), (1);
+EXCEPTION WHEN undefined_column THEN
+    GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+    RAISE NOTICE '%: %', SQLERRM, (SELECT string_agg(line, '; ') FROM regexp_split_to_table(context, E'\n') line
+                                   WHERE line ~ '^on_expiry');
+END
+$$;
+ROLLBACK;
+-- A column that the statements of the constraint need is named as by an INSERT.
+BEGIN;
+ALTER TABLE shop_ticket RENAME expires TO until;
+SELECT code, message, hint FROM diagnosed($$SELECT booking.places_left('u', 1)$$);
+SELECT code, message FROM diagnosed($$SELECT booking.expire_rows('u')$$);
+SELECT code, message FROM diagnosed($$SELECT booking.rebuild_capacity('u')$$);
+ROLLBACK;
 SELECT booking.drop_capacity_constraint('u');
 
 -- ---- rows that do not go ----

@@ -191,6 +191,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     c booking.capacity_constraints;
+    needed booking.capacity_constraints;
     keys text;        -- the key's columns of the constrained table
     not_null text;
     same_key text;    -- as the arguments of the statement
@@ -208,6 +209,17 @@ BEGIN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('capacity constraint "%s" has lost its capacity table', constraint_name),
             HINT = 'Drop the constraint by booking.drop_capacity_constraint().';
+    END IF;
+    needed := c;
+    IF kind <> 'fill' THEN
+        needed.capacity_key := NULL;
+        needed.capacity_column := NULL;
+    END IF;
+    IF booking.missing_column(needed) IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('capacity constraint "%s" needs the column %s, which is not there',
+                             constraint_name, booking.missing_column(needed)),
+            HINT = 'Rename the column back, or drop the constraint and add it again.';
     END IF;
     n := cardinality(c.key_columns);
     SELECT string_agg(format('new.%I', k), ', ' ORDER BY i),
@@ -257,6 +269,8 @@ BEGIN
                       c.on_table, same_key, counts, c.expires_at, n + 1, c.expires_at, n + 2,
                       CASE kind WHEN 'reclaim' THEN '' ELSE ' SKIP LOCKED' END,
                       booking.expiry_statement(c.on_table, c.on_expiry));
+    WHEN 'explain expiry' THEN
+        RETURN 'EXPLAIN ' || booking.expiry_statement(c.on_table, c.on_expiry) || ' WHERE false';
     WHEN 'expire' THEN
         RETURN format('%s WHERE (new.tableoid, new.ctid) IN (SELECT l.tableoid, l.ctid FROM'
                       ' (SELECT new.tableoid, new.ctid FROM %s AS new WHERE %s AND %s'
@@ -673,6 +687,15 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION booking.refill_capacity(name) IS
 'Internal: makes the pools of a capacity constraint again. Raises 42501 unless the caller owns it.';
 
+CREATE FUNCTION booking.check_constraint_expiry(constraint_name name)
+RETURNS void
+AS 'MODULE_PATHNAME', 'booking_check_constraint_expiry'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.check_constraint_expiry(name) IS
+'Internal: raises what the statement that ends expired rows would raise when it is planned, as the '
+'owner of the table. Raises 42501 unless the caller may read the pool table.';
+
 CREATE FUNCTION booking.capacity_taken(constraint_name name)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'booking_capacity_taken'
@@ -939,12 +962,6 @@ BEGIN
             MESSAGE = format('capacity constraint "%s" does not exist', constraint_name),
             HINT = 'booking.capacity_constraints lists the constraints.';
     END IF;
-    IF booking.missing_column(c) IS NOT NULL THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('capacity constraint "%s" needs the column %s, which is not there',
-                             constraint_name, booking.missing_column(c)),
-            HINT = 'Rename the column back, or drop the constraint and add it again.';
-    END IF;
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', c.on_table);
     EXECUTE format('LOCK TABLE booking.%I IN ACCESS EXCLUSIVE MODE', constraint_name);
     PERFORM booking.check_not_in_use(c.on_table);
@@ -1025,6 +1042,12 @@ BEGIN
                 format('there is no column %s', booking.missing_column(c)), NULL::bigint, NULL::bigint;
             CONTINUE;
         END IF;
+        BEGIN
+            PERFORM booking.check_constraint_expiry(c.constraint_name);
+        EXCEPTION WHEN syntax_error_or_access_rule_violation THEN
+            RETURN QUERY SELECT c.constraint_name, NULL::text,
+                format('on_expiry fails: %s', sqlerrm), NULL::bigint, NULL::bigint;
+        END;
         SELECT string_agg(format('p.%I', k), ', ' ORDER BY i),
                string_agg(format('k%s', i), ', ' ORDER BY i),
                string_agg(format('k%s %s%s', i, format_type(a.atttypid, a.atttypmod),

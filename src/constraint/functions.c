@@ -57,6 +57,7 @@ SQL_FUNCTION(booking_equality);
 SQL_FUNCTION(booking_check_not_in_use);
 SQL_FUNCTION(booking_refill_capacity);
 SQL_FUNCTION(booking_capacity_taken);
+SQL_FUNCTION(booking_check_constraint_expiry);
 SQL_FUNCTION(booking_check_expiry);
 
 /*
@@ -130,7 +131,8 @@ booking_parse_condition(PG_FUNCTION_ARGS)
 	if (contain_mutable_functions(expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("functions in the condition of a capacity constraint must be marked IMMUTABLE")));
+				 errmsg("functions in the condition of a capacity constraint must be marked IMMUTABLE"),
+				 errhint("If rows shall count until a time, pass expires_at and on_expiry.")));
 	check_no_system_columns(expr);
 	result = deparse_expression(expr, deparse_context_for(alias, relid), true,
 								false);
@@ -477,6 +479,26 @@ booking_refill_capacity(PG_FUNCTION_ARGS)
 	prefetch_forget_lost(constraint.shape.relid);
 	policy_refill(&constraint);
 	remembered_forget_all();
+	definition_close(&constraint);
+	PG_RETURN_VOID();
+}
+
+/*
+ * check_constraint_expiry(constraint_name): plans the statement that ends
+ * expired rows, as the owner of the table, and raises what that raises.  The
+ * caller must be allowed to read the pool table.
+ */
+Datum
+booking_check_constraint_expiry(PG_FUNCTION_ARGS)
+{
+	CapacityConstraint	constraint;
+
+	definition_open(&constraint,
+					definition_open_pool(NameStr(*PG_GETARG_NAME(0)),
+										 AccessShareLock),
+					&policy_callbacks);
+	check_may_read(&constraint);
+	policy_check_expiry(&constraint);
 	definition_close(&constraint);
 	PG_RETURN_VOID();
 }

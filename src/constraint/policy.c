@@ -320,12 +320,51 @@ reclaimable(Pool *pool, const PoolKey *key, Snapshot snapshot, int64 most,
 	return places;
 }
 
+/* Adds to an error that the statement which ends expired rows has raised it. */
+static void
+name_expiry(void *arg)
+{
+	const CapacityConstraint *constraint = arg;
+
+	errcontext("on_expiry of capacity constraint \"%s\"", constraint->name);
+}
+
+/* The same as run(), for statements that contain on_expiry. */
+static uint64
+run_expiry(CapacityConstraint *constraint, const char *kind,
+		   const PoolKey *key, Datum *values)
+{
+	static const Oid types[2] = {TIMESTAMPTZOID, INT8OID};
+	ErrorContextCallback callback = {
+		.callback = name_expiry,
+		.arg = constraint,
+		.previous = error_context_stack
+	};
+	uint64		rows;
+
+	error_context_stack = &callback;
+	rows = run(constraint, kind, key, values == NULL ? 0 : 2, types, values,
+			   InvalidSnapshot, false);
+	error_context_stack = callback.previous;
+	return rows;
+}
+
+/* Plans the statement that ends expired rows, if there is one. */
+void
+policy_check_expiry(CapacityConstraint *constraint)
+{
+	if (constraint->on_expiry[0] == '\0')
+		return;
+	connect_restricted(constraint);
+	(void) run_expiry(constraint, "explain expiry", NULL, NULL);
+	plan_disconnect(&constraint->call);
+}
+
 /* Runs the statement that ends expired rows once, and returns their number. */
 static int64
 reclaim_once(CapacityConstraint *constraint, Reclaiming *mine, int64 places,
 			 bool wait, int64 *found)
 {
-	static const Oid types[2] = {TIMESTAMPTZOID, INT8OID};
 	Datum		values[2];
 	int64		ended = 0;
 	bool		isnull;
@@ -336,8 +375,8 @@ reclaim_once(CapacityConstraint *constraint, Reclaiming *mine, int64 places,
 	reclaiming = mine;
 	PG_TRY();
 	{
-		if (run(constraint, wait ? "reclaim" : "reclaim unlocked", mine->key, 2,
-				types, values, InvalidSnapshot, false) == 0)
+		if (run_expiry(constraint, wait ? "reclaim" : "reclaim unlocked",
+					   mine->key, values) == 0)
 			/* can't happen: reclaimable() has found the table */
 			definition_error_missing(constraint->name);
 		*found = DatumGetInt64(result_of(0, 1, &isnull));
@@ -434,15 +473,13 @@ policy_accept_given(const TriggerColumns *columns, const PoolKey *key,
 int64
 policy_expire(CapacityConstraint *constraint, int64 most)
 {
-	static const Oid types[2] = {TIMESTAMPTZOID, INT8OID};
 	Datum		values[2];
 	int64		rows;
 
 	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[1] = Int64GetDatum(most);
 	connect_for_all_rows(constraint);
-	rows = (int64) run(constraint, "expire", NULL, 2, types, values,
-					   InvalidSnapshot, false);
+	rows = (int64) run_expiry(constraint, "expire", NULL, values);
 	plan_disconnect(&constraint->call);
 	return rows;
 }

@@ -26,6 +26,7 @@ extern void policy_count_all(CapacityConstraint *constraint,
 extern bool policy_is_delete(const char *on_expiry);
 extern void policy_refill(CapacityConstraint *constraint);
 extern char *policy_find_orphans(CapacityConstraint *constraint);
+extern void policy_check_expiry(CapacityConstraint *constraint);
 extern int64 policy_expire(CapacityConstraint *constraint, int64 most);
 
 #endif							/* POLICY_H */
