@@ -100,8 +100,8 @@ UPDATE booking.ticket SET event_id = 2 WHERE ticket_id = 101;
 DELETE FROM booking.ticket WHERE ticket_id = 101;
 SELECT * FROM new_history();
 INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at)
-VALUES (100, 1, 63, 1, now() + interval '1 hour'), (101, 1, 64, 1, now() - interval '1 hour');
-UPDATE booking.hold SET expires_at = expires_at + interval '1 hour' WHERE hold_id = 100;
+VALUES (100, 1, 63, 1, now() + interval '20 minutes'), (101, 1, 64, 1, now() - interval '1 hour');
+UPDATE booking.hold SET expires_at = expires_at + interval '20 minutes' WHERE hold_id = 100;
 UPDATE booking.hold SET quantity = 2 WHERE hold_id = 100;
 UPDATE booking.hold SET ended_at = now() WHERE hold_id = 100;
 UPDATE booking.hold SET ended_at = now() WHERE hold_id = 101;

@@ -355,8 +355,8 @@ INSERT INTO booking.hold (event_id, user_id, quantity, expires_at, ended_at)
 VALUES (3, 4, 1000, 'infinity', now());
 SELECT * FROM held_places() WHERE event_id > 2;
 COPY booking.hold (event_id, user_id, quantity, expires_at) FROM stdin;
-3	5	1	2100-01-01
-4	5	2	2100-01-01
+3	5	1	infinity
+4	5	2	infinity
 \.
 -- An inserted hold can be extended and confirmed.
 SELECT booking.extend_hold(hold_id, '1 minute') FROM booking.hold
@@ -783,6 +783,75 @@ WITH ended AS (UPDATE booking.hold SET ended_at = now() WHERE event_id = 73 RETU
 SELECT booking.book_ticket(event_id, 2) FROM ended;
 \echo :LAST_ERROR_SQLSTATE
 SELECT booking.book_ticket(73, 2) > 0 AS booked;
+
+-- ---- the same rules on every way in ----
+
+-- max_hold_ttl holds for plain SQL, too; 'infinity' is until the hold is released.
+INSERT INTO booking.event (event_id, capacity) VALUES (80, 50), (81, 50);
+UPDATE booking.event SET max_hold_ttl = '3 hours' WHERE event_id = 81;
+INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at, ended_at) VALUES
+    (800, 80, 1, 1, now() + interval '30 minutes', NULL), (801, 81, 1, 1, now() + interval '2 hours', NULL),
+    (802, 80, 2, 1, now() + interval '2 hours', now());
+SELECT n, o.code, o.message
+FROM (VALUES
+    (1, $$INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (80, 1, 1, now() + interval '2 hours')$$),
+    (2, $$INSERT INTO booking.hold (event_id, user_id, quantity, created_at, expires_at)
+          VALUES (80, 1, 1, now() + interval '1 hour', now() + interval '2 hours')$$),
+    (3, $$UPDATE booking.hold SET expires_at = expires_at + interval '1 hour' WHERE hold_id = 800$$),
+    (4, $$UPDATE booking.hold SET event_id = 80 WHERE hold_id = 801$$),
+    (5, $$UPDATE booking.hold SET ended_at = NULL WHERE hold_id = 802$$),
+    (6, $$UPDATE booking.hold SET expires_at = 'infinity' WHERE hold_id = 800$$),
+    (7, $$UPDATE booking.event SET max_hold_ttl = '1 hour' WHERE event_id = 81$$),
+    (8, $$UPDATE booking.hold SET quantity = 2, expires_at = expires_at - interval '1 minute' WHERE hold_id = 801$$),
+    (9, $$UPDATE booking.hold SET expires_at = expires_at + interval '1 minute' WHERE hold_id = 801$$))
+    AS t (n, statement), outcome(statement) o ORDER BY n;
+-- A ticket can't be made from a live hold but by confirm_hold().
+INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at, ended_at) VALUES
+    (810, 80, 1, 2, 'infinity', NULL), (811, 80, 1, 2, 'infinity', now());
+SELECT n, o.code, o.message, o.detail, o.hint, o.fields
+FROM (VALUES
+    (1, 'INSERT INTO booking.ticket (event_id, user_id, hold_id) VALUES (80, 1, 810)'),
+    (2, 'INSERT INTO booking.ticket (event_id, user_id, hold_id, cancelled_at) VALUES (80, 1, 810, now())'),
+    (3, 'INSERT INTO booking.ticket (ticket_id, event_id, user_id, hold_id) VALUES (-811, 80, 1, 811)'),
+    (4, 'INSERT INTO booking.ticket (ticket_id, event_id, user_id, hold_id) VALUES (-812, 80, 1, 99999)'),
+    (5, 'UPDATE booking.ticket SET hold_id = 810 WHERE ticket_id = -811'),
+    (6, 'UPDATE booking.ticket SET hold_id = NULL, seat = ''1'' WHERE ticket_id = -811'),
+    (7, 'UPDATE booking.ticket SET hold_id = 811 WHERE ticket_id = -811'),
+    (8, 'UPDATE booking.hold SET ended_at = NULL WHERE hold_id = 811'))
+    AS t (n, statement), diagnosed(statement) o ORDER BY n;
+SELECT cardinality(booking.confirm_hold(810)) AS tickets, booking.confirm_hold(811);
+-- After its tickets were deleted, a confirmed hold stays confirmed, however that was done.
+SELECT hold_id AS in_time FROM booking.hold_tickets(80, 3, 2) \gset
+SELECT hold_id AS late FROM booking.hold_tickets(80, 3, 2) \gset
+SELECT hold_id AS swept FROM booking.hold_tickets(80, 3, 2) \gset
+CALL let_expire(:late, :swept);
+SELECT cardinality(booking.confirm_hold(:late, 'rebook'));
+SELECT booking.expire_holds();
+SELECT cardinality(booking.confirm_hold(:swept, 'rebook')), cardinality(booking.confirm_hold(:in_time));
+SELECT count(*) FROM booking.hold WHERE confirmed_at IS NOT NULL AND hold_id IN (:late, :swept, :in_time);
+DELETE FROM booking.ticket WHERE ticket_id = (SELECT min(ticket_id) FROM booking.ticket WHERE hold_id = :late);
+SELECT cardinality(booking.confirm_hold(:late)) AS rest;
+DELETE FROM booking.ticket WHERE hold_id IN (:late, :swept, :in_time);
+SELECT h.n, f.n, regexp_replace(o.message, 'hold \d+', 'hold n') AS message, o.code, o.detail
+FROM (VALUES (1, :late), (2, :swept), (3, :in_time)) AS h (n, hold_id),
+     (VALUES (1, 'SELECT booking.confirm_hold(%s)'), (2, 'SELECT booking.confirm_hold(%s, ''rebook'')'),
+             (3, 'SELECT booking.extend_hold(%s, ''1 minute'')'), (4, 'SELECT booking.release_hold(%s)'),
+             (5, 'UPDATE booking.hold SET ended_at = NULL WHERE hold_id = %s')) AS f (n, call),
+     outcome(format(call, hold_id)) o ORDER BY 1, 2;
+SELECT code, message FROM outcome($$INSERT INTO booking.hold (hold_id, event_id, user_id, quantity, expires_at, confirmed_at)
+    VALUES (820, 80, 1, 1, 'infinity', now())$$);
+-- An event that was deleted and created again is another one.
+SELECT booking.cancel_ticket(ticket_id) FROM booking.ticket WHERE event_id = 80 AND cancelled_at IS NULL;
+INSERT INTO booking.event (event_id, capacity) VALUES (82, 5);
+SELECT hold_id AS old FROM booking.hold_tickets(82, 1, 2) \gset
+CALL let_expire(:old);
+SELECT booking.expire_holds();
+DELETE FROM booking.event WHERE event_id = 82;
+SELECT code FROM outcome(format('SELECT booking.confirm_hold(%s, ''rebook'')', :old));
+INSERT INTO booking.event (event_id, capacity) VALUES (82, 5);
+SELECT code, regexp_replace(message, 'hold \d+', 'hold n') AS message, detail, fields
+FROM diagnosed(format('SELECT booking.confirm_hold(%s, ''rebook'')', :old));
+SELECT * FROM held_places() WHERE event_id >= 80 ORDER BY event_id;
 
 DROP PROCEDURE let_expire;
 DROP FUNCTION held_places;

@@ -113,6 +113,31 @@ event_has_limit(BookingCall *call, int64 event_id)
 	return is_there(call, &has_limit_plan, event_id);
 }
 
+/*
+ * True if the event was created after the time.  The caller has a stripe of it
+ * locked, so it can't be deleted now.
+ */
+bool
+event_created_after(BookingCall *call, int64 event_id, TimestampTz time)
+{
+	static SqlPlan plan = {
+		.sql = "SELECT 1 FROM booking.event"
+			   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+			   " AND created_at OPERATOR(pg_catalog.>) $2",
+		.nargs = 2,
+		.argtypes = { INT8OID, TIMESTAMPTZOID },
+	};
+	Datum		values[2];
+	bool		found;
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = TimestampTzGetDatum(time);
+	plan_connect_for_all_rows(&call->base);
+	found = plan_execute_latest(&call->base, &plan, values, 1) > 0;
+	plan_disconnect(&call->base);
+	return found;
+}
+
 /* True if there is a ticket or hold of any event. */
 bool
 event_any_ticket_or_hold(BookingCall *call)

@@ -17,6 +17,8 @@
 extern bool event_exists(BookingCall *call, int64 event_id);
 extern bool event_has_tickets(BookingCall *call, int64 event_id);
 extern bool event_has_live_holds(BookingCall *call, int64 event_id);
+extern bool event_created_after(BookingCall *call, int64 event_id,
+								TimestampTz time);
 extern bool event_has_limit(BookingCall *call, int64 event_id);
 extern bool event_any_ticket_or_hold(BookingCall *call);
 extern void event_read_hold_ttl(BookingCall *call, int64 event_id,

@@ -73,6 +73,18 @@ is_for_user(const BookingCall *call, const Datum *user_id)
 }
 
 /*
+ * True if a trigger is fired by the statement of a function that has judged
+ * what it writes for the event.
+ */
+bool
+handover_is_here(int64 event_id)
+{
+	return current != NULL && current->event_id == event_id &&
+		current->nest_level == GetCurrentTransactionNestLevel() &&
+		current->depth == call_trigger_depth();
+}
+
+/*
  * A trigger is about to take places of the event for a user (give, if
  * negative).  Returns how many of them a function has taken or given already.
  */
@@ -82,10 +94,7 @@ handover_accept(const BookingCall *call, int64 event_id, const Datum *user_id,
 {
 	int64		accepted;
 
-	if (current == NULL || current->event_id != event_id ||
-		current->nest_level != GetCurrentTransactionNestLevel() ||
-		current->depth != call_trigger_depth() ||
-		!is_for_user(call, user_id))
+	if (!handover_is_here(event_id) || !is_for_user(call, user_id))
 		return 0;
 	accepted = left_of(places);
 	current->places -= accepted;
@@ -108,11 +117,4 @@ handover_note_taking(int64 event_id)
 {
 	for (Handover *handover = current; handover; handover = handover->outer)
 		handover->is_stale |= handover->event_id == event_id;
-}
-
-/* True if the statement that runs now confirms the hold; for the history. */
-bool
-handover_is_confirming(int64 hold_id)
-{
-	return current != NULL && current->confirmed_hold == hold_id;
 }

@@ -22,7 +22,6 @@ typedef struct Handover
 	int64		event_id;
 	const Datum *user_id;		/* for whom; NULL: for several users */
 	int64		places;
-	int64		confirmed_hold;	/* a hold that becomes tickets, or 0 */
 	int			nest_level;
 	int			depth;			/* of the triggers of these rows */
 	bool		is_stale;		/* a trigger has taken places, too */
@@ -31,10 +30,10 @@ typedef struct Handover
 
 extern uint64 handover_execute(BookingCall *call, Handover *handover,
 							   SqlPlan *plan, Datum *values, const char *nulls);
+extern bool handover_is_here(int64 event_id);
 extern int64 handover_accept(const BookingCall *call, int64 event_id,
 							 const Datum *user_id, int64 places);
 extern bool handover_is_stale(void);
 extern void handover_note_taking(int64 event_id);
-extern bool handover_is_confirming(int64 hold_id);
 
 #endif							/* HANDOVER_H */

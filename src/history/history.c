@@ -19,7 +19,6 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "event/handover.h"
 #include "server/compat.h"
 #include "server/plan.h"
 #include "tables/moved_row.h"
@@ -89,26 +88,21 @@ ticket_action(const BookingCall *call, const Version *old, const Version *new)
 static const char *
 hold_action(const Version *old, const Version *new)
 {
-	int64		hold_id;
 	TimestampTz ended;
 	TimestampTz before;
 	TimestampTz after;
 	bool		isnull;
 
-	hold_id =
-		DatumGetInt64(trigger_value(new->rel, new->slot, "hold_id", &isnull));
 	ended = DatumGetTimestampTz(
 		trigger_value(new->rel, new->slot, "ended_at", &isnull));
 	before = DatumGetTimestampTz(
 		trigger_value(old->rel, old->slot, "expires_at", &isnull));
 	after = DatumGetTimestampTz(
 		trigger_value(new->rel, new->slot, "expires_at", &isnull));
+	if (was_set(old, new, "confirmed_at"))
+		return "confirmed";
 	if (was_set(old, new, "ended_at"))
-	{
-		if (handover_is_confirming(hold_id))
-			return "confirmed";
 		return ended < after ? "released" : "expired";
-	}
 	return after > before ? "extended" : "changed";
 }
 

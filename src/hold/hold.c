@@ -43,7 +43,8 @@ typedef struct HoldSet
 } HoldSet;
 
 #define HOLD_COLUMNS \
-	"hold_id, event_id, user_id, quantity, expires_at, created_at, ended_at"
+	"hold_id, event_id, user_id, quantity, expires_at, created_at, ended_at," \
+	" confirmed_at IS NOT NULL"
 
 static SqlPlan insert_plan = {
 	.sql = "INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)"
@@ -75,6 +76,16 @@ static SqlPlan end_plan = {
 		   " RETURNING ended_at IS NOT NULL",
 	.nargs = 1,
 	.argtypes = { INT8ARRAYOID },
+};
+
+static SqlPlan confirm_plan = {
+	.sql = "UPDATE booking.hold SET"
+		   " ended_at = coalesce(ended_at, pg_catalog.clock_timestamp()),"
+		   " confirmed_at = pg_catalog.clock_timestamp()"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING ended_at IS NOT NULL AND confirmed_at IS NOT NULL",
+	.nargs = 1,
+	.argtypes = { INT8OID },
 };
 
 static SqlPlan extend_plan = {
@@ -176,6 +187,7 @@ read_hold(const BookingCall *call, uint64 row, MemoryContext context,
 	hold->ended_at = DatumGetTimestampTz(
 		plan_result(&call->base, row, 7, TIMESTAMPTZOID, &isnull));
 	hold->ended = !isnull;
+	hold->confirmed = DatumGetBool(hold_column(call, row, 8, BOOLOID));
 	MemoryContextSwitchTo(old);
 }
 
@@ -249,19 +261,11 @@ ids_of(const Hold *hold, int count)
 	return result_id_array(ids, count);
 }
 
-/*
- * Ends locked holds of one event, whose places the caller accounts for.
- * confirmed_hold is the hold that becomes tickets, or 0.
- */
+/* Ends locked holds of one event, whose places the caller accounts for. */
 static void
-end_rows(BookingCall *call, const Hold *hold, int count, int64 places,
-		 int64 confirmed_hold)
+end_rows(BookingCall *call, const Hold *hold, int count, int64 places)
 {
-	Handover	handover = {
-		.event_id = hold->event_id,
-		.places = -places,
-		.confirmed_hold = confirmed_hold
-	};
+	Handover	handover = {.event_id = hold->event_id, .places = -places};
 	Datum		ids = ids_of(hold, count);
 
 	plan_connect_for_all_rows(&call->base);
@@ -275,14 +279,28 @@ end_rows(BookingCall *call, const Hold *hold, int count, int64 places,
 void
 hold_end(BookingCall *call, const Hold *hold)
 {
-	end_rows(call, hold, 1, hold->quantity, 0);
+	end_rows(call, hold, 1, hold->quantity);
 }
 
-/* Ends a locked hold, whose places the caller is about to turn into tickets. */
+/*
+ * Marks a locked hold as confirmed.  The caller is about to turn its places
+ * into tickets; if it had ended, he has taken places again.
+ */
 void
 hold_confirm(BookingCall *call, const Hold *hold)
 {
-	end_rows(call, hold, 1, hold->quantity, hold->hold_id);
+	Handover	handover = {
+		.event_id = hold->event_id,
+		.places = hold->ended ? 0 : -hold->quantity
+	};
+	Datum		hold_id = Int64GetDatum(hold->hold_id);
+
+	plan_connect_for_all_rows(&call->base);
+	plan_check_rows(&call->base, "hold",
+					handover_execute(call, &handover, &confirm_plan, &hold_id,
+									 NULL),
+					1, 1);
+	plan_disconnect(&call->base);
 }
 
 /*
@@ -384,7 +402,7 @@ end_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
 	while (used < set.count && found < places)
 		found += set.hold[used++].quantity;
 	if (used > 0)
-		end_rows(call, set.hold, used, found, 0);
+		end_rows(call, set.hold, used, found);
 	fault_point("expire: not given back");
 	return found;
 }
@@ -442,7 +460,7 @@ hold_sweep(BookingCall *call, int32 most)
 		if (!sale_give(call, event_id, (int32) places))
 			/* can't happen: the pool was there, and holds keep the event */
 			refusal_no_inventory(event_id);
-		end_rows(call, &set.hold[first], next - first, places, 0);
+		end_rows(call, &set.hold[first], next - first, places);
 	}
 	if (set.count < most)
 		warn_of_not_swept(call, values[1]);

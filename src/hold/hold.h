@@ -26,6 +26,7 @@ typedef struct Hold
 	TimestampTz created_at;
 	bool		ended;
 	TimestampTz ended_at;		/* if it has */
+	bool		confirmed;		/* by confirm_hold() */
 } Hold;
 
 extern void hold_init(void);

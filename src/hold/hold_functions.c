@@ -22,6 +22,7 @@
 #include "event/sale.h"
 #include "event/user_limit.h"
 #include "hold/hold.h"
+#include "hold/ttl.h"
 #include "request/request.h"
 #include "server/errors.h"
 #include "server/fault.h"
@@ -36,42 +37,6 @@ SQL_FUNCTION(booking_extend_hold);
 SQL_FUNCTION(booking_release_hold);
 SQL_FUNCTION(booking_expire_holds);
 
-/* Returns -1, 0 or 1 if a is shorter than, as long as, or longer than b. */
-static int
-compare_intervals(Interval *a, Interval *b)
-{
-	return DatumGetInt32(DirectFunctionCall2(interval_cmp,
-											 IntervalPGetDatum(a),
-											 IntervalPGetDatum(b)));
-}
-
-/* Returns the time plus the interval. */
-static TimestampTz
-add_interval(TimestampTz time, Interval *interval)
-{
-	return DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(time),
-							IntervalPGetDatum(interval)));
-}
-
-/* Returns the interval as text. */
-static char *
-show_interval(Interval *interval)
-{
-	return DatumGetCString(DirectFunctionCall1(interval_out,
-											   IntervalPGetDatum(interval)));
-}
-
-/* Raises 22023: the time that a hold is to last is out of range. */
-pg_noreturn static void
-error_ttl(const char *detail)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("ttl is out of range"),
-			 errdetail_internal("%s", detail)));
-}
-
 /* Raises 23T04: the hold has expired, whether it was swept or not. */
 pg_noreturn static void
 error_expired(const Hold *hold)
@@ -82,36 +47,6 @@ error_expired(const Hold *hold)
 			 errdetail("It expired at %s.", timestamptz_to_str(hold->expires_at)),
 			 errhint("confirm_hold(hold_id, if_expired => 'rebook') books the places again if there are any."),
 			 error_fields("hold", "expires_at", "hold_expires_at")));
-}
-
-/*
- * Returns when a hold expires that is made now.  Raises 22023 unless ttl is
- * positive and not longer than max_ttl.
- *
- * Intervals are compared as if a month had 30 days, and added by the calendar.
- * So a ttl of months less days can be longer than it compares.  Therefore the
- * times count; the intervals are compared first because adding a large one
- * raises 22008.
- */
-static TimestampTz
-expiry_of(Interval *ttl, Interval *max_ttl)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz expires_at = now;
-	bool		longer = compare_intervals(ttl, max_ttl) > 0;
-
-	if (!longer)
-	{
-		expires_at = add_interval(now, ttl);
-		longer = expires_at > add_interval(now, max_ttl);
-	}
-	if (longer)
-		error_ttl(psprintf("It is %s; the event's max_hold_ttl is %s.",
-						   show_interval(ttl), show_interval(max_ttl)));
-	if (expires_at <= now)
-		error_ttl(psprintf("It must be positive, and is %s.",
-						   show_interval(ttl)));
-	return expires_at;
 }
 
 /* Returns argument number argno, an interval, or NULL. */
@@ -133,10 +68,10 @@ hold_places(BookingCall *call, Request *request, Claim *claim)
 	event_read_hold_ttl(call, request->event_id, &ttl, &max_ttl);
 	if (request->ttl != NULL)
 		ttl = *request->ttl;
-	(void) expiry_of(&ttl, &max_ttl);	/* before anything is locked */
+	(void) ttl_expiry(&ttl, &max_ttl);	/* before anything is locked */
 	sale_take_or_raise(call, request->event_id, request->quantity, claim,
 					   "hold");
-	request->expires_at = expiry_of(&ttl, &max_ttl);	/* after the wait */
+	request->expires_at = ttl_expiry(&ttl, &max_ttl);	/* after the wait */
 	request->ids[0] = Int64GetDatum(hold_insert(call, request->event_id,
 												request->user_id,
 												request->quantity,
@@ -203,7 +138,7 @@ booking_hold_tickets_text(PG_FUNCTION_ARGS)
 static bool
 was_released(const Hold *hold)
 {
-	return hold->ended_at < hold->expires_at;
+	return !hold->confirmed && hold->ended_at < hold->expires_at;
 }
 
 /* Gives the places of a locked hold back and ends it.  Locks a stripe. */
@@ -214,13 +149,27 @@ end_and_give_back(BookingCall *call, const Hold *hold)
 	hold_end(call, hold);
 }
 
+/* Raises 23T05 if the event is newer than the hold, so not the hold's. */
+static void
+check_event(BookingCall *call, const Hold *hold)
+{
+	if (event_created_after(call, hold->event_id, hold->created_at))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_STATE),
+				 errmsg("hold " INT64_FORMAT " cannot be confirmed",
+						hold->hold_id),
+				 errdetail("Its event was deleted. The event that has the id " INT64_FORMAT " now was created later.",
+						   hold->event_id),
+				 error_fields("hold", "event_id", "hold_state")));
+}
+
 /*
  * Takes again the places of a locked hold that has expired.  If it has not
  * been ended yet, its places go back first, and are then taken like any
  * others.
  */
 static void
-rebook(BookingCall *call, const Hold *hold)
+rebook(BookingCall *call, Hold *hold)
 {
 	Claim		claim = {
 		.user_id = hold->user_id,
@@ -230,8 +179,11 @@ rebook(BookingCall *call, const Hold *hold)
 
 	if (!hold->ended)
 		end_and_give_back(call, hold);
+	hold->ended = true;
 	sale_take_or_raise(call, hold->event_id, hold->quantity, &claim,
 					   "ticket");
+	check_event(call, hold);
+	hold_confirm(call, hold);
 }
 
 /*
@@ -239,8 +191,11 @@ rebook(BookingCall *call, const Hold *hold)
  * Raises 23T04 or 23T05 if it can't be confirmed.
  */
 static void
-use_hold(BookingCall *call, const Hold *hold, bool may_rebook)
+use_hold(BookingCall *call, Hold *hold, bool may_rebook)
 {
+	if (hold->confirmed)
+		hold_error_state(hold->hold_id, "confirmed",
+						 "confirmed, and its tickets were deleted");
 	if (hold->ended && was_released(hold))
 		hold_error_state(hold->hold_id, "confirmed", "released");
 	if (!hold->ended && !hold_has_expired(hold))
@@ -283,7 +238,7 @@ lock_hold(BookingCall *call, int64 hold_id, bool may_rebook, Hold *hold)
  * their ids; the same ids if it was confirmed before.  Locks the hold, and no
  * stripe unless the places are taken again.  Raises 23T04 if it has expired;
  * with if_expired = 'rebook', what book_tickets() raises.  Raises 23T05 if it
- * was released; P0002, 22004, 22023.
+ * was released, if its tickets or its event were deleted; P0002, 22004, 22023.
  */
 Datum
 booking_confirm_hold(PG_FUNCTION_ARGS)
@@ -337,7 +292,6 @@ booking_extend_hold(PG_FUNCTION_ARGS)
 	Interval   *ttl;
 	Interval	default_ttl;
 	Interval	max_ttl;
-	TimestampTz latest;
 	TimestampTz wanted;
 	int			tickets;
 
@@ -351,20 +305,18 @@ booking_extend_hold(PG_FUNCTION_ARGS)
 	if (hold.ended)
 	{
 		(void) ticket_ids_of_hold(&call, hold_id, &tickets);
-		if (tickets > 0 || was_released(&hold))
+		if (tickets > 0 || hold.confirmed || was_released(&hold))
 			hold_error_state(hold_id, "extended",
-							 tickets > 0 ? "confirmed" : "released");
+							 was_released(&hold) && tickets == 0 ?
+								 "released" :
+								 "confirmed");
 	}
 	if (hold.ended || hold_has_expired(&hold))
 		error_expired(&hold);
 
 	event_read_hold_ttl(&call, hold.event_id, &default_ttl, &max_ttl);
-	wanted = expiry_of(ttl, &max_ttl);
-	latest = add_interval(hold.created_at, &max_ttl);
-	if (wanted > latest)
-		error_ttl(psprintf("By the event's max_hold_ttl of %s the hold ends at %s at the latest.",
-						   show_interval(&max_ttl),
-						   timestamptz_to_str(latest)));
+	wanted = ttl_expiry(ttl, &max_ttl);
+	ttl_check_latest(hold.created_at, wanted, &max_ttl);
 	if (wanted > hold.expires_at)
 	{
 		hold.expires_at = wanted;

@@ -9,10 +9,13 @@
  */
 #include "postgres.h"
 
+#include "event/event.h"
+#include "event/handover.h"
 #include "event/inventory.h"
 #include "event/placed_row.h"
 #include "event/sale.h"
 #include "hold/hold.h"
+#include "hold/ttl.h"
 #include "pool/remembered.h"
 #include "request/request.h"
 #include "server/errors.h"
@@ -46,20 +49,51 @@ read_row(Relation rel, TupleTableSlot *slot)
 	return row;
 }
 
-/* Raises 23T05 if a hold that has become tickets is made live again. */
+/*
+ * Raises 23T05 if a hold is live that has become tickets.  old is NULL for a
+ * new hold.
+ */
 static void
-refuse_second_life(BookingCall *call, TriggerData *data, const PlacedRow *old,
-				   const PlacedRow *new)
+refuse_second_life(BookingCall *call, Relation rel, TupleTableSlot *slot,
+				   const PlacedRow *old, const PlacedRow *new)
 {
-	int64		hold_id = DatumGetInt64(
-		trigger_value_not_null(data->tg_relation, data->tg_newslot, "hold_id"));
-	int			tickets;
+	int64		hold_id =
+		DatumGetInt64(trigger_value_not_null(rel, slot, "hold_id"));
+	bool		unconfirmed;
+	int			tickets = 0;
 
-	if (old->places > 0 || new->places == 0)
+	if (new->places == 0 || handover_is_here(new->event_id))
 		return;
-	(void) ticket_ids_of_hold(call, hold_id, &tickets);
-	if (tickets > 0)
+	(void) trigger_value(rel, slot, "confirmed_at", &unconfirmed);
+	if (unconfirmed && old != NULL && old->places == 0)
+		(void) ticket_ids_of_hold(call, hold_id, &tickets);
+	if (!unconfirmed || tickets > 0)
 		hold_error_state(hold_id, "reinstated", "confirmed");
+}
+
+/*
+ * Raises 22023 if a live hold expires later than the event's max_hold_ttl
+ * allows, as the functions do.  'infinity' is allowed: it says that the hold
+ * stays until it is released.  What an UPDATE does not make worse stays.
+ */
+static void
+check_ttl(BookingCall *call, Relation rel, TupleTableSlot *slot,
+		  const PlacedRow *old, const PlacedRow *new)
+{
+	TimestampTz created_at;
+	Interval	ttl;
+	Interval	max_ttl;
+
+	if (new->places == 0 || TIMESTAMP_IS_NOEND(new->expires_at) ||
+		handover_is_here(new->event_id))
+		return;
+	if (old != NULL && old->places > 0 && old->event_id == new->event_id &&
+		old->expires_at >= new->expires_at)
+		return;
+	created_at = DatumGetTimestampTz(
+		trigger_value_not_null(rel, slot, "created_at"));
+	event_read_hold_ttl(call, new->event_id, &ttl, &max_ttl);
+	ttl_check_latest(created_at, new->expires_at, &max_ttl);
 }
 
 /* What can be reclaimed for the event has changed, for this transaction. */
@@ -82,6 +116,8 @@ row_changed(BookingCall *call, TriggerData *data)
 	note_change(call, &row);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
+		refuse_second_life(call, rel, data->tg_trigslot, NULL, &row);
+		check_ttl(call, rel, data->tg_trigslot, NULL, &row);
 		placed_row_added(call, &row);
 		return;
 	}
@@ -91,7 +127,8 @@ row_changed(BookingCall *call, TriggerData *data)
 		PlacedRow	new = read_row(rel, data->tg_newslot);
 
 		note_change(call, &new);
-		refuse_second_life(call, data, &row, &new);
+		refuse_second_life(call, rel, data->tg_newslot, &row, &new);
+		check_ttl(call, rel, data->tg_newslot, &row, &new);
 		placed_row_changed(call, &row, &new);
 	}
 	else

@@ -152,7 +152,8 @@ BEGIN
                        CONSTRAINT hold_quantity_check CHECK (quantity >= 1),
             expires_at timestamptz NOT NULL,
             created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-            ended_at   timestamptz
+            ended_at   timestamptz,
+            confirmed_at timestamptz
         )$sql$, user_id_type);
         CREATE INDEX hold_event_id_expires_at_idx ON booking.hold (event_id, expires_at)
             INCLUDE (quantity) WHERE ended_at IS NULL;
@@ -172,7 +173,9 @@ BEGIN
             'By the clock, not by the start of the transaction.';
         COMMENT ON COLUMN booking.hold.ended_at IS
             'When the hold was confirmed, released or ended because it had expired; null: it is '
-            'live. Tickets with its hold_id show that it was confirmed.';
+            'live.';
+        COMMENT ON COLUMN booking.hold.confirmed_at IS
+            'When confirm_hold() turned the hold into tickets; null: it did not.';
         was_incomplete := true;
     END IF;
 

@@ -71,6 +71,7 @@ static const ColumnSpec event_columns[] = {
 	{"sales_end", TIMESTAMPTZOID, 0, true},
 	{"hold_ttl", INTERVALOID, 0, false},
 	{"max_hold_ttl", INTERVALOID, 0, false},
+	{"created_at", TIMESTAMPTZOID, 0, false},
 	{NULL}
 };
 
@@ -99,6 +100,7 @@ static const ColumnSpec hold_columns[] = {
 	{"expires_at", TIMESTAMPTZOID, 0, false},
 	{"created_at", TIMESTAMPTZOID, 0, false},
 	{"ended_at", TIMESTAMPTZOID, 0, true},
+	{"confirmed_at", TIMESTAMPTZOID, 0, true},
 	{NULL}
 };
 

@@ -9,10 +9,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+
+#include "event/handover.h"
 #include "event/inventory.h"
 #include "event/placed_row.h"
 #include "request/request.h"
-#include "server/compat.h"
+#include "server/errors.h"
+#include "server/plan.h"
 #include "tables/moved_row.h"
 #include "tables/trigger.h"
 
@@ -35,6 +39,48 @@ read_row(Relation rel, TupleTableSlot *slot)
 	return row;
 }
 
+/* Reads hold_id; 0 if it is null. */
+static int64
+hold_of(Relation rel, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		hold_id = trigger_value(rel, slot, "hold_id", &isnull);
+
+	return isnull ? 0 : DatumGetInt64(hold_id);
+}
+
+/*
+ * A ticket has got a hold that it did not have before.  Raises 23T05 if that
+ * hold is live: it would become tickets twice.  Locks the hold, so that it
+ * can't be made live again.  A hold that is not there may still be loaded.
+ */
+static void
+check_hold(BookingCall *call, int64 event_id, int64 hold_id)
+{
+	static SqlPlan plan = {
+		.sql = "SELECT ended_at IS NULL FROM booking.hold"
+			   " WHERE hold_id OPERATOR(pg_catalog.=) $1 FOR SHARE",
+		.nargs = 1,
+		.argtypes = { INT8OID },
+	};
+	Datum		value = Int64GetDatum(hold_id);
+	bool		isnull;
+
+	if (hold_id == 0 || handover_is_here(event_id))
+		return;
+	plan_connect_for_all_rows(&call->base);
+	if (plan_execute(&call->base, &plan, &value, NULL) > 0 &&
+		DatumGetBool(plan_result(&call->base, 0, 1, BOOLOID, &isnull)))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_STATE),
+				 errmsg("a ticket cannot be made from hold " INT64_FORMAT,
+						hold_id),
+				 errdetail("The hold is live."),
+				 errhint("Call booking.confirm_hold()."),
+				 error_fields("ticket", "hold_id", "hold_state")));
+	plan_disconnect(&call->base);
+}
+
 /* What the trigger does after a row was added. */
 static void
 row_added(BookingCall *call, TriggerData *data)
@@ -46,11 +92,19 @@ row_added(BookingCall *call, TriggerData *data)
 	{
 		PlacedRow	old = read_row(moved.rel, moved.slot);
 
+		if (hold_of(data->tg_relation, data->tg_trigslot) !=
+			hold_of(moved.rel, moved.slot))
+			check_hold(call, row.event_id,
+					   hold_of(data->tg_relation, data->tg_trigslot));
 		placed_row_moved(call, &old, &row);
 		moved_row_close(&moved);
 	}
 	else
+	{
+		check_hold(call, row.event_id,
+				   hold_of(data->tg_relation, data->tg_trigslot));
 		placed_row_added(call, &row);
+	}
 }
 
 /* What the trigger does after a row. */
@@ -71,6 +125,8 @@ row_changed(BookingCall *call, TriggerData *data)
 	{
 		PlacedRow	new = read_row(rel, data->tg_newslot);
 
+		if (hold_of(rel, data->tg_newslot) != hold_of(rel, data->tg_trigslot))
+			check_hold(call, new.event_id, hold_of(rel, data->tg_newslot));
 		placed_row_changed(call, &row, &new);
 		return;
 	}
