@@ -172,6 +172,31 @@ DROP TRIGGER keep ON shop_ticket;
 DROP FUNCTION keep;
 INSERT INTO shop_ticket (show_id) VALUES (1);
 SELECT pools('n');
+-- A trigger that ends the rows in its own way.
+SELECT booking.drop_capacity_constraint('n');
+CALL recreate_shop();
+ALTER TABLE shop_ticket ADD expires timestamptz;
+SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', 'shop_show', 'capacity',
+    condition => $$status <> 'gone'$$, expires_at => 'expires', on_expiry => 'DELETE', constraint_name => 'n');
+CREATE FUNCTION soft_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN UPDATE public.shop_ticket SET status = 'gone' WHERE id = old.id; RETURN NULL; END
+$$;
+CREATE TRIGGER soft_delete BEFORE DELETE ON shop_ticket FOR EACH ROW EXECUTE FUNCTION soft_delete();
+INSERT INTO shop_ticket (show_id, expires) VALUES (1, '2020-01-01'), (1, '2020-01-01');
+INSERT INTO shop_ticket (show_id) VALUES (1);
+SELECT status, count(*) FROM shop_ticket GROUP BY 1 ORDER BY 1;
+SELECT pools('n');
+SELECT * FROM booking.verify_capacity();
+DROP FUNCTION soft_delete CASCADE;
+-- Rows that expire to each other's key.
+SELECT booking.drop_capacity_constraint('n');
+CALL recreate_shop();
+ALTER TABLE shop_ticket ADD expires timestamptz;
+SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', capacity => 1,
+    expires_at => 'expires', on_expiry => 'show_id = 3 - show_id', constraint_name => 'n');
+INSERT INTO shop_ticket (show_id, expires) VALUES (1, '2020-01-01'), (2, '2020-01-01');
+SELECT code, message FROM diagnosed('INSERT INTO shop_ticket (show_id) VALUES (1)');
+SELECT pools('n');
 RESET statement_timeout;
 
 -- A constant capacity, and a key of two columns.

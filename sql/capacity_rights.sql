@@ -134,6 +134,61 @@ RESET ROLE;
 SELECT booking.places_left('x', 1);
 SELECT booking.drop_capacity_constraint('x');
 
+-- ---- triggers that a dropped constraint has left on the table of another user ----
+
+CREATE TABLE public.cap_theirs (id integer PRIMARY KEY, capacity integer);
+CREATE TABLE public.cap_theirs_2 (id integer PRIMARY KEY, capacity integer);
+INSERT INTO cap_theirs VALUES (1, 100);
+INSERT INTO cap_theirs_2 VALUES (1, 2);
+GRANT SELECT, TRIGGER ON cap_theirs, cap_theirs_2 TO regress_cap_owner;
+GRANT EXECUTE ON FUNCTION booking.drop_capacity_constraint TO regress_cap_owner;
+SET ROLE regress_cap_owner;
+CREATE TABLE cap_owner.seat (k integer);
+SELECT booking.add_capacity_constraint('cap_owner.seat', '{k}', 'cap_theirs', 'capacity', constraint_name => 'left');
+SELECT booking.drop_capacity_constraint('left');
+-- They would be taken for those of a new constraint.
+SELECT * FROM diagnosed($$SELECT booking.add_capacity_constraint('cap_owner.seat', '{k}', 'cap_theirs_2', 'capacity',
+    constraint_name => 'left')$$) \gx
+-- The same table is no problem.
+SELECT booking.add_capacity_constraint('cap_owner.seat', '{k}', 'cap_theirs', 'capacity', constraint_name => 'left');
+RESET ROLE;
+UPDATE cap_theirs SET capacity = 1;
+SELECT booking.places_left('left', 1), (SELECT capacity_table FROM booking.capacity_constraints);
+-- Without the right to create triggers the constraint does not see the table.
+REVOKE TRIGGER ON cap_theirs FROM regress_cap_owner;
+SELECT * FROM diagnosed('UPDATE cap_theirs SET capacity = 2') \gx
+SELECT capacity_table FROM booking.capacity_constraints;
+SELECT problem FROM booking.verify_capacity();
+SET ROLE regress_cap_owner;
+SELECT booking.drop_capacity_constraint('left');
+-- Another user makes a pool table of that name, with a function or an on_expiry of his.
+RESET ROLE;
+GRANT CREATE ON SCHEMA booking TO regress_cap_other;
+SET ROLE regress_cap_other;
+CREATE FUNCTION cap_other.evil() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE 'evil, as %', current_user;
+    RETURN NULL;
+END
+$$;
+CREATE TABLE cap_other.t (k integer, expires timestamptz);
+CREATE TABLE booking.left (k integer NOT NULL, stripe integer NOT NULL, available integer NOT NULL,
+    capacity integer, PRIMARY KEY (k, stripe));
+INSERT INTO booking.left VALUES (1, 0, 0, 2);
+RESET ROLE;
+SELECT current_user AS me \gset
+SET ROLE regress_cap_other;
+CREATE TRIGGER x AFTER INSERT ON booking.left FOR EACH STATEMENT
+    EXECUTE FUNCTION cap_other.evil('', 'f', '', 'cap_other.t', 'public.cap_theirs', :'me');
+RESET ROLE;
+SELECT code FROM diagnosed('UPDATE cap_theirs SET capacity = 1');
+SET ROLE regress_cap_other;
+CREATE OR REPLACE TRIGGER x AFTER INSERT ON booking.left FOR EACH STATEMENT
+    EXECUTE FUNCTION booking.capacity_settle('', 'f', 'DELETE', 'cap_other.t', 'public.cap_theirs', :'me');
+RESET ROLE;
+SELECT code FROM diagnosed('UPDATE cap_theirs SET capacity = 1');
+DROP TABLE booking.left, cap_theirs, cap_theirs_2;
+
 SET client_min_messages = warning;
 DROP SCHEMA cap_owner, cap_other CASCADE;
 CALL recreate_booking();

@@ -203,8 +203,8 @@ FROM (VALUES
     (3, 'DROP TRIGGER _booking_c_delete ON shop_ticket'),
     (4, 'DROP TRIGGER _booking_c_update ON shop_ticket'),
     (5, 'DROP TRIGGER _booking_c_insert ON shop_ticket'),
-    (6, 'DROP TRIGGER _booking_c_capacity ON shop_show'),
-    (9, 'DROP TRIGGER _booking_c_capacity_update ON shop_show'),
+    (6, 'DROP TRIGGER _booking_c_capacity_changed ON shop_show'),
+    (9, 'DROP TRIGGER _booking_c_capacity_updated ON shop_show'),
     (7, 'ALTER TABLE shop_ticket DROP status CASCADE'),
     (8, 'ALTER TABLE booking.c DISABLE TRIGGER ALL')) AS s (n, change),
     after_change(change, $$DO 'BEGIN RAISE ''%'', (SELECT string_agg(v.problem, ''; '') FROM booking.verify_capacity(''c'') v); END'$$) a
@@ -504,6 +504,56 @@ FROM (VALUES (1, 'ALTER TABLE cap_renamed RENAME k TO old_k; ALTER TABLE cap_ren
                  ' ALTER TABLE cap_renamed RENAME x TO k')) AS s (n, change),
      after_change(change, 'INSERT INTO cap_renamed (id) VALUES (2)') o
 ORDER BY n;
+-- A column that was dropped with its trigger, and added again.
+BEGIN;
+ALTER TABLE cap_renamed DROP k CASCADE, ADD k integer;
+SELECT code, message FROM diagnosed('INSERT INTO cap_renamed (id, k) VALUES (20, 1)');
+ROLLBACK;
+
+-- ---- names of triggers ----
+
+-- The capacity table of one constraint is the table of another, whose name ends alike.
+CREATE TABLE cap_venue (id integer PRIMARY KEY, seats integer);
+CREATE TABLE cap_played (id integer PRIMARY KEY, venue_id integer, capacity integer);
+CREATE TABLE cap_seat (show_id integer);
+INSERT INTO cap_venue VALUES (1, 1);
+SELECT booking.add_capacity_constraint('cap_played', '{venue_id}', 'cap_venue', 'seats');
+SELECT booking.add_capacity_constraint('cap_seat', '{show_id}', 'cap_played', 'capacity',
+    constraint_name => 'cap_played_venue_id');
+INSERT INTO cap_played VALUES (1, 1, 5), (2, NULL, 5);
+SELECT code, message FROM diagnosed('UPDATE cap_played SET venue_id = 1');
+SELECT * FROM booking.verify_capacity('cap_played_venue_id_capacity');
+SELECT * FROM booking.verify_capacity('cap_played_venue_id');
+DROP TABLE cap_venue, cap_played, cap_seat CASCADE;
+SELECT booking.drop_capacity_constraint(c) FROM unnest(ARRAY['cap_played_venue_id_capacity', 'cap_played_venue_id']) c;
+
+-- ---- keys of another length or precision ----
+
+CREATE TABLE cap_long (a numeric(10,4), b varchar(10), c char(5), capacity integer, UNIQUE (a, b, c));
+CREATE TABLE cap_short (a numeric(5,1), b varchar(3), c char(3));
+INSERT INTO cap_long VALUES (1.04, 'long name', 'x', 2), (1, 'abc', 'x', 1);
+SELECT booking.add_capacity_constraint('cap_short', '{a,b,c}', 'cap_long', 'capacity', '{a,b,c}',
+    constraint_name => 'short');
+INSERT INTO cap_long VALUES (1.03, 'another', 'x', 2);
+SELECT * FROM booking.verify_capacity('short');
+INSERT INTO cap_short VALUES (1.01, 'abc', 'x');
+SELECT code, message FROM diagnosed($$INSERT INTO cap_short VALUES (1, 'abc', 'x')$$);
+TRUNCATE cap_short;
+SELECT booking.rebuild_capacity('short');
+SELECT * FROM booking.verify_capacity('short');
+DROP TABLE cap_long, cap_short CASCADE;
+SELECT booking.drop_capacity_constraint('short');
+
+-- ---- a trigger that is disabled in one partition ----
+
+CREATE TABLE cap_parted (k integer) PARTITION BY LIST (k);
+CREATE TABLE cap_parted_1 PARTITION OF cap_parted FOR VALUES IN (1);
+SELECT booking.add_capacity_constraint('cap_parted', '{k}', capacity => 1, constraint_name => 'parted');
+ALTER TABLE cap_parted_1 DISABLE TRIGGER _booking_parted_insert;
+SELECT problem FROM booking.verify_capacity('parted');
+DROP TABLE cap_parted;
+SELECT booking.drop_capacity_constraint('parted');
+
 -- ---- counted while a statement is using the table ----
 CREATE FUNCTION count_again() RETURNS void LANGUAGE sql AS $$ SELECT booking.rebuild_capacity('renamed') $$;
 WITH gone AS (DELETE FROM cap_renamed RETURNING id) SELECT count_again() FROM gone;

@@ -185,7 +185,7 @@ SELECT booking.places_left('c', 1);
 -- A disabled one doesn't.
 BEGIN;
 ALTER TABLE cap_show DISABLE TRIGGER ALL;
-ALTER TABLE cap_show ENABLE TRIGGER _booking_c_capacity;
+ALTER TABLE cap_show ENABLE TRIGGER _booking_c_capacity_changed;
 DELETE FROM cap_show;
 ROLLBACK;
 

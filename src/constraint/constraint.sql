@@ -7,8 +7,9 @@
  *     allow_excess, on_expiry, the names of t and e, and that of e's owner
  *   - triggers of t: c_insert, c_update, c_delete, whose WHEN clause is the
  *     condition, and c_truncate
- *   - triggers of e: c_capacity for INSERT and DELETE, c_capacity_update,
- *     c_capacity_truncate
+ *   - triggers of e: c_capacity_changed for INSERT and DELETE,
+ *     c_capacity_updated, c_capacity_truncated (not ..._update, for a
+ *     constraint may be called c_capacity and have t = e)
  * Their names begin with _booking_.  PostgreSQL fires triggers by their names:
  * so they come after those of foreign keys, which lock rows before we lock
  * stripes, and before a user's, unless that begins with a capital or a digit.
@@ -119,8 +120,7 @@ COMMENT ON FUNCTION booking.full_name(regclass) IS
 /*
  * The triggers of constraints by their names and arguments.  Every user may
  * attach our trigger functions to tables of his own.  So a trigger counts only
- * if its table has the owner of the pool table, or the one that the capacity
- * table had when the constraint was added.
+ * as definition.c says.
  */
 CREATE VIEW booking.capacity_constraints AS
 WITH args AS (
@@ -153,7 +153,8 @@ LEFT JOIN args removed ON removed.tgfoid = 'booking.capacity_count'::regproc
 LEFT JOIN args changed ON changed.tgfoid = 'booking.capacity_changed'::regproc
                       AND changed.tgtype & 8 <> 0 AND changed.arg[1] = c.relname
                       AND (changed.relowner = c.relowner
-                           OR pg_catalog.pg_get_userbyid(changed.relowner) = settle.arg[6])
+                           OR pg_catalog.pg_get_userbyid(changed.relowner) = settle.arg[6]
+                              AND pg_catalog.has_table_privilege(c.relowner, changed.tgrelid, 'TRIGGER'))
 WHERE settle.tgfoid = 'booking.capacity_settle'::regproc;
 
 COMMENT ON VIEW booking.capacity_constraints IS
@@ -784,7 +785,7 @@ BEGIN
     when_old := booking.parse_condition(on_table, condition, 'old');
 
     -- the pool table
-    SELECT string_agg(format('%I %s%s NOT NULL', k, format_type(a.atttypid, a.atttypmod),
+    SELECT string_agg(format('%I %s%s NOT NULL', k, format_type(a.atttypid, -1),
                              CASE WHEN a.attcollation <> 0
                                   THEN format(' COLLATE %s', a.attcollation::regcollation) ELSE '' END),
                       ', ' ORDER BY n),
@@ -832,14 +833,15 @@ BEGIN
                    ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
                    booking.short_name('_booking_' || constraint_name, '_truncate'), on_table, args);
 
-    -- the triggers of the capacity table
+    -- the triggers of the capacity table; one dropped constraint may have left them there
     IF capacity_table IS NOT NULL THEN
+        PERFORM booking.check_left_triggers(constraint_name, owner, capacity_table);
         SELECT string_agg(quote_literal(w), ', ' ORDER BY n) INTO args
         FROM unnest(ARRAY[constraint_name::text, capacity_column, '']
                     || capacity_key::text[]) WITH ORDINALITY AS u (w, n);
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR DELETE ON %s'
                        ' FOR EACH ROW EXECUTE FUNCTION booking.capacity_changed(%s)',
-                       booking.short_name('_booking_' || constraint_name, '_capacity'),
+                       booking.short_name('_booking_' || constraint_name, '_capacity_changed'),
                        capacity_table, args);
         -- This must see every UPDATE, for another trigger may have changed the row before.  The
         -- clause is always true: it makes PostgreSQL refuse another type of the columns that it
@@ -849,11 +851,11 @@ BEGIN
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON %s'
                        ' FOR EACH ROW WHEN (num_nulls(%s) >= 0)'
                        ' EXECUTE FUNCTION booking.capacity_changed(%s)',
-                       booking.short_name('_booking_' || constraint_name, '_capacity_update'),
+                       booking.short_name('_booking_' || constraint_name, '_capacity_updated'),
                        capacity_table, columns, args);
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s'
                        ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
-                       booking.short_name('_booking_' || constraint_name, '_capacity_truncate'),
+                       booking.short_name('_booking_' || constraint_name, '_capacity_truncated'),
                        capacity_table, args);
     END IF;
 
@@ -885,6 +887,35 @@ COMMENT ON FUNCTION booking.add_capacity_constraint(regclass, name[], regclass, 
 'UPDATE): rows that are ended when no place is left. Locks both tables against writers until the '
 'transaction ends. Rows too many are refused with 23514. Needs ownership of on_table, TRIGGER and '
 'SELECT on capacity_table, CREATE on schema booking.';
+
+CREATE FUNCTION booking.check_left_triggers(constraint_name name, owner oid, capacity_table regclass)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    other regclass;
+BEGIN
+    SELECT t.tgrelid INTO other
+    FROM pg_trigger t JOIN pg_class r ON r.oid = t.tgrelid
+    WHERE t.tgparentid = 0 AND t.tgrelid <> capacity_table
+      AND t.tgfoid = 'booking.capacity_changed'::regproc
+      AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = constraint_name
+      AND r.relowner IN (check_left_triggers.owner,
+                         (SELECT c.relowner FROM pg_class c WHERE c.oid = capacity_table))
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('capacity constraint "%s" cannot be added: table %s has triggers of an earlier one',
+                             constraint_name, other),
+            HINT = 'Drop these triggers, or pass another constraint_name.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION booking.check_left_triggers(name, oid, regclass) IS
+'Internal: raises 42710 if another table has triggers of a capacity constraint of that name, which '
+'would be taken for those of the new one.';
 
 CREATE FUNCTION booking.drop_capacity_constraint(constraint_name name, if_exists boolean DEFAULT false)
 RETURNS void
@@ -925,6 +956,17 @@ BEGIN
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', target.tgname, target.rel);
         exists := true;
+    END LOOP;
+    FOR target IN
+        SELECT t.tgrelid::regclass AS rel, string_agg(quote_ident(t.tgname), ', ' ORDER BY t.tgname) AS names
+        FROM pg_trigger t JOIN pg_class r ON r.oid = t.tgrelid
+        WHERE t.tgparentid = 0 AND NOT pg_has_role(r.relowner, 'USAGE')
+          AND t.tgfoid IN ('booking.capacity_changed'::regproc, 'booking.capacity_truncated'::regproc)
+          AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = constraint_name
+        GROUP BY t.tgrelid ORDER BY t.tgrelid
+    LOOP
+        RAISE NOTICE 'triggers of table % stay, because you don''t own it: %', target.rel, target.names
+            USING HINT = 'They do nothing now. The owner of the table can drop them.';
     END LOOP;
     IF NOT exists AND if_exists THEN
         RAISE NOTICE 'capacity constraint "%" does not exist, skipping', constraint_name;
@@ -1037,6 +1079,17 @@ BEGIN
             RETURN QUERY SELECT c.constraint_name, NULL::text,
                 'a trigger of the constraint is missing or disabled', NULL::bigint, NULL::bigint;
         END IF;
+        RETURN QUERY
+            SELECT c.constraint_name, NULL::text,
+                   format('trigger %I of partition %s is disabled', t.tgname, t.tgrelid::regclass),
+                   NULL::bigint, NULL::bigint
+            FROM pg_trigger t
+            WHERE t.tgparentid <> 0 AND t.tgenabled NOT IN ('O', 'A')
+              AND t.tgfoid IN ('booking.capacity_count'::regproc, 'booking.capacity_changed'::regproc)
+              AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = c.constraint_name
+              AND pg_partition_root(t.tgrelid) IN (pg_partition_root(c.on_table),
+                                                   pg_partition_root(c.capacity_table))
+            ORDER BY t.tgrelid, t.tgname;
         IF booking.missing_column(c) IS NOT NULL THEN
             RETURN QUERY SELECT c.constraint_name, NULL::text,
                 format('there is no column %s', booking.missing_column(c)), NULL::bigint, NULL::bigint;
@@ -1044,13 +1097,13 @@ BEGIN
         END IF;
         BEGIN
             PERFORM booking.check_constraint_expiry(c.constraint_name);
-        EXCEPTION WHEN syntax_error_or_access_rule_violation THEN
+        EXCEPTION WHEN syntax_error_or_access_rule_violation OR data_exception OR feature_not_supported THEN
             RETURN QUERY SELECT c.constraint_name, NULL::text,
                 format('on_expiry fails: %s', sqlerrm), NULL::bigint, NULL::bigint;
         END;
         SELECT string_agg(format('p.%I', k), ', ' ORDER BY i),
                string_agg(format('k%s', i), ', ' ORDER BY i),
-               string_agg(format('k%s %s%s', i, format_type(a.atttypid, a.atttypmod),
+               string_agg(format('k%s %s%s', i, format_type(a.atttypid, -1),
                                  CASE WHEN a.attcollation <> 0
                                       THEN format(' COLLATE %s', a.attcollation::regcollation) ELSE '' END),
                           ', ' ORDER BY i),
@@ -1117,7 +1170,7 @@ $$;
 COMMENT ON FUNCTION booking.verify_capacity(name) IS
 'Checks the pools of one capacity constraint, or of all (null), against the rows of its tables: '
 'returns a row for each problem, and none if all is well. Keys over their capacity are reported. '
-'Locks nothing. Runs with the rights of the caller, who needs SELECT on the tables.';
+'Locks no row, and tables with expiring rows as an UPDATE does. Runs with the rights of the caller, who needs SELECT on the tables.';
 
 CREATE FUNCTION booking.flush_capacity()
 RETURNS void

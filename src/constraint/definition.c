@@ -11,10 +11,13 @@
  *
  * The constraint "c" has the pool table booking.c, owned by the owner of the
  * constrained table.  Every user may attach our trigger functions to a table
- * of his own and name a constraint of another user.  Therefore the owner of
- * the table must be the owner of the pool table, or the owner of the capacity
- * table when the constraint was added.  A name would not do: when a table is
- * renamed, another user may take its name.
+ * of his own and name a constraint of another user, or make a pool table whose
+ * name triggers of another user's table have.  Therefore the owner of the
+ * table must be the owner of the pool table.  Or the pool table must name him
+ * as the owner of the capacity table, and the owner of the pool table must
+ * have the right to create triggers on that: so each of the two has agreed.  A
+ * name of a table would not do: when it is renamed, another user may take its
+ * name.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -30,7 +33,9 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_func.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -65,6 +70,9 @@ static HTAB *known_triggers = NULL;
 
 /* What is known of pool tables, by their OIDs. */
 static HTAB *known_pools = NULL;
+
+/* The OID of booking.capacity_settle(), if it is known. */
+static Oid	settle_function = InvalidOid;
 
 /* Counts the messages that may have made something known invalid. */
 static uint64 generation = 0;
@@ -110,11 +118,19 @@ forget_relation(Datum arg, Oid relid)
 	}
 }
 
-/* Registers the callback; once a session. */
+/* A function was created or dropped: looks ours up again. */
+static void
+forget_functions(Datum arg, int cacheid, uint32 hashvalue)
+{
+	settle_function = InvalidOid;
+}
+
+/* Registers the callbacks; once a session. */
 void
 definition_init(void)
 {
 	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, forget_functions, (Datum) 0);
 }
 
 /* Raises 42704: there is no such constraint. */
@@ -162,6 +178,18 @@ definition_open_pool(const char *name, LOCKMODE lockmode)
 	}
 }
 
+/* Returns the OID of booking.capacity_settle(). */
+static Oid
+find_settle_function(void)
+{
+	if (!OidIsValid(settle_function))
+		settle_function =
+			LookupFuncName(list_make2(makeString(BOOKING_SCHEMA),
+									  makeString("capacity_settle")),
+						   0, NULL, false);
+	return settle_function;
+}
+
 /*
  * The trigger of the pool table; raises 55000 if it is missing.  The next look
  * into a catalog may free it.
@@ -169,6 +197,7 @@ definition_open_pool(const char *name, LOCKMODE lockmode)
 const Trigger *
 definition_pool_trigger(Relation pool)
 {
+	Oid			function = find_settle_function();
 	TriggerDesc *triggers = pool->trigdesc;
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
@@ -178,7 +207,8 @@ definition_pool_trigger(Relation pool)
 		if (TRIGGER_FOR_INSERT(trigger->tgtype) &&
 			TRIGGER_FOR_AFTER(trigger->tgtype) &&
 			!TRIGGER_FOR_ROW(trigger->tgtype) && trigger->tgqual == NULL &&
-			trigger->tgnargs == DEFINITION_POOL_ARGS)
+			trigger->tgnargs == DEFINITION_POOL_ARGS &&
+			trigger->tgfoid == function)
 			return trigger;
 	}
 	error_unusable(psprintf("table %s.%s is not the pool table of a capacity constraint",
@@ -330,16 +360,22 @@ definition_table_name(const CapacityConstraint *constraint,
 	return strVal(llast(names));
 }
 
-/* The owner of a table; of a partition, that of the partitioned table. */
+/* The table; of a partition, the partitioned table. */
 static Oid
-owner_of(Relation rel)
+root_of(Relation rel)
 {
-	Oid			relid = RelationGetRelid(rel);
+	return rel->rd_rel->relispartition ?
+		llast_oid(get_partition_ancestors(RelationGetRelid(rel))) :
+		RelationGetRelid(rel);
+}
+
+/* The owner of a table. */
+static Oid
+owner_of(Oid relid)
+{
 	HeapTuple	tuple;
 	Oid			owner;
 
-	if (rel->rd_rel->relispartition)
-		relid = llast_oid(get_partition_ancestors(relid));
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	if (!HeapTupleIsValid(tuple))
 		/* can't happen: the table is locked */
@@ -353,21 +389,26 @@ owner_of(Relation rel)
 static void
 check_table(Relation rel, Relation pool)
 {
+	Oid			pool_owner = pool->rd_rel->relowner;
+	Oid			root = root_of(rel);
+	Oid			owner = owner_of(root);
 	const char *capacity_owner =
 		pstrdup(definition_pool_trigger(pool)
 					->tgargs[DEFINITION_POOL_ARG_CAPACITY_OWNER]);
-	Oid			owner = owner_of(rel);
 
-	if (owner == pool->rd_rel->relowner ||
-		strcmp(GetUserNameFromId(owner, false), capacity_owner) == 0)
+	if (owner == pool_owner)
+		return;
+	if (strcmp(GetUserNameFromId(owner, false), capacity_owner) == 0 &&
+		pg_class_aclcheck(root, pool_owner, ACL_TRIGGER) == ACLCHECK_OK)
 		return;
 	error_unusable(psprintf("table \"%s\" is not a table of capacity constraint \"%s\"",
 							RelationGetRelationName(rel),
 							RelationGetRelationName(pool)),
-				   psprintf("If the table has a new owner, say ALTER TABLE %s.%s OWNER TO %s.",
+				   psprintf("If it is the constrained table and has a new owner, give table %s.%s the same one. If it has the capacities, grant TRIGGER on it to %s, or drop the triggers that the constraint has left.",
 							BOOKING_SCHEMA,
 							quote_identifier(RelationGetRelationName(pool)),
-							quote_identifier(GetUserNameFromId(owner, false))));
+							quote_identifier(
+								GetUserNameFromId(pool_owner, false))));
 }
 
 /* Finds a column of the table; raises 55000 if it is missing. */
@@ -480,6 +521,15 @@ find_trigger(const TriggerColumns *columns, Relation rel,
 	return NULL;
 }
 
+/* Raises 55000: a trigger was dropped, perhaps together with a column. */
+pg_noreturn static void
+error_lost_trigger(const TriggerColumns *columns, Relation rel)
+{
+	error_unusable(psprintf("table \"%s\" has lost a trigger of capacity constraint \"%s\"",
+							RelationGetRelationName(rel), columns->name),
+				   "Drop the constraint and add it again.");
+}
+
 /* Adds a column to a list, unless there is none or the list ends with it. */
 static List *
 add_column(List *list, AttrNumber attnum)
@@ -535,7 +585,7 @@ check_watched(const TriggerColumns *columns, Relation rel,
 	List	   *watched;
 
 	if (update == NULL || update->tgqual == NULL)
-		return;					/* verify() tells */
+		error_lost_trigger(columns, rel);
 	watched = columns_of_when(update);
 	for (int i = 0; i < list_length(needed); i++)
 	{
@@ -566,9 +616,7 @@ load_condition(TriggerColumns *columns, Relation rel, const Trigger *trigger)
 		condition_load(&columns->condition, rel, other);
 		return;
 	}
-	error_unusable(psprintf("table \"%s\" has lost a trigger of capacity constraint \"%s\"",
-							RelationGetRelationName(rel), columns->name),
-				   "Drop the constraint and add it again.");
+	error_lost_trigger(columns, rel);
 }
 
 /* Looks up the columns that the trigger names. */

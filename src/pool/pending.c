@@ -43,6 +43,12 @@ typedef struct PendingBucket
 	PendingKey *first;
 } PendingBucket;
 
+/*
+ * So often a statement is settled again because ending rows has taken places of
+ * other keys.
+ */
+#define MAX_ROUNDS 100
+
 /* The batches of this transaction, the innermost first. */
 static PendingBatch *batches = NULL;
 
@@ -410,15 +416,20 @@ settle_now(PendingBatch *batch)
  * The trigger of a pool table is fired.  The first one of a statement settles
  * its batches of all pool tables in a fixed order, so that two statements lock
  * pools in the same order.  Reclaiming places may add to the batches that come
- * later.
+ * later.  Raises 55000 if that has no end.
  */
 void
 pending_settle(void)
 {
 	PendingBatch *batch;
+	int			rounds = 0;
 
 	while ((batch = next_batch()) != NULL)
 	{
+		if (batch->is_inner && ++rounds > MAX_ROUNDS)
+			error_unusable(psprintf("rows of pool table %s.%s that are ended take places again and again",
+									BOOKING_SCHEMA, get_rel_name(batch->pool)),
+						   "Look at on_expiry of the constraint: rows must not move to a key from which others move back.");
 		settle_now(batch);
 		while (batch != NULL)
 		{

@@ -214,7 +214,11 @@ reclaim_and_gather(void *arg)
 		int64		found = reclaim(pool, key, work->to_reclaim, work->wait);
 		PoolTerms	terms;
 
-		if (found < work->to_reclaim ||
+		/*
+		 * If rows were waited for, that was all.  Triggers that end rows in
+		 * their own way may have given more places to the pool.
+		 */
+		if ((found < work->to_reclaim && !work->wait) ||
 			!stripes_lock_first(pool, key, found, &terms))
 			return false;
 	}
