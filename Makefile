@@ -65,6 +65,7 @@ REGRESS = \
 	batch \
 	history \
 	user_ids \
+	gateway \
 	capacity \
 	capacity_plain_sql \
 	capacity_errors \
