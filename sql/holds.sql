@@ -605,6 +605,23 @@ SELECT booking.purge('0');
 SELECT count(*) FILTER (WHERE ended_at IS NULL) AS live, count(*) FILTER (WHERE ended_at IS NOT NULL) AS ended
 FROM booking.hold;
 SELECT * FROM held_places();
+-- A foreign key to the hold: with SET NULL, the tickets stay when it is purged.
+BEGIN;
+SELECT hold_id AS hold FROM booking.hold_tickets(1, 1, 2) \gset
+SELECT booking.confirm_hold(:hold) AS tickets \gset
+ALTER TABLE booking.ticket
+    ADD CONSTRAINT to_hold FOREIGN KEY (hold_id) REFERENCES booking.hold ON DELETE SET NULL NOT VALID;
+SELECT booking.purge('0');
+SELECT hold_id, cancelled_at, count(*) FROM booking.ticket
+WHERE ticket_id = ANY (:'tickets') GROUP BY 1, 2;
+SELECT hold_id AS hold FROM booking.hold_tickets(1, 1, 1) \gset
+SELECT cardinality(booking.confirm_hold(:hold)) AS tickets;
+-- Without an action, it can't be purged.
+ALTER TABLE booking.ticket DROP CONSTRAINT to_hold,
+    ADD CONSTRAINT to_hold FOREIGN KEY (hold_id) REFERENCES booking.hold NOT VALID;
+SELECT code FROM outcome('SELECT booking.purge(''0'')');
+ROLLBACK;
+SELECT * FROM held_places();
 
 -- ---- a rollback also undoes what a session remembers of "sold out" ----
 
