@@ -361,6 +361,21 @@ SELECT booking.cancel_ticket(min(ticket_id)) FROM booking.ticket WHERE hold_id =
 -- An expired hold can be rebooked only during the sale.
 SELECT code FROM outcome(format('SELECT booking.confirm_hold(%s)', :expired));
 SELECT code FROM outcome(format('SELECT booking.confirm_hold(%s, %L)', :expired, 'rebook'));
+-- No ticket is reinstated and no hold enlarged, unless the transaction opens the sale.
+SELECT max(ticket_id) AS cancelled FROM booking.ticket
+WHERE event_id = 11 AND hold_id = :hold AND cancelled_at IS NOT NULL \gset
+BEGIN;
+SELECT code FROM outcome(format('UPDATE booking.ticket SET cancelled_at = NULL'
+                                ' WHERE ticket_id = %s', :cancelled));
+UPDATE booking.event SET sales_end = NULL WHERE event_id = 11;
+UPDATE booking.ticket SET cancelled_at = NULL WHERE ticket_id = :cancelled;
+INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)
+VALUES (11, 6, 2, 'infinity') RETURNING hold_id AS live \gset
+UPDATE booking.event SET sales_end = now() WHERE event_id = 11;
+SELECT quantity, code FROM (VALUES (3), (1), (2)) AS q (quantity),
+    outcome(format('UPDATE booking.hold SET quantity = %s WHERE hold_id = %s', quantity, :live));
+SELECT * FROM booking.verify();
+ROLLBACK;
 -- The capacity and availability() work as before.
 UPDATE booking.event SET capacity = 2 WHERE event_id = 11;
 SELECT code FROM outcome('UPDATE booking.event SET capacity = 1 WHERE event_id = 11');
