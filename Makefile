@@ -35,6 +35,7 @@ DATA_built = pg_booking--1.0.sql
 SQL_PARTS = \
 	src/head.sql \
 	src/constraint/constraint.sql \
+	src/tables/schema.sql \
 	src/tables/create_tables.sql \
 	src/tables/maintenance.sql \
 	src/event/event.sql \
@@ -77,7 +78,8 @@ REGRESS = \
 	capacity_tables \
 	capacity_expiry \
 	capacity_prepared \
-	tampered
+	tampered \
+	schema
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks
 # whether the variables are empty.)

@@ -42,7 +42,7 @@ FROM pg_proc WHERE pronamespace = 'booking'::regnamespace
     -- (capacity_errors.sql and capacity.sql have those of capacity constraints)
     AND NOT (proname LIKE '%capacity%' OR proname IN
         ('check_excess', 'check_not_in_use', 'check_expiry', 'equality', 'difference', 'expire_rows', 'expiry_statement', 'full_name',
-         'check_constraint_expiry', 'check_left_triggers', 'missing_column', 'parse_condition', 'places_left', 'short_name', 'trigger_condition', 'trigger_words'))
+         'check_constraint_expiry', 'check_left_triggers', 'check_schema', 'schema_problems', 'sequence_problems', 'missing_column', 'parse_condition', 'places_left', 'short_name', 'trigger_condition', 'trigger_words'))
     AND NOT EXISTS (SELECT FROM call WHERE statement LIKE '%' || proname || '(%');
 
 CALL recreate_booking();

@@ -32,7 +32,8 @@ BEGIN
                                 'difference', 'missing_column', 'expiry_statement', 'check_capacity_arguments',
                                 'check_excess', 'check_not_in_use',
                                 'check_expiry', 'short_name', 'refill_capacity',
-                                'capacity_taken', 'check_constraint_expiry', 'check_left_triggers')
+                                'capacity_taken', 'check_constraint_expiry', 'check_left_triggers',
+                                'schema_problems', 'sequence_problems', 'check_schema')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', func);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s WITH GRANT OPTION', func, installer);

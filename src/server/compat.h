@@ -154,4 +154,11 @@ compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
 #define compat_session_number() ((uint32) MyProc->pgprocno)
 #endif
 
+/* 18 asks whether a deferrable primary key counts. */
+#if PG_VERSION_NUM >= 180000
+#define compat_primary_key(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define compat_primary_key(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
 #endif							/* COMPAT_H */

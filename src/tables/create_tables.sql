@@ -21,6 +21,8 @@ BEGIN
             HINT = 'Use bigint, uuid or text.';
     END IF;
 
+    PERFORM booking.check_schema();
+
     -- existing tables keep their type
     SELECT atttypid INTO present FROM pg_attribute
     WHERE attrelid = to_regclass('booking.ticket') AND attname = 'user_id' AND NOT attisdropped;
@@ -291,35 +293,13 @@ BEGIN
             'When the last ticket was booked, cancelled or not; null: no ticket yet.';
     END IF;
 
-    -- Triggers are recognised by what they do, not by their names.  In tgtype,
-    -- 29 means INSERT, UPDATE and DELETE for each row, 32 means TRUNCATE, and 4
-    -- means INSERT.  For the beginning of the names see constraint.sql.
-    FOR target IN
-        SELECT name, rel, func, suffix, events, level
-        FROM (VALUES ('event', 'changed', 'changed', 29),
-                     ('event', 'truncated', 'changed', 32),
-                     ('hold', 'changed', 'changed', 29),
-                     ('hold', 'truncated', 'changed', 32),
-                     ('inventory', 'settle', 'settle', 4),
-                     ('ticket', 'changed', 'changed', 29),
-                     ('ticket', 'truncated', 'changed', 32))
-            AS n (name, suffix, function, bits)
-        CROSS JOIN LATERAL (SELECT format('booking.%I', name)::regclass AS rel,
-                                   format('booking.%I()', name || '_' || function)::regprocedure
-                                       AS func) AS f
-        JOIN (VALUES (29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
-                     (32, 'TRUNCATE', 'STATEMENT'),
-                     (4, 'INSERT', 'STATEMENT'))
-            AS k (bits, events, level) USING (bits)
-        WHERE NOT EXISTS (SELECT FROM pg_trigger
-                          WHERE tgrelid = rel AND tgfoid = func AND tgtype & bits = bits)
-        ORDER BY name
-    LOOP
-        EXECUTE format('CREATE TRIGGER _booking_%s_%s AFTER %s ON %s '
-                       'FOR EACH %s EXECUTE FUNCTION %s()',
-                       target.name, target.suffix, target.events, target.rel, target.level,
-                       target.func::regproc);
+    -- what was dropped; an identity that is put back starts at 1
+    FOR target IN SELECT repair FROM booking.schema_problems() WHERE repair IS NOT NULL LOOP
+        EXECUTE target.repair;
         was_incomplete := true;
+    END LOOP;
+    FOR target IN SELECT repair FROM booking.sequence_problems() LOOP
+        EXECUTE target.repair;
     END LOOP;
 
     -- If DROP EXTENSION has removed the triggers of the history, attach them
@@ -349,8 +329,9 @@ $$;
 COMMENT ON FUNCTION booking.create_tables(regtype) IS
 'Creates the tables, the view and the triggers of pg_booking in schema booking. The caller owns '
 'the tables. user_id_type: the type of user ids, bigint, uuid or text. '
-'It can be called again: it creates the tables and triggers that are missing and changes '
-'nothing else. bigint, the default, then means the type that the tables have. '
+'It can be called again: it creates what is missing of tables, triggers, indexes, constraints and '
+'defaults, moves sequences that are behind, and changes nothing else. bigint, the default, then means the type that the tables have. '
 'Warns if it has created something and verify() then reports problems. '
 'Raises 22004 if user_id_type is null. Raises 22023 if it is none of the three types, or if '
-'it is uuid or text and the tables have another type.';
+'it is uuid or text and the tables have another type. Raises 42P07 if another relation has one of '
+'the names, 55000 if a table lacks a column; nothing is changed then.';

@@ -157,6 +157,21 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 	}
 }
 
+/*
+ * Raises 55000 unless a table has a primary key, on which ON CONFLICT and the
+ * locks of single rows depend.  (The tickets of a partitioned table may have
+ * another one.)
+ */
+static void
+check_primary_key(Relation rel)
+{
+	if (OidIsValid(compat_primary_key(rel)))
+		return;
+	error_unusable(psprintf("table %s.%s has lost its primary key",
+							BOOKING_SCHEMA, RelationGetRelationName(rel)),
+				   "Call booking.create_tables(), which makes it again.");
+}
+
 /* Checks the columns of a table, and that it has the owner of all of them. */
 static void
 inspect_table(BookingTables *tables, Relation rel, const ColumnSpec *columns)
@@ -367,6 +382,10 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 	inspect_table(tables, open->hold, hold_columns);
 	inspect_table(tables, open->request, request_columns);
 	inspect_table(tables, open->user_limit, user_limit_columns);
+	check_primary_key(open->event);
+	check_primary_key(open->hold);
+	check_primary_key(open->request);
+	check_primary_key(open->user_limit);
 	shape_load(&tables->pool_shape, open->inventory, &inventory_layout);
 	check_pool_key(&tables->pool_shape, open->inventory);
 

@@ -57,7 +57,20 @@ SET row_security = off
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM booking.flush_inventory();
+    BEGIN
+        PERFORM booking.flush_inventory();
+    EXCEPTION WHEN object_not_in_prerequisite_state THEN
+        -- the tables lack what bookings need: it is named below
+        IF for_event_id IS NOT NULL OR NOT EXISTS (SELECT FROM booking.schema_problems()) THEN
+            RAISE;
+        END IF;
+    END;
+
+    IF for_event_id IS NULL THEN
+        RETURN QUERY
+            SELECT NULL::bigint, p.problem, NULL::bigint, NULL::bigint
+            FROM (SELECT * FROM booking.schema_problems() UNION ALL SELECT * FROM booking.sequence_problems()) p;
+    END IF;
 
     -- It is one statement, so that all of it sees the same snapshot.
     RETURN QUERY
@@ -159,7 +172,8 @@ $$;
 
 COMMENT ON FUNCTION booking.verify(bigint) IS
 'Checks the inventory of one event, or of all events if for_event_id is null, against the '
-'capacity, tickets, holds and sale rules. Returns one row for each problem, with the numbers '
+'capacity, tickets, holds and sale rules, and for all events what the tables have lost: triggers, '
+'indexes, constraints, defaults. Returns one row for each problem, with the numbers '
 'expected and found, and no row if all is well. Locks no row and waits for no booking. '
 'Runs with the rights of the caller, who needs SELECT on the tables. Raises 42501 if row-level '
 'security hides rows from him.';
