@@ -8,8 +8,9 @@
 # test starts its own servers, loads them, and injects a fault many times.  After
 # each fault it checks that no booking was lost, no place was sold twice, and no
 # limit was exceeded (lib/Faults.pm).  The load sells events, and shows in tables under
-# capacity constraints (lib/Faults/Shop.pm).  Then the script prints a table with these
-# columns
+# capacity constraints (lib/Faults/Shop.pm).  One test, 15_sessions.pl, injects no fault:
+# several sessions send single statements, and its "faults" are their waits.  Then the
+# script prints a table with these columns
 #
 #	fault, faults injected, calls, places (that clients were told they have),
 #	calls without an answer, violations, seconds
@@ -25,6 +26,8 @@
 #	QUICK=1     fewer rounds, in under 4 minutes instead of under 40
 #	SEED=N      the seed of all that is random (default: a new one for each
 #	            test; a violation is reported with its seed)
+#	BOOKING_SESSIONS_SEED, BOOKING_SESSIONS_SECONDS
+#	            one episode of 15_sessions.pl, and how long it runs (see there)
 #	PGB_TIMEOUT the seconds that the whole run may take (default: 5400)
 #	TABLES_TO   a folder: every run writes the table, into doc/testing.md below
 #	            that folder (see test/lib/docs.sh)

@@ -20,7 +20,12 @@ use warnings;
 use Exporter 'import';
 use List::Util qw(shuffle);
 
-our @EXPORT_OK = qw(action_kinds make_actions some_of);
+our @EXPORT_OK = (
+	qw(action_kinds make_actions some_of chance),
+	# what makes one action of given values
+	qw(book_one try_one book_some book_batch cancel_one redeem transfer hold_some confirm release extend),
+	qw(expire rebuild purge insert_tickets update_tickets delete_where insert_hold update_hold),
+	qw(insert_event update_event delete_event truncate_tables));
 
 my $users = 4;
 my $nowhere = 2_000_000_000;    # an id that no row has
