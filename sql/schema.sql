@@ -41,13 +41,13 @@ FROM (SELECT 1, format('DROP INDEX booking.%I', relname)
 ORDER BY n, change COLLATE "C";
 RESET client_min_messages;
 SELECT * FROM booking.verify();
--- A trigger that is disabled is named; enabling it is for whoever did it.
+-- A trigger that is disabled is named; create_tables() does not enable it.
 ALTER TABLE booking.ticket DISABLE TRIGGER _booking_ticket_changed;
 SELECT problem FROM booking.verify();
 SELECT booking.create_tables();
 SELECT problem FROM booking.verify();
 ALTER TABLE booking.ticket ENABLE TRIGGER _booking_ticket_changed;
--- A seat that was sold twice meanwhile.
+-- A seat that was sold twice without the index.
 SELECT format('DROP INDEX %s', indexrelid::regclass) AS drop_seats
 FROM pg_index WHERE indrelid = 'booking.ticket'::regclass AND indisunique AND NOT indisprimary \gset
 :drop_seats;
