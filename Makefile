@@ -67,6 +67,7 @@ REGRESS = \
 	history \
 	user_ids \
 	gateway \
+	user_collation \
 	capacity \
 	capacity_plain_sql \
 	capacity_errors \

@@ -93,18 +93,13 @@ static SqlPlan lock_expired_plan = {
 	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY, TIMESTAMPTZOID },
 };
 
+/* $2 is ascending, and unnest() returns it in its order. */
 static SqlPlan add_users_plan = {
 	.sql = "INSERT INTO booking.user_limit (event_id, user_id)"
-		   " SELECT DISTINCT $1, u FROM pg_catalog.unnest($2) AS u ORDER BY u"
+		   " SELECT $1, u FROM pg_catalog.unnest($2) AS u"
 		   " ON CONFLICT DO NOTHING",
 	.nargs = 2,
 	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY },
-};
-
-static SqlPlan count_users_plan = {
-	.sql = "SELECT pg_catalog.count(DISTINCT u) FROM pg_catalog.unnest($1) AS u",
-	.nargs = 1,
-	.argtypes = { PLAN_USER_ID_ARRAY },
 };
 
 static SqlPlan lock_users_plan = {
@@ -116,7 +111,10 @@ static SqlPlan lock_users_plan = {
 	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY },
 };
 
-/* For each user of the array: is he within the limit, if all before him are? */
+/*
+ * For each user of the array: is he within the limit, if all before him are?
+ * The array has no column's collation, so equal ids are alike in it.
+ */
 static SqlPlan judge_plan = {
 	.sql = "WITH asking AS (SELECT u, ord, pg_catalog.row_number()"
 		   " OVER (PARTITION BY u ORDER BY ord) AS nth"
@@ -247,19 +245,16 @@ user_limit_count(BookingCall *call, int64 event_id, Datum user_id)
  * so two batches for the same users can deadlock (40P01).
  */
 static void
-lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)
+lock_users(BookingCall *call, int64 event_id, const UserIdSet *set)
 {
 	Call	   *base = &call->base;
 	Datum		values[2];
-	uint64		users;
-	bool		isnull;
+	uint64		users = set->count;
 	int			attempts = 0;
 
 	values[0] = Int64GetDatum(event_id);
-	values[1] = PointerGetDatum(user_ids);
+	values[1] = PointerGetDatum(set->distinct);
 	plan_connect_for_all_rows(base);
-	(void) plan_execute_read_only(base, &count_users_plan, &values[1]);
-	users = (uint64) DatumGetInt64(plan_result(base, 0, 1, INT8OID, &isnull));
 	do
 	{
 		plan_check_attempts("user_limit", &attempts);
@@ -273,13 +268,13 @@ lock_users(BookingCall *call, int64 event_id, ArrayType *user_ids)
  * expired holds.  Returns the time by which these had expired.
  */
 static TimestampTz
-lock_users_and_wait(BookingCall *call, int64 event_id, ArrayType *user_ids)
+lock_users_and_wait(BookingCall *call, int64 event_id, const UserIdSet *set)
 {
 	TimestampTz now;
 
-	lock_users(call, event_id, user_ids);
+	lock_users(call, event_id, set);
 	now = GetCurrentTimestamp();
-	wait_for_expired(call, event_id, user_ids, now);
+	wait_for_expired(call, event_id, set->distinct, now);
 	return now;
 }
 
@@ -293,15 +288,16 @@ user_limit_count_most(BookingCall *call, int64 event_id, Datum *user_ids,
 					  int32 *asked, int count, int64 *asked_by_user)
 {
 	Call	   *base = &call->base;
-	ArrayType  *users = user_id_array(base, user_ids, count);
 	Datum	   *places = palloc_array(Datum, count);
+	UserIdSet	set;
 	Datum		values[4];
 	int64		owned;
 	bool		isnull;
 
+	user_id_set(base, user_ids, count, &set);
 	values[0] = Int64GetDatum(event_id);
-	values[1] = PointerGetDatum(users);
-	values[2] = TimestampTzGetDatum(lock_users_and_wait(call, event_id, users));
+	values[1] = PointerGetDatum(set.alike);
+	values[2] = TimestampTzGetDatum(lock_users_and_wait(call, event_id, &set));
 
 	for (int i = 0; i < count; i++)
 		places[i] = Int32GetDatum(asked[i]);
@@ -326,15 +322,16 @@ user_limit_judge(BookingCall *call, int64 event_id, Datum *user_ids, int count,
 				 bool *over_limit)
 {
 	Call	   *base = &call->base;
-	ArrayType  *users = user_id_array(base, user_ids, count);
+	UserIdSet	set;
 	Datum		values[3];
 	uint64		rows;
 	int32		limit = 0;
 	bool		isnull = false;
 
+	user_id_set(base, user_ids, count, &set);
 	values[0] = Int64GetDatum(event_id);
-	values[1] = PointerGetDatum(users);
-	values[2] = TimestampTzGetDatum(lock_users_and_wait(call, event_id, users));
+	values[1] = PointerGetDatum(set.alike);
+	values[2] = TimestampTzGetDatum(lock_users_and_wait(call, event_id, &set));
 	plan_connect_for_all_rows(base);
 	rows = plan_execute_latest(base, &judge_plan, values, 0);
 	if (rows != 0 && rows != (uint64) count)

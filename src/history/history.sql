@@ -33,12 +33,15 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    user_id_type regtype;
+    user_id_type text;
     target record;
 BEGIN
     PERFORM booking.flush_inventory();
     IF to_regclass('booking.history') IS NULL THEN
-        SELECT atttypid INTO user_id_type FROM pg_attribute
+        SELECT concat(atttypid::regtype,
+                      CASE WHEN attcollation NOT IN (0, 'default'::regcollation)
+                           THEN format(' COLLATE %s', attcollation::regcollation) END)
+        INTO user_id_type FROM pg_attribute
         WHERE attrelid = 'booking.ticket'::regclass AND attname = 'user_id';
         EXECUTE format($sql$CREATE TABLE booking.history (
             history_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

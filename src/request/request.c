@@ -26,13 +26,13 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/timestamp.h"
 
 #include "request/request.h"
 #include "server/errors.h"
 #include "server/plan.h"
 #include "server/result.h"
+#include "tables/user_id.h"
 
 /* The longest key in bytes: it must fit into an index, and into a log line. */
 #define LONGEST_KEY 200
@@ -187,8 +187,8 @@ check_same_batch(const BookingCall *call, const Request *request)
 	if (isnull != (request->user_ids == NULL))
 		error_mismatch(request, "function", "user_ids");
 	if (!isnull &&
-		!datum_image_eq(user_ids, PointerGetDatum(request->user_ids), false,
-						-1))
+		!user_id_arrays_equal(&call->base, request->user_ids,
+							  DatumGetArrayTypeP(user_ids)))
 		error_mismatch(request, "user_ids", "user_ids");
 }
 

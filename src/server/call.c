@@ -42,13 +42,16 @@ call_check_may_write(const char *function)
 
 /*
  * Makes the owner the current user until call_end().  user_id_type is the
- * type of users' ids in the tables of the call, or InvalidOid.
+ * type of users' ids in the tables of the call, or InvalidOid.  They are
+ * compared by their bytes, unless the caller says otherwise.
  */
 void
 call_begin(Call *call, Oid owner, Oid user_id_type)
 {
 	call->owner = owner;
 	call->user_id_type = user_id_type;
+	call->user_id_collation = InvalidOid;
+	call->user_id_by_image = true;
 	call->guc_level = 0;
 	GetUserIdAndSecContext(&call->caller, &call->caller_context);
 	SetUserIdAndSecContext(owner, call_context(call));

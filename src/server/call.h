@@ -27,6 +27,8 @@ typedef struct Call
 {
 	Oid			owner;			/* the current user between begin and end */
 	Oid			user_id_type;	/* what PLAN_USER_ID stands for (plan.h) */
+	Oid user_id_collation;		/* by which users' ids are compared, if any */
+	bool user_id_by_image;		/* equal ids have the same bytes (user_id.c) */
 	Oid			caller;			/* the current user before */
 	int			caller_context;
 	int			guc_level;		/* of our search_path; 0: the caller's holds */

@@ -25,6 +25,8 @@ begin(BookingCall *call, LOCKMODE lockmode)
 	call->ticket = table_open(call->tables.ticket, NoLock);
 	call->inventory = table_open(call->tables.inventory, NoLock);
 	call_begin(&call->base, call->tables.owner, call->tables.user_id_type);
+	call->base.user_id_collation = call->tables.user_id_collation;
+	call->base.user_id_by_image = call->tables.user_id_by_image;
 }
 
 /*

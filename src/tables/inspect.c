@@ -125,6 +125,26 @@ static const ColumnSpec user_limit_columns[] = {
 	{NULL}
 };
 
+/*
+ * Raises 55000 unless a column with users' ids has the collation of the column
+ * in the ticket table.  So all statements agree on which ids are equal, and in
+ * which order users are locked.
+ */
+static void
+check_collation(const BookingTables *tables, Relation rel, AttrNumber attnum)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+
+	if (att->attcollation == tables->user_id_collation)
+		return;
+	error_unusable(psprintf("table %s.%s has a column \"%s\" with collation \"%s\" instead of \"%s\"",
+							BOOKING_SCHEMA, RelationGetRelationName(rel),
+							NameStr(att->attname),
+							get_collation_name(att->attcollation),
+							get_collation_name(tables->user_id_collation)),
+				   "Give all columns with user ids the collation of booking.ticket.user_id.");
+}
+
 /* Finds the columns of a table by name; 55000 names one that is not right. */
 static void
 find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
@@ -152,6 +172,8 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 					BOOKING_SCHEMA, RelationGetRelationName(rel), spec->name,
 					format_type_be(type), format_type_be(wanted)),
 				"Change the column's type back.");
+		if (wanted != spec->type && OidIsValid(tables->user_id_collation))
+			check_collation(tables, rel, attnum);
 		if (spec->attnum != 0)
 			*(AttrNumber *) ((char *) tables + spec->attnum) = attnum;
 	}
@@ -336,19 +358,28 @@ find_trigger_function(Oid schema, const char *name)
 						   ObjectIdGetDatum(schema));
 }
 
-/* Finds the type of users' ids; raises 55000 unless it is one of three. */
+/*
+ * Finds the type of users' ids, and their collation; raises 55000 unless the
+ * type is one of three.  By a nondeterministic collation, texts with other
+ * bytes can be equal.
+ */
 static void
 find_user_id_type(BookingTables *tables, Relation ticket)
 {
 	AttrNumber	attnum = get_attnum(RelationGetRelid(ticket), "user_id");
-	Oid			type = attnum == InvalidAttrNumber ? INT8OID :
-		TupleDescAttr(RelationGetDescr(ticket), attnum - 1)->atttypid;
+	Form_pg_attribute att = attnum == InvalidAttrNumber ?
+		NULL :
+		TupleDescAttr(RelationGetDescr(ticket), attnum - 1);
+	Oid			type = att == NULL ? INT8OID : att->atttypid;
 
 	if (type != INT8OID && type != UUIDOID && type != TEXTOID)
 		error_unusable(psprintf("table %s.ticket has a column \"user_id\" of type %s",
 								BOOKING_SCHEMA, format_type_be(type)),
 					   "User ids are of type bigint, uuid or text.");
 	tables->user_id_type = type;
+	tables->user_id_collation = att == NULL ? InvalidOid : att->attcollation;
+	tables->user_id_by_image = !OidIsValid(tables->user_id_collation) ||
+		get_collation_isdeterministic(tables->user_id_collation);
 }
 
 /* Raises 55000 unless the pools of the inventory have the key event_id. */

@@ -30,6 +30,8 @@ typedef struct BookingTables
 	Oid			user_limit;
 	Oid			owner;			/* of all of them */
 	Oid			user_id_type;	/* of each column user_id */
+	Oid			user_id_collation;	/* of each, or InvalidOid */
+	bool		user_id_by_image;	/* equal ids have the same bytes */
 	PoolShape	pool_shape;		/* of the inventory */
 	bool		ticket_is_plain;	/* inspect.c */
 	Oid			ticket_id_sequence; /* if it is */

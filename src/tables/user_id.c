@@ -8,6 +8,11 @@
  * the columns is read by the input function of the columns' type, which raises
  * its own error for a bad value (22P02).
  *
+ * Two ids are the same user's if the columns' type and collation call them
+ * equal.  Among the three types, and by a deterministic collation, this is so
+ * if their bytes are the same.  By a nondeterministic collation "ann" and "Ann"
+ * can be one user.  All columns have one collation (inspect.c).
+ *
  * Copyright (c) 2026, The pg_booking developers
  *
  *-------------------------------------------------------------------------
@@ -19,6 +24,8 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
+#include "utils/sortsupport.h"
+#include "utils/typcache.h"
 
 #include "tables/user_id.h"
 
@@ -93,8 +100,42 @@ user_id_equal(const Call *call, Datum a, Datum b)
 	int16		length;
 	bool		by_value;
 
+	if (!call->user_id_by_image)	/* only text has collations */
+		return DatumGetBool(
+			DirectFunctionCall2Coll(texteq, call->user_id_collation, a, b));
 	get_typlenbyval(call->user_id_type, &length, &by_value);
 	return datum_image_eq(a, b, by_value, length);
+}
+
+/*
+ * True if the two arrays have the same users in the same order.  The array a
+ * is ours, without nulls.
+ */
+bool
+user_id_arrays_equal(const Call *call, ArrayType *a, ArrayType *b)
+{
+	Datum	   *a_ids;
+	Datum	   *b_ids;
+	bool	   *b_nulls;
+	int			a_count;
+	int			b_count;
+
+	if (call->user_id_by_image)
+		return datum_image_eq(PointerGetDatum(a), PointerGetDatum(b), false,
+							  -1);
+	deconstruct_array(a, TEXTOID, -1, false, TYPALIGN_INT, &a_ids, NULL,
+					  &a_count);
+	deconstruct_array(b, TEXTOID, -1, false, TYPALIGN_INT, &b_ids, &b_nulls,
+					  &b_count);
+	if (a_count != b_count)
+		return false;
+	for (int i = 0; i < a_count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (b_nulls[i] || !user_id_equal(call, a_ids[i], b_ids[i]))
+			return false;
+	}
+	return true;
 }
 
 /* Returns a copy in the current memory context. */
@@ -119,4 +160,74 @@ user_id_array(const Call *call, Datum *user_ids, int count)
 	get_typlenbyvalalign(call->user_id_type, &length, &by_value, &align);
 	return construct_array(user_ids, count, call->user_id_type, length,
 						   by_value, align);
+}
+
+/* An id and its place among the others. */
+typedef struct PlacedId
+{
+	Datum		user_id;
+	int			place;
+} PlacedId;
+
+/* Compares by the id, then by the place; for qsort_arg(). */
+static int
+compare_ids(const void *a, const void *b, void *sort)
+{
+	const PlacedId *first = a;
+	const PlacedId *second = b;
+	int			order = ApplySortComparator(first->user_id, false,
+											second->user_id, false, sort);
+
+	return order != 0 ? order : first->place - second->place;
+}
+
+/* Returns how the columns' type and collation order users' ids. */
+static void
+prepare_sort(const Call *call, SortSupport sort)
+{
+	TypeCacheEntry *type = lookup_type_cache(call->user_id_type,
+											 TYPECACHE_LT_OPR);
+
+	memset(sort, 0, sizeof(*sort));
+	sort->ssup_cxt = CurrentMemoryContext;
+	sort->ssup_collation = call->user_id_collation;
+	PrepareSortSupportFromOrderingOp(type->lt_opr, sort);
+}
+
+/*
+ * Fills *set from that many ids.  Its ids ascend as an index on a column of the
+ * tables does, so all who lock several users do it in one order.  A statement
+ * that compares set->alike by any collation finds the same users equal.
+ */
+void
+user_id_set(const Call *call, Datum *user_ids, int count, UserIdSet *set)
+{
+	SortSupportData sort;
+	PlacedId   *sorted = palloc_extended(Max(count, 1) * sizeof(PlacedId),
+										 MCXT_ALLOC_HUGE);
+	Datum	   *distinct = palloc_extended(Max(count, 1) * sizeof(Datum),
+										   MCXT_ALLOC_HUGE);
+	Datum	   *alike = palloc_extended(Max(count, 1) * sizeof(Datum),
+										MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < count; i++)
+	{
+		sorted[i].user_id = user_ids[i];
+		sorted[i].place = i;
+	}
+	prepare_sort(call, &sort);
+	qsort_arg(sorted, count, sizeof(PlacedId), compare_ids, &sort);
+	set->count = 0;
+	for (int i = 0; i < count; i++)
+	{
+		if (i == 0 ||
+			!user_id_equal(call, sorted[i].user_id, distinct[set->count - 1]))
+			distinct[set->count++] = sorted[i].user_id;
+		alike[sorted[i].place] = distinct[set->count - 1];
+	}
+	set->distinct = user_id_array(call, distinct, set->count);
+	set->alike = user_id_array(call, alike, count);
+	pfree(sorted);
+	pfree(distinct);
+	pfree(alike);
 }
