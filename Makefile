@@ -42,6 +42,7 @@ SQL_PARTS = \
 	src/ticket/ticket.sql \
 	src/hold/hold.sql \
 	src/history/history.sql \
+	src/history/forget_user.sql \
 	src/privileges.sql
 
 MODULE_big = pg_booking
@@ -65,6 +66,7 @@ REGRESS = \
 	sale_rules \
 	batch \
 	history \
+	forget_user \
 	user_ids \
 	gateway \
 	user_collation \

@@ -142,7 +142,8 @@ FROM (VALUES
     (21, 'SELECT booking.create_tables()'),
     (22, 'DROP EXTENSION pg_booking CASCADE'),
     (23, 'CREATE TRIGGER t AFTER INSERT ON booking.ticket FOR EACH ROW'
-         ' EXECUTE FUNCTION booking.ticket_changed()')) AS t (n, statement),
+         ' EXECUTE FUNCTION booking.ticket_changed()'),
+    (24, 'SELECT booking.forget_user(1, 2)')) AS t (n, statement),
     outcome(statement) o
 ORDER BY n;
 RESET ROLE;
@@ -174,7 +175,9 @@ FROM (VALUES
     (21, 'SELECT booking.book_tickets(1, ''1'', 1)'),
     (22, 'SELECT booking.book_batch(1, ARRAY[''1''])'),
     (23, 'SELECT booking.hold_tickets(1, ''1'')'),
-    (24, 'SELECT booking.transfer_ticket(1, ''1'')')) AS t (n, statement),
+    (24, 'SELECT booking.transfer_ticket(1, ''1'')'),
+    (25, 'SELECT booking.forget_user(1, 2)'),
+    (26, 'SELECT booking.forget_user(''1'', ''2'')')) AS t (n, statement),
     outcome(statement) o
 ORDER BY n;
 RESET ROLE;
@@ -413,7 +416,8 @@ ROLLBACK;
 -- What counts or repairs refuses to work on some of the rows only.
 ALTER TABLE booking.event DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE booking.hold ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-GRANT EXECUTE ON FUNCTION booking.verify, booking.rebuild_inventory, booking.purge, booking.availability
+GRANT EXECUTE ON FUNCTION booking.verify, booking.rebuild_inventory, booking.purge, booking.availability,
+    booking.forget_user(bigint, bigint)
     TO regress_booking_owner, regress_booking_outsider;
 GRANT USAGE ON SCHEMA booking TO regress_booking_outsider;
 SET ROLE regress_booking_owner;
@@ -423,7 +427,8 @@ INSERT INTO rls VALUES
     (2, 'SELECT booking.rebuild_inventory(1)'),
     (3, 'SELECT booking.purge(''1 day'')'),
     (4, 'SELECT * FROM booking.sales'),
-    (5, 'SELECT available FROM booking.availability(1)');
+    (5, 'SELECT available FROM booking.availability(1)'),
+    (6, 'SELECT booking.forget_user(1, 2)');
 SELECT n, o.code, o.message FROM rls, outcome(statement) o ORDER BY n;
 ALTER TABLE booking.ticket NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE booking.hold NO FORCE ROW LEVEL SECURITY;
@@ -434,7 +439,8 @@ SET ROLE regress_booking_outsider;
 SELECT n, o.code FROM rls, outcome(statement) o ORDER BY n;
 RESET ROLE;
 DROP TABLE rls;
-REVOKE ALL ON FUNCTION booking.verify, booking.rebuild_inventory, booking.purge, booking.availability
+REVOKE ALL ON FUNCTION booking.verify, booking.rebuild_inventory, booking.purge, booking.availability,
+    booking.forget_user(bigint, bigint)
     FROM regress_booking_owner, regress_booking_outsider;
 REVOKE ALL ON ALL TABLES IN SCHEMA booking FROM regress_booking_outsider;
 REVOKE ALL ON SCHEMA booking FROM regress_booking_outsider;

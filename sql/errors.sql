@@ -30,6 +30,8 @@ INSERT INTO call (statement) VALUES
     ('SELECT booking.expire_holds()'),
     ('SELECT booking.keep_history()'),
     ('SELECT booking.purge(''0'')'),
+    ('SELECT booking.forget_user(1, 2)'),
+    ('SELECT booking.forget_user(''1'', ''2'')'),
     ('SELECT booking.flush_inventory()'),
     ('SELECT booking.verify()'),
     ('SELECT booking.verify(1)'),
@@ -82,7 +84,10 @@ FROM (VALUES
     (25, 'SELECT booking.extend_hold(NULL, ''1 minute'')'),
     (26, 'SELECT booking.release_hold(NULL)'),
     (27, 'SELECT booking.purge(NULL)'),
-    (28, 'SELECT booking.create_tables(NULL)')) AS t (n, statement), outcome(statement) o
+    (28, 'SELECT booking.create_tables(NULL)'),
+    (29, 'SELECT booking.forget_user(NULL, 1)'),
+    (30, 'SELECT booking.forget_user(1, NULL)'),
+    (31, 'SELECT booking.forget_user(''1'', NULL)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 
 -- An event, ticket or hold that does not exist raises an error: 23503 for an event, P0002 for a
@@ -248,7 +253,8 @@ FROM (VALUES
     (21, 'TRUNCATE booking.hold'),
     (22, 'SELECT booking.verify()'),
     (23, 'SELECT booking.purge(''0'')'),
-    (24, 'SELECT booking.keep_history()')) AS t (n, statement),
+    (24, 'SELECT booking.keep_history()'),
+    (25, 'SELECT booking.forget_user(1, 2)')) AS t (n, statement),
     after_change('ALTER TABLE booking.inventory RENAME COLUMN available TO renamed', statement) a
 ORDER BY n;
 

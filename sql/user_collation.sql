@@ -3,7 +3,7 @@
 --
 -- Promises:
 --   - Two ids are the same user's if the collation of the column calls them equal:
---     for the limit per user, idempotency keys and transfers.
+--     for the limit per user, idempotency keys, transfers and forget_user().
 --   - Each ticket and hold keeps the id as it was sent.
 --   - Users are locked in the order of the column's collation.
 --   - All columns with user ids must have one collation.
@@ -94,6 +94,17 @@ SELECT user_id COLLATE "C" FROM booking.ticket WHERE user_id = 'Gil';
 DROP TRIGGER lower_case ON booking.ticket;
 DROP FUNCTION lower_case;
 
+-- ---- forget_user() ----
+
+SELECT code FROM outcome($$SELECT booking.forget_user('ann', 'ANN')$$);
+SELECT booking.forget_user('aNN', 'nobody');
+SELECT (SELECT count(*) FROM booking.ticket WHERE lower(user_id) = 'ann') AS tickets,
+       (SELECT count(*) FROM booking.history WHERE lower(user_id) = 'ann') AS history,
+       (SELECT count(*) FROM booking.request WHERE lower(user_ids::text) ~ 'ann' COLLATE "C") AS keys,
+       (SELECT count(*) FROM booking.user_limit WHERE lower(user_id) = 'ann') AS locks;
+SELECT user_id COLLATE "C", user_ids COLLATE "C" FROM booking.request ORDER BY created_at;
+SELECT * FROM booking.verify();
+
 -- ---- one collation ----
 
 SELECT n, code, message FROM (VALUES
@@ -104,6 +115,8 @@ SELECT n, code, message FROM (VALUES
     (5, 'ALTER TABLE booking.ticket ALTER user_id TYPE text')) AS t (n, change),
     after_change(change, $$SELECT booking.book_ticket(2, 'Ann')$$)
 ORDER BY n;
+SELECT code, message FROM after_change('ALTER TABLE booking.history ALTER user_id TYPE text COLLATE "C"',
+                                       $$SELECT booking.forget_user('Bob', 'nobody')$$);
 SELECT * FROM damage();
 
 -- A session whose column gets another collation counts by that.

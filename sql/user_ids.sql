@@ -111,6 +111,18 @@ INSERT INTO trial (statement) VALUES
     ('SELECT table_name, action FROM booking.history WHERE user_id = C AND event_id = 1'
      ' ORDER BY history_id'),
     ('SELECT booking.purge(''0'') > 3'),
+    -- forget_user().
+    ('SELECT booking.book_ticket(1, C, ''key'') > 0'),
+    ('SELECT count(*) FROM booking.book_batch(1, ARRAY[B, C], ''batch'')'),
+    ('SELECT booking.forget_user(B, A)'),
+    ('SELECT booking.forget_user(user_id => C, replacement => A)'),
+    ('SELECT booking.forget_user(A, A)'),
+    ('SELECT CASE user_id WHEN A THEN ''A'' END, count(*) FROM booking.ticket GROUP BY user_id ORDER BY 1'),
+    ('SELECT CASE user_id WHEN A THEN ''A'' END, count(*) FROM booking.hold GROUP BY user_id ORDER BY 1'),
+    ('SELECT CASE user_id WHEN A THEN ''A'' END, count(*) FROM booking.history GROUP BY user_id ORDER BY 1'),
+    ('SELECT CASE user_ids[1] WHEN A THEN ''A'' END, CASE user_ids[2] WHEN A THEN ''A'' END, CASE user_id WHEN A THEN ''A'' END'
+     ' FROM booking.request ORDER BY idempotency_key'),
+    ('SELECT count(*) FROM booking.user_limit WHERE user_id IN (B, C)'),
     ('SELECT booking.rebuild_inventory(1)'),
     ('SELECT * FROM booking.verify()');
 
@@ -195,6 +207,8 @@ FROM (VALUES
     (8, 'SELECT booking.hold_tickets(1, 42)'),
     (9, 'SELECT booking.transfer_ticket(1, ''me'')'),
     (10, 'SELECT booking.transfer_ticket(1, 42)'),
+    (13, 'SELECT booking.forget_user(''me'', ''9f4b2a10-0000-4000-8000-000000000001'')'),
+    (14, 'SELECT booking.forget_user(42, 43)'),
     (11, 'SELECT booking.book_ticket(1, NULL)'),
     (12, 'SELECT booking.book_ticket(1, ''me'', ''key'')')) AS t (n, statement), outcome(statement) o
 ORDER BY n;

@@ -30,7 +30,8 @@ static Handover *current = NULL;
 
 /*
  * Runs a statement that writes the rows for which places were taken or given.
- * nulls is as for plan_execute().
+ * nulls is as for plan_execute().  If it forgets a user, it must miss no row,
+ * so it runs with the newest snapshot, and no value may be null.
  */
 uint64
 handover_execute(BookingCall *call, Handover *handover, SqlPlan *plan,
@@ -45,7 +46,9 @@ handover_execute(BookingCall *call, Handover *handover, SqlPlan *plan,
 	current = handover;
 	PG_TRY();
 	{
-		rows = plan_execute(&call->base, plan, values, nulls);
+		rows = handover->forgets_in != NULL ?
+			plan_execute_latest(&call->base, plan, values, 0) :
+			plan_execute(&call->base, plan, values, nulls);
 	}
 	PG_FINALLY();
 	{
@@ -117,4 +120,17 @@ handover_note_taking(int64 event_id)
 {
 	for (Handover *handover = current; handover; handover = handover->outer)
 		handover->is_stale |= handover->event_id == event_id;
+}
+
+/*
+ * True if the statement that runs now is forget_user()'s on that table, and
+ * has fired the trigger that asks.  A statement of a user's trigger is not.
+ */
+bool
+handover_is_forgetting(const char *table)
+{
+	return current != NULL && current->forgets_in != NULL &&
+		strcmp(current->forgets_in, table) == 0 &&
+		current->nest_level == GetCurrentTransactionNestLevel() &&
+		current->depth == call_trigger_depth();
 }

@@ -15,13 +15,15 @@
 
 /*
  * Places of an event that a function has taken (given, if negative) for rows
- * that the statement it runs now will write.
+ * that the statement it runs now will write.  Or what else the triggers must
+ * know of that statement.
  */
 typedef struct Handover
 {
 	int64		event_id;
 	const Datum *user_id;		/* for whom; NULL: for several users */
 	int64		places;
+	const char *forgets_in; /* a table in which a user is forgotten, or NULL */
 	int			nest_level;
 	int			depth;			/* of the triggers of these rows */
 	bool		is_stale;		/* a trigger has taken places, too */
@@ -35,5 +37,6 @@ extern int64 handover_accept(const BookingCall *call, int64 event_id,
 							 const Datum *user_id, int64 places);
 extern bool handover_is_stale(void);
 extern void handover_note_taking(int64 event_id);
+extern bool handover_is_forgetting(const char *table);
 
 #endif							/* HANDOVER_H */

@@ -143,12 +143,14 @@ give_places(BookingCall *call, const PlacedRow *row, int32 places)
 /*
  * True if the limit must be checked although no place is taken: the row has
  * become another user's, or is an expired hold whose expiry was moved ahead.
+ * forget_user() judges no limit: no user gets a place by it.
  */
 static bool
 limit_matters(const BookingCall *call, const PlacedRow *old,
 			  const PlacedRow *new)
 {
 	return new->places > 0 && new->places <= old->places &&
+		!handover_is_forgetting(new->table) &&
 		(!user_id_equal(&call->base, old->user_id, new->user_id) ||
 		 (new->expires_at > old->expires_at &&
 		  old->expires_at <= GetCurrentTimestamp()));

@@ -1,12 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * history.c
- *	  The trigger that keeps a history of tickets and holds.
+ *	  The triggers of the history of tickets and holds.
  *
- * keep_history() attaches it; until then it costs nothing.  It writes as the
- * tables' owner, so that a change by plain SQL is recorded whatever rights its
- * user has on the history.  It records the session's user: while a function of
- * ours runs, the current user is always the owner.
+ * keep_history() attaches them.  One keeps the history; until then it costs
+ * nothing.  The other refuses every change of what is written, except that of
+ * forget_user() if the owner of the history calls that.
+ *
+ * The first writes as the tables' owner, so that a change by plain SQL is
+ * recorded whatever rights its user has on the history.  It records the
+ * session's user: inside our functions the current user is the owner, except in
+ * those that run with the rights of the caller.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -14,11 +18,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "event/handover.h"
 #include "server/compat.h"
 #include "server/plan.h"
 #include "tables/moved_row.h"
@@ -26,6 +34,7 @@
 #include "tables/user_id.h"
 
 SQL_FUNCTION(booking_record_history);
+SQL_FUNCTION(booking_refuse_history_change);
 
 static SqlPlan record_plan = {
 	.sql = "INSERT INTO booking.history"
@@ -80,7 +89,8 @@ ticket_action(const BookingCall *call, const Version *old, const Version *new)
 	if (was_set(old, new, "redeemed_at"))
 		return "redeemed";
 	if (user_changed(call, old, new))
-		return "transferred";
+		return handover_is_forgetting("ticket") ? "user_forgotten" :
+												  "transferred";
 	return "changed";
 }
 
@@ -103,6 +113,8 @@ hold_action(const Version *old, const Version *new)
 		return "confirmed";
 	if (was_set(old, new, "ended_at"))
 		return ended < after ? "released" : "expired";
+	if (handover_is_forgetting("hold"))
+		return "user_forgotten";
 	return after > before ? "extended" : "changed";
 }
 
@@ -202,4 +214,40 @@ booking_record_history(PG_FUNCTION_ARGS)
 		record(&call, data, is_hold, action);
 	booking_call_end(&call);
 	PG_RETURN_POINTER(NULL);
+}
+
+/* The statement that has fired the trigger, as messages name it. */
+static const char *
+statement_of(TriggerEvent event)
+{
+	if (TRIGGER_FIRED_BY_UPDATE(event))
+		return "UPDATE";
+	return TRIGGER_FIRED_BY_DELETE(event) ? "DELETE" : "TRUNCATE";
+}
+
+/*
+ * The trigger of the history, before an UPDATE, DELETE or TRUNCATE.  Raises
+ * 55000, unless the statement is forget_user()'s and the current user owns the
+ * history.  No other statement can pass: see handover_is_forgetting().
+ */
+Datum
+booking_refuse_history_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"booking.%s\" must be called by a trigger that pg_booking attaches",
+						"refuse_history_change")));
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event) &&
+		handover_is_forgetting("history") &&
+		compat_owns_table(RelationGetRelid(data->tg_relation), GetUserId()))
+		PG_RETURN_POINTER(NULL);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s is refused: table booking.history is append-only",
+					statement_of(data->tg_event)),
+			 errhint("To remove old rows, the table's owner can disable the trigger booking_history_is_append_only.")));
 }

@@ -12,20 +12,13 @@ COMMENT ON FUNCTION booking.record_history() IS
 
 CREATE FUNCTION booking.refuse_history_change()
 RETURNS trigger
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RAISE object_not_in_prerequisite_state USING
-        MESSAGE = format('%s is refused: table booking.history is append-only', TG_OP),
-        HINT = 'To remove old rows, the table''s owner can disable the trigger '
-               'booking_history_is_append_only.';
-END
-$$;
+AS 'MODULE_PATHNAME', 'booking_refuse_history_change'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.refuse_history_change() IS
 'Trigger function of booking.history, attached by keep_history(). Raises 55000 for every UPDATE, '
-'DELETE and TRUNCATE.';
+'DELETE and TRUNCATE, except for the UPDATE of forget_user() if the owner of the table calls it. '
+'Raises 39P01 if it is called in any other way.';
 
 CREATE FUNCTION booking.keep_history()
 RETURNS void
@@ -61,7 +54,7 @@ BEGIN
             WHERE hold_id IS NOT NULL;
         COMMENT ON TABLE booking.history IS
             'One row for each change of a ticket or hold: what was done, when, and by which '
-            'session user. The table is append-only.';
+            'session user. The table is append-only, except that forget_user() replaces user ids.';
         COMMENT ON COLUMN booking.history.history_id IS
             'Ascending in the order of writing, not of commit, and with gaps.';
         COMMENT ON COLUMN booking.history.happened_at IS
@@ -73,7 +66,7 @@ BEGIN
         COMMENT ON COLUMN booking.history.action IS
             'What was done. To a ticket: booked, redeemed, cancelled, reinstated, transferred. '
             'To a hold: held, extended, confirmed, released, expired. '
-            'To both: changed, deleted, truncated. '
+            'To both: changed, user_forgotten, deleted, truncated. '
             'truncated stands for all rows of the table; its row has no event, user or id.';
         COMMENT ON COLUMN booking.history.event_id IS
             'The event of the ticket or hold, after the change or before its deletion.';

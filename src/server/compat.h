@@ -114,6 +114,14 @@ compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
 	getIdentitySequence(RelationGetRelid(rel), attnum, false)
 #endif
 
+/* 16 has one function for all kinds of objects. */
+#if PG_VERSION_NUM >= 160000
+#define compat_owns_table(relid, role) \
+	object_ownercheck(RelationRelationId, relid, role)
+#else
+#define compat_owns_table(relid, role) pg_class_ownercheck(relid, role)
+#endif
+
 /* 18 put options beside the list of RETURNING. */
 #if PG_VERSION_NUM >= 180000
 #define compat_has_returning(statement) ((statement)->returningClause != NULL)

@@ -12,19 +12,24 @@
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_inherits.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 
 #include "tables/booking_call.h"
 
-/* Locks and opens ticket and inventory, and becomes the tables' owner. */
+/*
+ * Locks and opens ticket and inventory, and becomes the tables' owner, or
+ * remains the caller.
+ */
 static void
-begin(BookingCall *call, LOCKMODE lockmode)
+begin(BookingCall *call, LOCKMODE lockmode, bool as_owner)
 {
 	tables_lock(&call->tables, lockmode);
 	call->ticket = table_open(call->tables.ticket, NoLock);
 	call->inventory = table_open(call->tables.inventory, NoLock);
-	call_begin(&call->base, call->tables.owner, call->tables.user_id_type);
+	call_begin(&call->base, as_owner ? call->tables.owner : GetUserId(),
+			   call->tables.user_id_type);
 	call->base.user_id_collation = call->tables.user_id_collation;
 	call->base.user_id_by_image = call->tables.user_id_by_image;
 }
@@ -40,7 +45,18 @@ void
 booking_call_begin(BookingCall *call, const char *function)
 {
 	call_check_may_write(function);
-	begin(call, RowExclusiveLock);
+	begin(call, RowExclusiveLock, true);
+}
+
+/*
+ * The same, except that the caller remains the current user: PostgreSQL asks
+ * for his rights on the tables.
+ */
+void
+booking_call_begin_as_caller(BookingCall *call, const char *function)
+{
+	call_check_may_write(function);
+	begin(call, RowExclusiveLock, false);
 }
 
 /*
@@ -50,14 +66,14 @@ booking_call_begin(BookingCall *call, const char *function)
 void
 booking_call_begin_internal(BookingCall *call)
 {
-	begin(call, RowExclusiveLock);
+	begin(call, RowExclusiveLock, true);
 }
 
 /* Begins a call that only reads; also on a standby. */
 void
 booking_call_begin_read(BookingCall *call)
 {
-	begin(call, AccessShareLock);
+	begin(call, AccessShareLock, true);
 }
 
 /* Ends a call.  The locks are kept until the end of the transaction. */

@@ -22,6 +22,8 @@ typedef struct BookingCall
 } BookingCall;
 
 extern void booking_call_begin(BookingCall *call, const char *function);
+extern void booking_call_begin_as_caller(BookingCall *call,
+										 const char *function);
 extern void booking_call_begin_internal(BookingCall *call);
 extern void booking_call_begin_read(BookingCall *call);
 extern void booking_call_end(BookingCall *call);

@@ -395,6 +395,21 @@ check_pool_key(const PoolShape *shape, Relation inventory)
 }
 
 /*
+ * Raises 55000 unless the table of the history has users' ids of the type and
+ * collation that the ticket table has them in.
+ */
+void
+inspect_history(BookingTables *tables, Relation history)
+{
+	static const ColumnSpec columns[] = {
+		{"user_id", PLAN_USER_ID, 0, true},
+		{NULL}
+	};
+
+	find_columns(tables, history, columns);
+}
+
+/*
  * Fills *tables from the open relations; raises 55000 if one of them is not as
  * it must be.
  */

@@ -55,5 +55,6 @@ typedef struct OpenTables
 } OpenTables;
 
 extern void inspect_tables(BookingTables *tables, const OpenTables *open);
+extern void inspect_history(BookingTables *tables, Relation history);
 
 #endif							/* INSPECT_H */

@@ -34,18 +34,30 @@ BEGIN
            AND NOT EXISTS (SELECT FROM booking.event e WHERE e.event_id = h.event_id));
     GET DIAGNOSTICS purged = ROW_COUNT;
     total := total + purged;
-    -- A booking that needs such a row inserts it again.
-    DELETE FROM booking.user_limit u
-    WHERE NOT EXISTS (SELECT FROM booking.event e
-                      WHERE e.event_id = u.event_id AND e.max_per_user IS NOT NULL);
+    -- A row is needed while a booking has it locked.  One that needs it later
+    -- inserts it again.  So only users who have places of an event with a limit keep
+    -- their rows, to spare them that.
+    WITH unused AS (
+        SELECT event_id, user_id FROM booking.user_limit u
+        WHERE NOT EXISTS (SELECT FROM booking.event e
+                          WHERE e.event_id = u.event_id AND e.max_per_user IS NOT NULL)
+           OR NOT EXISTS (SELECT FROM booking.ticket t
+                          WHERE t.event_id = u.event_id AND t.user_id = u.user_id
+                            AND t.cancelled_at IS NULL)
+              AND NOT EXISTS (SELECT FROM booking.hold h
+                              WHERE h.event_id = u.event_id AND h.user_id = u.user_id
+                                AND h.ended_at IS NULL)
+        FOR UPDATE SKIP LOCKED)
+    DELETE FROM booking.user_limit u USING unused n
+    WHERE u.event_id = n.event_id AND u.user_id = n.user_id;
     RETURN total;
 END
 $$;
 
 COMMENT ON FUNCTION booking.purge(interval) IS
 'Deletes idempotency keys that were created, and holds that ended, longer ago than older_than. '
-'It also deletes all ended holds whose event is gone. Returns how many keys and holds it '
-'deleted. A retry with a deleted key books again. A deleted hold can''t be confirmed again. '
+'It also deletes all ended holds whose event is gone, and rows of booking.user_limit of users '
+'who have no place of the event. Returns how many keys and holds it deleted. A retry with a deleted key books again. A deleted hold can''t be confirmed again. '
 'Raises 22004 if older_than is null, 22023 if it is negative, 42501 if row-level security hides '
 'rows from the caller. Runs with the rights of the caller.';
 

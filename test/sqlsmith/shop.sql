@@ -177,6 +177,13 @@ LANGUAGE sql VOLATILE SECURITY DEFINER AS
 CREATE FUNCTION smith.purge(older_than interval) RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER AS
 'SELECT booking.purge(older_than)';
+-- The replacement is no other user, so verify() finds no user above the limit.
+CREATE FUNCTION smith.forget_user(user_id bigint) RETURNS integer
+LANGUAGE sql VOLATILE SECURITY DEFINER AS
+'SELECT booking.forget_user(user_id, -1 - (random() * 1e15)::bigint)';
+CREATE FUNCTION smith.forget_user(user_id text) RETURNS integer
+LANGUAGE sql VOLATILE SECURITY DEFINER AS
+$$SELECT booking.forget_user(user_id, (-1 - (random() * 1e15)::bigint)::text)$$;
 CREATE FUNCTION smith.keep_history(really boolean) RETURNS boolean
 LANGUAGE sql VOLATILE SECURITY DEFINER AS
 'SELECT booking.keep_history(); SELECT really';

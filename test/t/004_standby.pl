@@ -53,6 +53,7 @@ my %writes = (
 	'book_batch' => "SELECT booking.book_batch(1, '{1,2}'::bigint[])",
 	'book_ticket with an idempotency key' => "SELECT booking.book_ticket(1, 1, 'a key')",
 	'purge' => "SELECT booking.purge('0')",
+	'forget_user' => 'SELECT booking.forget_user(1, 2)',
 	'rebuild_inventory' => 'SELECT booking.rebuild_inventory(1)',
 	'INSERT' => 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)',
 	'INSERT of a hold' =>
