@@ -222,6 +222,8 @@ booking_event_changed(PG_FUNCTION_ARGS)
 	Relation	rel = data->tg_relation;
 
 	trigger_check_table(data, "event_changed", call.tables.event);
+	/* tables are locked before stripes */
+	LockRelationOid(call.tables.hold, AccessShareLock);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 		create_pool(&call, rel, data->tg_trigslot);
 	else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))

@@ -177,6 +177,12 @@ rebook(BookingCall *call, Hold *hold)
 		.within_limit = true
 	};
 
+	/* counting may wait for other holds: not with a stripe locked */
+	if (event_has_limit(call, hold->event_id))
+	{
+		claim.owned = user_limit_count(call, hold->event_id, hold->user_id);
+		claim.counted = true;
+	}
 	if (!hold->ended)
 		end_and_give_back(call, hold);
 	hold->ended = true;

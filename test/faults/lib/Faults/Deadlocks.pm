@@ -66,16 +66,6 @@ my @known = (
 
 			return any { !defined limit_of($action, $_) } @states;
 		},
-	},
-	{
-		text => "`confirm_hold(.., 'rebook')` of a user who has another expired hold at the same event, "
-		  . 'and a call or statement that ends or changes that hold',
-		one => ['rebook'], others => [ @booking, @inserting, @updating, qw(expire release rebook update_holds delete_holds capacity capacities) ],
-		if => sub {
-			my ($action, @states) = @_;
-
-			return any { defined limit_of($action, $_) && has_other_hold($action, $_) } @states;
-		},
 	});
 
 # The hold that confirm_hold() is about, in that state.
@@ -94,15 +84,6 @@ sub limit_of
 	my $event = $state->{event}{ hold_of($action, $state)->{event} // 0 } // {};
 
 	return $event->{limit};
-}
-
-# True if the user has another expired hold there.
-sub has_other_hold
-{
-	my ($action, $state) = @_;
-	my $hold = hold_of($action, $state);
-
-	return any { $_->{user} == $hold->{user} && $_->{id} != $hold->{id} } $state->expired_of($hold->{event});
 }
 
 # The words of doc/limits.md.
