@@ -1,8 +1,8 @@
 /* ---- events ---- */
 
 CREATE FUNCTION booking.availability(event_id bigint,
-                                     OUT capacity integer, OUT available bigint,
-                                     OUT held bigint, OUT booked bigint)
+                                     OUT capacity integer, OUT available integer,
+                                     OUT held integer, OUT booked integer)
 RETURNS record
 AS 'MODULE_PATHNAME', 'booking_availability'
 LANGUAGE C STABLE PARALLEL UNSAFE;

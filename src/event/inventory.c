@@ -198,6 +198,13 @@ booking_flush_inventory(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* A number of places as an integer: some drivers give a bigint as text. */
+static int32
+as_integer(int64 places)
+{
+	return (int32) Max(PG_INT32_MIN, Min(places, PG_INT32_MAX));
+}
+
 /*
  * availability(event_id): the event's capacity, and its places that are
  * available, held and booked, as the snapshot of the calling statement shows
@@ -223,8 +230,9 @@ booking_availability(PG_FUNCTION_ARGS)
 	booking_call_end(&call);
 
 	values[0] = Int32GetDatum(places.capacity);
-	values[1] = Int64GetDatum(Max(places.available, 0));
-	values[2] = Int64GetDatum(places.held);
-	values[3] = Int64GetDatum(places.capacity - places.available - places.held);
+	values[1] = Int32GetDatum(as_integer(Max(places.available, 0)));
+	values[2] = Int32GetDatum(as_integer(places.held));
+	values[3] = Int32GetDatum(
+		as_integer(places.capacity - places.available - places.held));
 	return result_row(fcinfo, values, isnull);
 }

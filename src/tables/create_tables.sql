@@ -250,11 +250,12 @@ BEGIN
             GROUP BY i.event_id
         )
         SELECT e.event_id, e.name, e.capacity,
-               greatest(i.available + h.expired, 0) AS available,
-               h.held,
-               e.capacity - i.available - h.held - h.expired AS booked,
-               r.redeemed, c.cancelled,
-               coalesce(w.sessions, 0) AS waiting,
+               -- integers: some drivers give a bigint as text
+               greatest(i.available + h.expired, 0)::integer AS available,
+               h.held::integer AS held,
+               least(e.capacity - i.available - h.held - h.expired, 2147483647)::integer AS booked,
+               r.redeemed::integer AS redeemed, c.cancelled::integer AS cancelled,
+               coalesce(w.sessions, 0)::integer AS waiting,
                b.booked_at AS last_booked_at
         FROM booking.event e
         CROSS JOIN LATERAL (SELECT sum(available) AS available FROM booking.inventory
