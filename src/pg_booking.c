@@ -17,6 +17,7 @@
 
 #include "constraint/condition.h"
 #include "constraint/definition.h"
+#include "event/placed_row.h"
 #include "hold/hold.h"
 #include "pool/pending.h"
 #include "pool/pool.h"
@@ -40,6 +41,15 @@ _PG_init(void)
 							 "If off, every ticket is inserted by an SQL statement. The results are the same.",
 							 &ticket_direct_path,
 							 true,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("booking.importing",
+							 "Loads tickets and holds without asking the sale rules.",
+							 "For rows that were sold before. It counts only for the owner of the tables.",
+							 &placed_row_importing,
+							 false,
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -42,7 +43,20 @@ typedef struct PlacedKey
 	int			max_rows;		/* for which rows has memory */
 } PlacedKey;
 
+bool		placed_row_importing = false;
+
 static void settle_batch(PendingBatch *batch);
+
+/*
+ * True if the rows were sold before and are loaded again: then sale rules are
+ * not asked.  Only the owner of the tables may say so.
+ */
+bool
+placed_row_is_imported(const BookingCall *call)
+{
+	return placed_row_importing &&
+		has_privs_of_role(call->base.caller, call->base.owner);
+}
 
 /*
  * Begins the batch of the inventory, which has one trigger (inspect.c).  From
@@ -272,8 +286,8 @@ settle_taken(BookingCall *call, const PlacedKey *placed, int64 event_id,
 			 int64 places)
 {
 	Claim		claim = {
-		.in_window = placed->takes,
-		.within_limit = placed->rows.count > 0,
+		.in_window = placed->takes && !placed_row_is_imported(call),
+		.within_limit = placed->rows.count > 0 && !placed_row_is_imported(call),
 		.rows = &placed->rows
 	};
 	int32		quantity = (int32) Min(places, PG_INT32_MAX);

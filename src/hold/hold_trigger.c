@@ -85,7 +85,7 @@ check_ttl(BookingCall *call, Relation rel, TupleTableSlot *slot,
 	Interval	max_ttl;
 
 	if (new->places == 0 || TIMESTAMP_IS_NOEND(new->expires_at) ||
-		handover_is_here(new->event_id))
+		handover_is_here(new->event_id) || placed_row_is_imported(call))
 		return;
 	if (old != NULL && old->places > 0 && old->event_id == new->event_id &&
 		old->expires_at >= new->expires_at)
