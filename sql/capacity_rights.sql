@@ -134,6 +134,33 @@ RESET ROLE;
 SELECT booking.places_left('x', 1);
 SELECT booking.drop_capacity_constraint('x');
 
+-- ---- the application needs no right on schema booking ----
+
+CREATE ROLE regress_cap_app LOGIN;
+CREATE TABLE public.cap_show (id integer PRIMARY KEY, capacity integer);
+CREATE TABLE public.cap_seat (show_id integer, expires timestamptz);
+GRANT ALL ON cap_show, cap_seat TO regress_cap_app;
+SELECT booking.add_capacity_constraint('cap_seat', '{show_id}', 'cap_show', 'capacity', constraint_name => 'app',
+    expires_at => 'expires', on_expiry => 'DELETE');
+SELECT current_database() AS db, current_user AS me \gset
+REVOKE USAGE ON SCHEMA booking FROM PUBLIC;
+-- in a session that has not looked anything up as another role
+\c :db regress_cap_app
+INSERT INTO cap_show VALUES (1, 1);
+INSERT INTO cap_seat VALUES (1, '2020-01-01');
+INSERT INTO cap_seat VALUES (1);
+INSERT INTO cap_seat VALUES (1);
+\echo :LAST_ERROR_SQLSTATE
+UPDATE cap_show SET capacity = 2;
+DELETE FROM cap_seat;
+TRUNCATE cap_seat;
+DELETE FROM cap_show;
+\c :db :me
+SELECT * FROM booking.verify_capacity();
+SELECT booking.drop_capacity_constraint('app');
+DROP TABLE cap_show, cap_seat;
+DROP ROLE regress_cap_app;
+
 -- ---- triggers that a dropped constraint has left on the table of another user ----
 
 CREATE TABLE public.cap_theirs (id integer PRIMARY KEY, capacity integer);
@@ -149,6 +176,8 @@ SELECT booking.drop_capacity_constraint('left');
 -- They would be taken for those of a new constraint.
 SELECT * FROM diagnosed($$SELECT booking.add_capacity_constraint('cap_owner.seat', '{k}', 'cap_theirs_2', 'capacity',
     constraint_name => 'left')$$) \gx
+SELECT code FROM diagnosed($$SELECT booking.add_capacity_constraint('cap_owner.seat', '{k}', capacity => 3,
+    constraint_name => 'left')$$);
 -- The same table is no problem.
 SELECT booking.add_capacity_constraint('cap_owner.seat', '{k}', 'cap_theirs', 'capacity', constraint_name => 'left');
 RESET ROLE;

@@ -784,6 +784,8 @@ BEGIN
     when_new := booking.parse_condition(on_table, condition, 'new');
     when_old := booking.parse_condition(on_table, condition, 'old');
 
+    PERFORM booking.check_left_triggers(constraint_name, owner, capacity_table);
+
     -- the pool table
     SELECT string_agg(format('%I %s%s NOT NULL', k, format_type(a.atttypid, -1),
                              CASE WHEN a.attcollation <> 0
@@ -833,9 +835,8 @@ BEGIN
                    ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_truncated(%s)',
                    booking.short_name('_booking_' || constraint_name, '_truncate'), on_table, args);
 
-    -- the triggers of the capacity table; one dropped constraint may have left them there
+    -- the triggers of the capacity table; a dropped constraint may have left them there
     IF capacity_table IS NOT NULL THEN
-        PERFORM booking.check_left_triggers(constraint_name, owner, capacity_table);
         SELECT string_agg(quote_literal(w), ', ' ORDER BY n) INTO args
         FROM unnest(ARRAY[constraint_name::text, capacity_column, '']
                     || capacity_key::text[]) WITH ORDINALITY AS u (w, n);
@@ -898,11 +899,14 @@ DECLARE
 BEGIN
     SELECT t.tgrelid INTO other
     FROM pg_trigger t JOIN pg_class r ON r.oid = t.tgrelid
-    WHERE t.tgparentid = 0 AND t.tgrelid <> capacity_table
+    WHERE t.tgparentid = 0 AND t.tgrelid IS DISTINCT FROM capacity_table
       AND t.tgfoid = 'booking.capacity_changed'::regproc
       AND (booking.trigger_words(t.tgargs, t.tgnargs))[1] = constraint_name
-      AND r.relowner IN (check_left_triggers.owner,
-                         (SELECT c.relowner FROM pg_class c WHERE c.oid = capacity_table))
+      -- not what another user attaches to a table of his
+      AND (r.relowner IN (check_left_triggers.owner,
+                          (SELECT c.relowner FROM pg_class c WHERE c.oid = capacity_table))
+           OR has_table_privilege(check_left_triggers.owner, t.tgrelid, 'TRIGGER')
+              AND NOT (SELECT rolsuper FROM pg_roles WHERE oid = check_left_triggers.owner))
     LIMIT 1;
     IF FOUND THEN
         RAISE duplicate_object USING
@@ -915,7 +919,7 @@ $$;
 
 COMMENT ON FUNCTION booking.check_left_triggers(name, oid, regclass) IS
 'Internal: raises 42710 if another table has triggers of a capacity constraint of that name, which '
-'would be taken for those of the new one.';
+'would be taken for those of the new one, or refuse what is written into that table.';
 
 CREATE FUNCTION booking.drop_capacity_constraint(constraint_name name, if_exists boolean DEFAULT false)
 RETURNS void

@@ -29,11 +29,11 @@
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_func.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -103,7 +103,7 @@ forget_relation(Datum arg, Oid relid)
 		while ((columns = hash_seq_search(&status)) != NULL)
 		{
 			if (!OidIsValid(relid) || relid == columns->table ||
-				relid == columns->pool)
+				relid == columns->root || relid == columns->pool)
 				columns->valid = false;
 		}
 	}
@@ -125,12 +125,21 @@ forget_functions(Datum arg, int cacheid, uint32 hashvalue)
 	settle_function = InvalidOid;
 }
 
+/* A role has another name, or other roles: who may use what is asked again. */
+static void
+forget_roles(Datum arg, int cacheid, uint32 hashvalue)
+{
+	forget_relation((Datum) 0, InvalidOid);
+}
+
 /* Registers the callbacks; once a session. */
 void
 definition_init(void)
 {
 	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, forget_functions, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, forget_roles, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_roles, (Datum) 0);
 }
 
 /* Raises 42704: there is no such constraint. */
@@ -178,15 +187,22 @@ definition_open_pool(const char *name, LOCKMODE lockmode)
 	}
 }
 
-/* Returns the OID of booking.capacity_settle(). */
+/*
+ * Returns the OID of booking.capacity_settle().  Who writes a row needs no
+ * right on the schema, so this does not ask for it.
+ */
 static Oid
 find_settle_function(void)
 {
-	if (!OidIsValid(settle_function))
-		settle_function =
-			LookupFuncName(list_make2(makeString(BOOKING_SCHEMA),
-									  makeString("capacity_settle")),
-						   0, NULL, false);
+	oidvector  *no_arguments;
+
+	if (OidIsValid(settle_function))
+		return settle_function;
+	no_arguments = buildoidvector(NULL, 0);
+	settle_function = GetSysCacheOid3(
+		PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("capacity_settle"),
+		PointerGetDatum(no_arguments),
+		ObjectIdGetDatum(get_namespace_oid(BOOKING_SCHEMA, true)));
 	return settle_function;
 }
 
@@ -634,6 +650,7 @@ look_up(TriggerColumns *columns, Relation rel, const Trigger *trigger)
 	pool = definition_open_pool(columns->name, RowExclusiveLock);
 	check_table(rel, pool);
 	columns->table = RelationGetRelid(rel);
+	columns->root = root_of(rel);
 	columns->pool = RelationGetRelid(pool);
 	find_other_columns(columns, rel, args);
 	columns->key.count = trigger->tgnargs - DEFINITION_ARG_KEYS;

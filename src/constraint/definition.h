@@ -58,6 +58,7 @@ typedef struct TriggerColumns
 {
 	Oid			trigger;		/* hash key; must be first */
 	Oid			table;
+	Oid root; /* of which the table is a partition, or itself */
 	char		name[NAMEDATALEN];	/* of the constraint */
 	Oid			pool;			/* its pool table */
 	bool		valid;

@@ -149,7 +149,7 @@ action_of(const BookingCall *call, const TriggerData *data, bool is_hold)
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 		return is_hold ? "held" : arrival_action(call, data);
 	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
-		return moved_row_leaves(data) ? NULL : "deleted";
+		return !is_hold && moved_row_leaves(data) ? NULL : "deleted";
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 		return "truncated";
 	return is_hold ? hold_action(&old, &new) : ticket_action(call, &old, &new);

@@ -427,9 +427,10 @@ pending_settle(void)
 	while ((batch = next_batch()) != NULL)
 	{
 		if (batch->is_inner && ++rounds > MAX_ROUNDS)
-			error_unusable(psprintf("rows of pool table %s.%s that are ended take places again and again",
-									BOOKING_SCHEMA, get_rel_name(batch->pool)),
-						   "Look at on_expiry of the constraint: rows must not move to a key from which others move back.");
+			error_unusable(psprintf("rows of pool table %s.%s that are ended have taken places more than %d times",
+									BOOKING_SCHEMA, get_rel_name(batch->pool),
+									MAX_ROUNDS),
+						   "Look at on_expiry of the constraint: rows should end, not move from key to key.");
 		settle_now(batch);
 		while (batch != NULL)
 		{

@@ -9,6 +9,7 @@ CREATE FUNCTION booking.schema_problems()
 RETURNS TABLE (problem text, repair text)
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
 AS $$
     WITH wanted_index (tab, kind, def) AS (VALUES
         ('event', 'primary', '(event_id)'),
@@ -69,8 +70,9 @@ AS $$
                       CASE kind WHEN 'primary' THEN 'the primary key'
                                 WHEN 'unique' THEN 'the unique index' ELSE 'the index' END, def) AS problem,
                CASE kind WHEN 'primary' THEN format('ALTER TABLE booking.%I ADD PRIMARY KEY %s', tab, def)
-                         -- applications look at the name of this one
-                         WHEN 'unique' THEN format('CREATE UNIQUE INDEX ticket_event_id_seat_key ON booking.%I %s', tab, def)
+                         -- applications look at the name of this one; another one that has it is the user's
+                         WHEN 'unique' THEN CASE WHEN to_regclass('booking.ticket_event_id_seat_key') IS NULL THEN
+                                            format('CREATE UNIQUE INDEX ticket_event_id_seat_key ON booking.%I %s', tab, def) END
                          ELSE format('CREATE INDEX ON booking.%I %s', tab, def) END AS repair
         FROM wanted_index JOIN tables USING (tab)
         -- a partitioned table can have other keys only
@@ -79,10 +81,13 @@ AS $$
                           WHERE x.indrelid = rel AND x.indisvalid
                             AND (kind <> 'primary' OR x.indisprimary)
                             AND (kind <> 'unique' OR x.indisunique)
-                            AND ltrim(split_part(pg_get_indexdef(x.indexrelid), ' USING btree ', 2)) = def)
+                            AND regexp_replace(split_part(pg_get_indexdef(x.indexrelid), ' USING btree ', 2),
+                                               ' WITH \([^)]*\)', '') = def)
         UNION ALL
         SELECT 2, tab, format('table booking.%s lacks the constraint %s', tab, def),
-               format('ALTER TABLE booking.%I ADD CONSTRAINT %I %s', tab, name, def)
+               CASE WHEN EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = rel AND k.conname = name)
+                    THEN format('ALTER TABLE booking.%I VALIDATE CONSTRAINT %I', tab, name)
+                    ELSE format('ALTER TABLE booking.%I ADD CONSTRAINT %I %s', tab, name, def) END
         FROM wanted_check JOIN tables USING (tab)
         WHERE NOT EXISTS (SELECT FROM pg_constraint k
                           WHERE k.conrelid = rel AND k.contype = 'c' AND k.convalidated
@@ -120,7 +125,7 @@ COMMENT ON FUNCTION booking.schema_problems() IS
 
 CREATE FUNCTION booking.sequence_problems()
 RETURNS TABLE (problem text, repair text)
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET row_security = off
 AS $$
@@ -140,7 +145,8 @@ BEGIN
         IF used THEN
             problem := format('the next value of sequence %s is in use in table booking.%s',
                               target.seq, target.tab);
-            repair := format('SELECT setval(%L, (SELECT max(%I) FROM booking.%I))',
+            repair := format('SELECT setval(%L, greatest((SELECT max(%I) FROM booking.%I),'
+                             ' pg_sequence_last_value(%1$L)))',
                              target.seq, target.col, target.tab);
             RETURN NEXT;
         END IF;

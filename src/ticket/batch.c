@@ -258,12 +258,14 @@ use_answer(Batch *batch, const Request *request)
 	{
 		char	   *status = TextDatumGetCString(statuses[i]);
 
-		batch->status[i] = NULL;
+		batch->status[i] = strcmp(status, "booked") == 0 ? NULL : status;
 		for (int k = 0; k < (int) lengthof(refusals); k++)
 		{
 			if (strcmp(status, refusals[k]) == 0)
 				batch->status[i] = refusals[k];
 		}
+		if (batch->status[i] == status)
+			request_error_alien();
 		pfree(status);
 	}
 }

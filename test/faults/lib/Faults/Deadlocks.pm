@@ -48,11 +48,6 @@ my @known = (
 		one => ['batch'], others => [qw(batch purge)],
 	},
 	{
-		text => "`confirm_hold(.., 'rebook')` and `purge()`, while the limit of the event is lifted or "
-		  . 'the event is deleted',
-		one => ['rebook'], others => ['purge'],
-	},
-	{
 		text => "`purge()`, a `DELETE` of an event, and a `confirm_hold(.., 'rebook')` or an `UPDATE` of "
 		  . 'an ended hold of that event',
 		one => ['purge'], others => [qw(delete_event rebook update_holds)],
