@@ -658,3 +658,7 @@ DROP OWNED BY regress_importer;
 DROP ROLE regress_importer;
 SELECT * FROM places() WHERE event_id = 90;
 SELECT problem, expected, found FROM booking.verify(90);
+
+-- An event that the same statement inserts has no inventory before its end.
+WITH e AS (INSERT INTO booking.event (event_id, capacity) VALUES (91, 5) RETURNING event_id)
+SELECT booking.book_ticket(event_id, 1) FROM e;

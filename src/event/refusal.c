@@ -41,8 +41,8 @@ refusal_no_inventory(int64 event_id)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("event " INT64_FORMAT " has no inventory", event_id),
-			 errdetail("The event was written while the triggers of pg_booking were disabled or missing."),
-			 errhint("Call booking.rebuild_inventory(" INT64_FORMAT ").",
+			 errdetail("This statement inserts the event, or it was written while the triggers of pg_booking were disabled or missing."),
+			 errhint("If this statement inserts the event, book in the next one. Otherwise call booking.rebuild_inventory(" INT64_FORMAT ").",
 					 event_id)));
 }
 
