@@ -217,6 +217,22 @@ CREATE OR REPLACE TRIGGER x AFTER INSERT ON booking.left FOR EACH STATEMENT
 RESET ROLE;
 SELECT code FROM diagnosed('UPDATE cap_theirs SET capacity = 1');
 DROP TABLE booking.left, cap_theirs, cap_theirs_2;
+-- The right is that on the partitioned table, and revoking it counts at once.
+CREATE TABLE public.cap_theirs (id integer PRIMARY KEY, capacity integer) PARTITION BY LIST (id);
+CREATE TABLE public.cap_theirs_1 PARTITION OF cap_theirs FOR VALUES IN (1);
+INSERT INTO cap_theirs VALUES (1, 5);
+GRANT SELECT, TRIGGER ON cap_theirs, cap_theirs_1 TO regress_cap_owner;
+SET ROLE regress_cap_owner;
+SELECT booking.add_capacity_constraint('cap_owner.seat', '{k}', 'cap_theirs', 'capacity', constraint_name => 'parted');
+RESET ROLE;
+UPDATE cap_theirs SET capacity = 6;
+REVOKE TRIGGER ON cap_theirs FROM regress_cap_owner;
+SELECT code FROM diagnosed('UPDATE cap_theirs SET capacity = 7');
+GRANT TRIGGER ON cap_theirs TO regress_cap_owner;
+UPDATE cap_theirs SET capacity = 7;
+SELECT booking.places_left('parted', 1);
+DROP TABLE cap_theirs;
+SELECT booking.drop_capacity_constraint('parted');
 
 SET client_min_messages = warning;
 DROP SCHEMA cap_owner, cap_other CASCADE;
