@@ -146,6 +146,7 @@ SELECT current_database() AS db, current_user AS me \gset
 REVOKE USAGE ON SCHEMA booking FROM PUBLIC;
 -- in a session that has not looked anything up as another role
 \c :db regress_cap_app
+SET client_min_messages = error;
 INSERT INTO cap_show VALUES (1, 1);
 INSERT INTO cap_seat VALUES (1, '2020-01-01');
 INSERT INTO cap_seat VALUES (1);

@@ -142,7 +142,8 @@ BEGIN
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM booking.%I WHERE %I = $1)', target.tab, target.col)
             INTO used USING coalesce(target.last_value + 1, 1);
-        IF used THEN
+        -- if the sequence has moved since, the row is that of a booking
+        IF used AND pg_sequence_last_value(target.seq) IS NOT DISTINCT FROM target.last_value THEN
             problem := format('the next value of sequence %s is in use in table booking.%s',
                               target.seq, target.tab);
             repair := format('SELECT setval(%L, greatest((SELECT max(%I) FROM booking.%I),'
