@@ -96,7 +96,7 @@ ORDER BY n;
 -- A trigger that forget_user() fires can't use its way.
 CREATE FUNCTION tamper() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE booking.history SET session_user_name = 'nobody';
+    UPDATE booking.history SET session_user_name = 'no-one';
     RETURN NEW;
 END
 $$;
@@ -111,7 +111,7 @@ CREATE RULE tamper AS ON UPDATE TO booking.history DO ALSO DELETE FROM booking.h
 SELECT code, message FROM outcome('SELECT booking.forget_user(7, 0)');
 DROP RULE tamper ON booking.history;
 CREATE RULE tamper AS ON UPDATE TO booking.ticket
-    DO ALSO UPDATE booking.history SET session_user_name = 'nobody';
+    DO ALSO UPDATE booking.history SET session_user_name = 'no-one';
 SELECT code, message FROM outcome('SELECT booking.forget_user(7, 0)');
 DROP RULE tamper ON booking.ticket;
 DROP FUNCTION tamper;

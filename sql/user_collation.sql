@@ -97,7 +97,7 @@ DROP FUNCTION lower_case;
 -- ---- forget_user() ----
 
 SELECT code FROM outcome($$SELECT booking.forget_user('ann', 'ANN')$$);
-SELECT booking.forget_user('aNN', 'nobody');
+SELECT booking.forget_user('aNN', 'no-one');
 SELECT (SELECT count(*) FROM booking.ticket WHERE lower(user_id) = 'ann') AS tickets,
        (SELECT count(*) FROM booking.history WHERE lower(user_id) = 'ann') AS history,
        (SELECT count(*) FROM booking.request WHERE lower(user_ids::text) ~ 'ann' COLLATE "C") AS keys,
@@ -116,7 +116,7 @@ SELECT n, code, message FROM (VALUES
     after_change(change, $$SELECT booking.book_ticket(2, 'Ann')$$)
 ORDER BY n;
 SELECT code, message FROM after_change('ALTER TABLE booking.history ALTER user_id TYPE text COLLATE "C"',
-                                       $$SELECT booking.forget_user('Bob', 'nobody')$$);
+                                       $$SELECT booking.forget_user('Bob', 'no-one')$$);
 SELECT * FROM damage();
 
 -- A session whose column gets another collation counts by that.

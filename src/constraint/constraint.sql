@@ -844,9 +844,9 @@ BEGIN
                        ' FOR EACH ROW EXECUTE FUNCTION booking.capacity_changed(%s)',
                        booking.short_name('_booking_' || constraint_name, '_capacity_changed'),
                        capacity_table, args);
-        -- This must see every UPDATE, for another trigger may have changed the row before.  The
-        -- clause is always true: it makes PostgreSQL refuse another type of the columns that it
-        -- names, and check_watched() look whether they are still those of these names.
+        -- This must see every UPDATE, for another trigger may have changed the row before.  So the
+        -- clause is always true.  It names the columns, and PostgreSQL then refuses to change their
+        -- type.  check_watched() compares them with the columns that have these names now.
         SELECT string_agg(format('old.%1$I, new.%1$I', k), ', ' ORDER BY n) INTO columns
         FROM unnest(capacity_key || capacity_column) WITH ORDINALITY AS u (k, n);
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON %s'

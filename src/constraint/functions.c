@@ -133,7 +133,7 @@ booking_parse_condition(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("functions in the condition of a capacity constraint must be marked IMMUTABLE"),
-				 errhint("If rows shall count until a time, pass expires_at and on_expiry.")));
+				 errhint("For rows that count only until a certain time, pass expires_at and on_expiry.")));
 	check_no_system_columns(expr);
 	result = deparse_expression(expr, deparse_context_for(alias, relid), true,
 								false);

@@ -75,6 +75,15 @@ is_for_user(const BookingCall *call, const Datum *user_id)
 		user_id_equal(&call->base, *current->user_id, *user_id);
 }
 
+/* True if the statement of a function has fired the trigger that asks. */
+static bool
+is_fired_by_function(void)
+{
+	return current != NULL &&
+		current->nest_level == GetCurrentTransactionNestLevel() &&
+		current->depth == call_trigger_depth();
+}
+
 /*
  * True if a trigger is fired by the statement of a function that has judged
  * what it writes for the event.
@@ -82,9 +91,7 @@ is_for_user(const BookingCall *call, const Datum *user_id)
 bool
 handover_is_here(int64 event_id)
 {
-	return current != NULL && current->event_id == event_id &&
-		current->nest_level == GetCurrentTransactionNestLevel() &&
-		current->depth == call_trigger_depth();
+	return is_fired_by_function() && current->event_id == event_id;
 }
 
 /*
@@ -129,8 +136,6 @@ handover_note_taking(int64 event_id)
 bool
 handover_is_forgetting(const char *table)
 {
-	return current != NULL && current->forgets_in != NULL &&
-		strcmp(current->forgets_in, table) == 0 &&
-		current->nest_level == GetCurrentTransactionNestLevel() &&
-		current->depth == call_trigger_depth();
+	return is_fired_by_function() && current->forgets_in != NULL &&
+		strcmp(current->forgets_in, table) == 0;
 }

@@ -285,9 +285,10 @@ static void
 settle_taken(BookingCall *call, const PlacedKey *placed, int64 event_id,
 			 int64 places)
 {
+	bool		ask = !placed_row_is_imported(call);
 	Claim		claim = {
-		.in_window = placed->takes && !placed_row_is_imported(call),
-		.within_limit = placed->rows.count > 0 && !placed_row_is_imported(call),
+		.in_window = ask && placed->takes,
+		.within_limit = ask && placed->rows.count > 0,
 		.rows = &placed->rows
 	};
 	int32		quantity = (int32) Min(places, PG_INT32_MAX);

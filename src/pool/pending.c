@@ -44,8 +44,8 @@ typedef struct PendingBucket
 } PendingBucket;
 
 /*
- * So often a statement is settled again because ending rows has taken places of
- * other keys.
+ * How often a statement is settled again at most.  That happens if expired rows
+ * that were ended have taken places of other keys.
  */
 #define MAX_ROUNDS 100
 

@@ -238,7 +238,7 @@ return_batch(FunctionCallInfo fcinfo, const Batch *batch)
 	}
 }
 
-/* Whom book_batch() may answer with something else than 'booked'. */
+/* The statuses of users who got no place. */
 static const char *const refusals[] = { "sold_out", "user_limit", "not_on_sale" };
 
 /* Takes the answer that the request was given before. */

@@ -81,6 +81,17 @@ check_hold(BookingCall *call, int64 event_id, int64 hold_id)
 	plan_disconnect(&call->base);
 }
 
+/* The same if the old version of the row, if any, has another hold. */
+static void
+check_new_hold(BookingCall *call, const PlacedRow *row, Relation rel,
+			   TupleTableSlot *slot, int64 old_hold)
+{
+	int64		hold_id = hold_of(rel, slot);
+
+	if (hold_id != old_hold)
+		check_hold(call, row->event_id, hold_id);
+}
+
 /* What the trigger does after a row was added. */
 static void
 row_added(BookingCall *call, TriggerData *data)
@@ -92,17 +103,14 @@ row_added(BookingCall *call, TriggerData *data)
 	{
 		PlacedRow	old = read_row(moved.rel, moved.slot);
 
-		if (hold_of(data->tg_relation, data->tg_trigslot) !=
-			hold_of(moved.rel, moved.slot))
-			check_hold(call, row.event_id,
-					   hold_of(data->tg_relation, data->tg_trigslot));
+		check_new_hold(call, &row, data->tg_relation, data->tg_trigslot,
+					   hold_of(moved.rel, moved.slot));
 		placed_row_moved(call, &old, &row);
 		moved_row_close(&moved);
 	}
 	else
 	{
-		check_hold(call, row.event_id,
-				   hold_of(data->tg_relation, data->tg_trigslot));
+		check_new_hold(call, &row, data->tg_relation, data->tg_trigslot, 0);
 		placed_row_added(call, &row);
 	}
 }
@@ -125,8 +133,8 @@ row_changed(BookingCall *call, TriggerData *data)
 	{
 		PlacedRow	new = read_row(rel, data->tg_newslot);
 
-		if (hold_of(rel, data->tg_newslot) != hold_of(rel, data->tg_trigslot))
-			check_hold(call, new.event_id, hold_of(rel, data->tg_newslot));
+		check_new_hold(call, &new, rel, data->tg_newslot,
+					   hold_of(rel, data->tg_trigslot));
 		placed_row_changed(call, &row, &new);
 		return;
 	}
