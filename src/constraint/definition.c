@@ -11,13 +11,13 @@
  *
  * The constraint "c" has the pool table booking.c, owned by the owner of the
  * constrained table.  Every user may attach our trigger functions to a table
- * of his own and name a constraint of another user, or make a pool table whose
- * name triggers of another user's table have.  Therefore the owner of the
- * table must be the owner of the pool table.  Or the pool table must name him
- * as the owner of the capacity table, and the owner of the pool table must
- * have the right to create triggers on that: so each of the two has agreed.  A
- * name of a table would not do: when it is renamed, another user may take its
- * name.
+ * of his own and name a constraint of another user.  He may also make a pool
+ * table of a name that triggers of another user's table have.  Therefore the
+ * owner of the table must be the owner of the pool table.  The capacity table
+ * may have another owner.  Then the pool table must name him, and its owner
+ * must have the right to create triggers on the capacity table: so both have
+ * agreed.  The name of a table would not do: when it is renamed, another user
+ * may take its name.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -188,8 +188,8 @@ definition_open_pool(const char *name, LOCKMODE lockmode)
 }
 
 /*
- * Returns the OID of booking.capacity_settle().  Who writes a row needs no
- * right on the schema, so this does not ask for it.
+ * Returns the OID of booking.capacity_settle().  A user who writes a row needs
+ * no right on the schema, so none is asked for.
  */
 static Oid
 find_settle_function(void)
