@@ -408,7 +408,7 @@ sub confirm
 	my @before = defined $hold->{ended} ? $self->tickets_of_hold($id) : ();
 
 	return [ map { $_->{id} } @before ] if @before;
-	refuse('23T05') if defined $hold->{ended} && ended_early($hold);
+	refuse('23T05') if $hold->{confirmed} || defined $hold->{ended} && ended_early($hold);
 	if (!defined $hold->{ended} && !$self->has_expired($hold))
 	{
 		$hold->{ended} = $self->{now};
@@ -417,11 +417,13 @@ sub confirm
 	{
 		$self->end_hold($hold) if !defined $hold->{ended};
 		$self->take($hold->{event}, $hold->{quantity}, window => 1, user => $hold->{user});
+		refuse('23T05') if $self->{event}{ $hold->{event} }{created} > $hold->{created};
 	}
 	else
 	{
 		refuse('23T04');
 	}
+	$hold->{confirmed} = 1;
 	return [ map { $self->add_ticket($given, event => $hold->{event}, user => $hold->{user}, hold => $id) }
 		  1 .. $hold->{quantity} ];
 }
@@ -443,7 +445,8 @@ sub extend
 	my ($self, $id, $ttl) = @_;
 	my $hold = $self->{hold}{$id} // refuse('P0002');
 
-	refuse('23T05') if defined $hold->{ended} && ($self->tickets_of_hold($id) || ended_early($hold));
+	refuse('23T05')
+	  if defined $hold->{ended} && ($hold->{confirmed} || $self->tickets_of_hold($id) || ended_early($hold));
 	refuse('23T04') if defined $hold->{ended} || $self->has_expired($hold);
 	refuse('22023') if $ttl > 3600 || $self->{now} + $ttl > $hold->{created} + 3600;
 	$hold->{expires} = max($hold->{expires}, $self->{now} + $ttl);
@@ -553,7 +556,7 @@ sub row_changed
 	my ($before, $after) = (places($old), places($new));
 
 	refuse('23T05')
-	  if defined $new->{quantity} && !$before && $after && $self->tickets_of_hold($new->{id});
+	  if defined $new->{quantity} && !$before && $after && ($new->{confirmed} || $self->tickets_of_hold($new->{id}));
 	if ($old->{event} != $new->{event})
 	{
 		$self->check_key($new->{event}) if !defined $new->{quantity};
@@ -639,7 +642,7 @@ sub insert_event
 
 	refuse('23514') if $row{capacity} < 0;
 	refuse('23505') if $self->{event}{$id};
-	$self->{event}{$id} = { start => '', end => '', limit => undef, %row, free => $row{capacity} };
+	$self->{event}{$id} = { start => '', end => '', limit => undef, created => $self->{now}, %row, free => $row{capacity} };
 	return;
 }
 
