@@ -82,6 +82,7 @@ REGRESS = \
 	capacity_expiry \
 	capacity_prepared \
 	tampered \
+	guard \
 	schema
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks

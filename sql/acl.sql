@@ -39,12 +39,12 @@ SELECT booking.release_hold(1);
 GRANT USAGE ON SCHEMA booking
 TO regress_booking_clerk, regress_booking_web, regress_booking_outsider;
 GRANT EXECUTE ON FUNCTION
-    booking.book_ticket(bigint, bigint, text), booking.try_book_ticket(bigint, bigint, text),
-    booking.book_tickets(bigint, bigint, integer, text), booking.book_batch(bigint, bigint[], text),
-    booking.hold_tickets(bigint, bigint, integer, interval, text),
+    booking.book_ticket(bigint, "any", text), booking.try_book_ticket(bigint, "any", text),
+    booking.book_tickets(bigint, "any", integer, text), booking.book_batch(bigint, anyarray, text),
+    booking.hold_tickets(bigint, "any", integer, interval, text),
     booking.confirm_hold(bigint, text), booking.extend_hold(bigint, interval),
     booking.release_hold(bigint), booking.expire_holds(integer),
-    booking.cancel_ticket(bigint), booking.transfer_ticket(bigint, bigint),
+    booking.cancel_ticket(bigint), booking.transfer_ticket(bigint, "any"),
     booking.redeem_ticket(bigint), booking.availability(bigint)
 TO regress_booking_clerk;
 
@@ -417,7 +417,7 @@ ROLLBACK;
 ALTER TABLE booking.event DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE booking.hold ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 GRANT EXECUTE ON FUNCTION booking.verify, booking.rebuild_inventory, booking.purge, booking.availability,
-    booking.forget_user(bigint, bigint)
+    booking.forget_user("any", "any")
     TO regress_booking_owner, regress_booking_outsider;
 GRANT USAGE ON SCHEMA booking TO regress_booking_outsider;
 SET ROLE regress_booking_owner;
@@ -440,7 +440,7 @@ SELECT n, o.code FROM rls, outcome(statement) o ORDER BY n;
 RESET ROLE;
 DROP TABLE rls;
 REVOKE ALL ON FUNCTION booking.verify, booking.rebuild_inventory, booking.purge, booking.availability,
-    booking.forget_user(bigint, bigint)
+    booking.forget_user("any", "any")
     FROM regress_booking_owner, regress_booking_outsider;
 REVOKE ALL ON ALL TABLES IN SCHEMA booking FROM regress_booking_outsider;
 REVOKE ALL ON SCHEMA booking FROM regress_booking_outsider;
@@ -617,7 +617,7 @@ SELECT DISTINCT rolsuper FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
 WHERE pronamespace = 'booking'::regnamespace;
 -- It can let others call the functions.
 GRANT USAGE ON SCHEMA booking TO regress_booking_clerk;
-GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, bigint, text) TO regress_booking_clerk;
+GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, "any", text) TO regress_booking_clerk;
 RESET SESSION AUTHORIZATION;
 SET SESSION AUTHORIZATION regress_booking_clerk;
 SELECT booking.book_ticket(1, 3);

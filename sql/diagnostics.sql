@@ -88,8 +88,8 @@ FROM (VALUES
     (94, 'UPDATE booking.event SET hold_ttl = ''2 hours'''),
     (95, 'INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
          ' VALUES (5, 1, 0, ''infinity'')'),
-    (96, 'UPDATE booking.inventory SET stripe = -1'),
-    (97, 'UPDATE booking.inventory SET stripe = 1, available = -1'),
+    (96, 'SET LOCAL booking.importing = on; UPDATE booking.inventory SET stripe = -1'),
+    (97, 'SET LOCAL booking.importing = on; UPDATE booking.inventory SET stripe = 1, available = -1'),
     (98, 'UPDATE booking.ticket SET event_id = NULL')) AS t (n, statement),
     refusal(format(statement, :cancelled, :redeemed, :ticket, :released, :expired,
                    :confirmed)) r

@@ -127,8 +127,8 @@ DROP ROLE IF EXISTS regress_booking_clerk;
 RESET client_min_messages;
 CREATE ROLE regress_booking_clerk;
 GRANT USAGE ON SCHEMA booking TO regress_booking_clerk;
-GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, bigint, text),
-    booking.hold_tickets(bigint, bigint, integer, interval, text), booking.confirm_hold(bigint, text)
+GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, "any", text),
+    booking.hold_tickets(bigint, "any", integer, interval, text), booking.confirm_hold(bigint, text)
 TO regress_booking_clerk;
 GRANT INSERT ON booking.ticket TO regress_booking_clerk;
 SELECT count(*) FROM new_history();

@@ -62,7 +62,9 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     BEGIN
+        PERFORM set_config('booking.importing', 'on', true);
         EXECUTE change;
+        PERFORM set_config('booking.importing', 'off', true);
         SELECT o.code, o.message, o.detail INTO code, message, detail FROM outcome(statement) o;
         RAISE SQLSTATE 'UNDO0';
     EXCEPTION WHEN SQLSTATE 'UNDO0' THEN

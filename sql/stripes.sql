@@ -151,7 +151,9 @@ SELECT * FROM booking.verify();
 -- The session drains a stripe, finds the event sold out, and rolls back.  What it
 -- remembered of the stripes is rolled back, too.
 INSERT INTO booking.event (event_id, capacity) VALUES (20, 15);
+SET booking.importing = on;
 DELETE FROM booking.inventory WHERE event_id = 20;
+RESET booking.importing;
 INSERT INTO booking.inventory (event_id, stripe, available) VALUES (20, 0, 0), (20, 1, 15);
 BEGIN;
 SAVEPOINT a;
@@ -182,11 +184,15 @@ BEGIN
 END
 $$;
 INSERT INTO booking.event (event_id, capacity) VALUES (21, 1);
+SET booking.importing = on;
 UPDATE booking.inventory SET available = 0 WHERE event_id = 21;
+RESET booking.importing;
 SELECT status FROM booking.try_book_ticket(21, 1);
 SELECT ctid AS tid, xmin AS writer FROM booking.inventory WHERE event_id = 21 \gset
 INSERT INTO booking.inventory (event_id, stripe, available) VALUES (21, 1, 1);
+SET booking.importing = on;
 CALL write_stripe_0_until(21, :'tid');
+RESET booking.importing;
 SELECT stripe, available, ctid = :'tid' AS same_tid, xmin = :'writer' AS same_writer
 FROM booking.inventory WHERE event_id = 21 ORDER BY stripe;
 SELECT status FROM booking.try_book_ticket(21, 1);
@@ -283,6 +289,7 @@ SELECT * FROM booking.verify();
 -- only if many sessions meet.
 CREATE PROCEDURE spread(of_event bigint, each integer)
 LANGUAGE sql
+SET booking.importing = on
 AS $$
     DELETE FROM booking.inventory WHERE event_id = of_event;
     INSERT INTO booking.inventory SELECT of_event, s, each FROM generate_series(0, 255) s;

@@ -116,7 +116,9 @@ FROM (VALUES
                  format(statement, :live, :hold, :expired)) a
 ORDER BY n;
 BEGIN;
+SET booking.importing = on;
 DELETE FROM booking.inventory;
+RESET booking.importing;
 SELECT code, detail, hint FROM outcome('SELECT booking.book_ticket(1, 7)');
 SELECT * FROM booking.verify();
 SELECT booking.rebuild_inventory(1), booking.rebuild_inventory(2);
@@ -127,7 +129,9 @@ ROLLBACK;
 -- A missing inventory of one event does not stop the sweep of the others.
 BEGIN;
 INSERT INTO booking.hold (event_id, user_id, quantity, expires_at) VALUES (2, 6, 1, '2020-01-01');
+SET booking.importing = on;
 DELETE FROM booking.inventory WHERE event_id = 1;
+RESET booking.importing;
 SELECT booking.expire_holds(1);
 SELECT booking.expire_holds(1);
 SELECT event_id, count(*) FROM booking.hold WHERE ended_at IS NULL GROUP BY 1 ORDER BY 1;
@@ -208,7 +212,9 @@ BEGIN;
 SET LOCAL booking.debug_split_always = off;    -- which stripe has how much depends on the session
 INSERT INTO booking.event (event_id, capacity) VALUES (100, 1000);
 SELECT count(booking.book_ticket(100, n)) FROM generate_series(1, 20) n;
+SET booking.importing = on;
 DELETE FROM booking.inventory;
+RESET booking.importing;
 SELECT code, message, hint FROM outcome('SELECT booking.flush_inventory()');
 SELECT code FROM outcome('SELECT * FROM booking.verify()');
 SELECT code FROM outcome('SELECT booking.book_tickets(100, 1, 500)');
@@ -274,7 +280,9 @@ SELECT * FROM booking.verify();
 ROLLBACK;
 BEGIN;
 ALTER TABLE booking.inventory DROP CONSTRAINT inventory_available_check;
+SET booking.importing = on;
 UPDATE booking.inventory SET available = -1 WHERE event_id = 2;
+RESET booking.importing;
 SELECT * FROM booking.verify();
 -- A negative number of places can't be sold.
 SELECT o.code, o.message, o.detail FROM outcome('SELECT booking.book_ticket(2, 1)') o;
@@ -289,12 +297,16 @@ SELECT * FROM booking.verify();
 ROLLBACK;
 BEGIN;
 ALTER TABLE booking.inventory DROP CONSTRAINT inventory_available_check;
+SET booking.importing = on;
 UPDATE booking.inventory SET available = -1 WHERE event_id = 2;
+RESET booking.importing;
 INSERT INTO booking.inventory (event_id, stripe, available) VALUES (2, 1, 5);
 SELECT * FROM booking.verify();
 ROLLBACK;
 BEGIN;
+SET booking.importing = on;
 UPDATE booking.inventory SET stripe = 1 WHERE event_id = 2;
+RESET booking.importing;
 SELECT * FROM booking.verify();
 ROLLBACK;
 -- verify() finds a user whose holds are over the limit.
@@ -302,7 +314,9 @@ BEGIN;
 UPDATE booking.event SET max_per_user = 1 WHERE event_id = 2;
 CALL past_the_triggers('INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)'
                        ' VALUES (2, 7, 2, ''infinity'')');
+SET booking.importing = on;
 UPDATE booking.inventory SET available = 2 WHERE event_id = 2;
+RESET booking.importing;
 SELECT * FROM booking.verify();
 ROLLBACK;
 DROP PROCEDURE past_the_triggers;

@@ -4,8 +4,9 @@
 -- Promises:
 --   - create_tables() creates the tables for one of the three types.  It refuses
 --     another type while the tables exist.
---   - Every function takes an id of that type, as text or, for a number, as a
---     bigint.
+--   - Every function takes an id, and book_batch() an array, of any type whose
+--     values the column's type can read as text, and literals and parameters
+--     without a type.
 --   - A bad id raises the error of the type itself.
 --   - A session that has used the tables can use tables with another type.
 --
@@ -212,10 +213,7 @@ FROM (VALUES
     (11, 'SELECT booking.book_ticket(1, NULL)'),
     (12, 'SELECT booking.book_ticket(1, ''me'', ''key'')')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
--- A value of type uuid must be written as text.
-SELECT code FROM outcome('SELECT booking.book_ticket(1, gen_random_uuid())');
-SELECT booking.book_ticket(1, gen_random_uuid()::text);
--- An untyped parameter chooses the text form.
+-- A parameter without a type chooses the text form.
 PREPARE untyped AS SELECT booking.book_ticket(1, $1);
 SELECT parameter_types FROM pg_prepared_statements WHERE name = 'untyped';
 EXECUTE untyped ('9f4b2a10-0000-4000-8000-000000000002');
@@ -234,6 +232,106 @@ FROM (VALUES (1, ' 42 '), (2, '4.5'), (3, 'me'), (4, ''), (5, '92233720368547758
      outcome(format('SELECT booking.book_ticket(1, %L)', id)) o
 ORDER BY n;
 SELECT user_id FROM booking.ticket;
+
+-- ---- ids of other types ----
+
+CREATE DOMAIN customer AS bigint;
+CREATE DOMAIN customer_name AS text;
+CREATE DOMAIN customer_names AS text[];
+CREATE TYPE customer_kind AS ENUM ('42', 'guest');
+-- Passes an id to every function.  Returns the users that they stored, or the error:
+-- book_ticket(), try_book_ticket(), book_tickets(), book_batch(), hold_tickets(),
+-- transfer_ticket() (twice, and only the first changes the user), forget_user().
+CREATE FUNCTION stored(id text) RETURNS text
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    call text;
+    row_id bigint;
+    changed boolean;
+    stored text;
+    result text[];
+BEGIN
+    FOREACH call IN ARRAY ARRAY['booking.book_ticket(1, %1$s)',
+        '(SELECT ticket_id FROM booking.try_book_ticket(1, %1$s))',
+        '(booking.book_tickets(1, %1$s, 1))[1]',
+        '(SELECT ticket_id FROM booking.book_batch(1, ARRAY[%1$s]))'] LOOP
+        EXECUTE format('SELECT ' || call, id) INTO row_id;
+        SELECT user_id::text INTO stored FROM booking.ticket WHERE ticket_id = row_id;
+        result := result || stored;
+    END LOOP;
+    EXECUTE format('SELECT hold_id FROM booking.hold_tickets(1, %s)', id) INTO row_id;
+    SELECT user_id::text INTO stored FROM booking.hold WHERE hold_id = row_id;
+    result := result || stored;
+    INSERT INTO booking.ticket (event_id, user_id) VALUES (1, '7') RETURNING ticket_id INTO row_id;
+    FOR i IN 1..2 LOOP
+        EXECUTE format('SELECT booking.transfer_ticket(%s, %s)', row_id, id) INTO changed;
+        result := result || changed::text;
+    END LOOP;
+    EXECUTE format('SELECT booking.forget_user(%s, 7::oid)', id) INTO row_id;
+    result := result || row_id::text;
+    RETURN array_to_string(result, ' ');
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ': ' || SQLERRM;
+END
+$$;
+CREATE TEMP TABLE written (n integer GENERATED ALWAYS AS IDENTITY, id text);
+INSERT INTO written (id) VALUES
+    ('42'), ('42::smallint'), ('42::bigint'), ('42::oid'), ('42::numeric'), ('42.0'), ('42.5'),
+    ('42::float8'), ('42::customer'), ('''42'''), ('''42''::text'), ('''42''::varchar'),
+    ('''42''::char(4)'), ('''42''::name'), ('''42''::customer_name'), ('''42''::customer_kind'),
+    ('99999999999999999999'), ('ARRAY[42]'), ('true'), ('ROW(42)'), ('pg_sleep(0)'), ('''\x42''::bytea');
+UPDATE booking.event SET capacity = 1000;
+SELECT id, stored(id) FROM written ORDER BY n;
+INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 42), (1, 42);
+SELECT booking.forget_user(42, '8') AS changed, booking.forget_user('8', 42::numeric) AS changed_back;
+SELECT code, message FROM outcome('PREPARE untyped AS SELECT booking.forget_user(42, $1)');
+SELECT * FROM booking.verify();
+
+-- Arrays, with a type and without.
+SELECT n, users, o.code, o.message
+FROM (VALUES
+    (1, '''{42,43}'''), (2, '''{}'''), (3, '''{42,NULL}'''), (4, '''{42'''), (5, '''42'''),
+    (6, '''{{42,43},{44,45}}'''), (7, '''[5:6]={42,43}'''), (8, 'ARRAY[42::smallint]'),
+    (9, 'ARRAY[42::numeric]'), (10, 'ARRAY[''42''::varchar]'), (11, 'ARRAY[42::customer]'),
+    (12, '''{42}''::customer_names'), (13, '''{42}''::text'), (14, '''{42}''::customer_name'),
+    (15, '''42''::int2vector'), (16, 'ARRAY[NULL::integer]'), (17, 'NULL'), (18, '42'),
+    (19, 'ARRAY[]::uuid[]'), (20, 'ARRAY[ROW(1, 2)]'), (21, 'ARRAY[''42''::char(4)]')) AS t (n, users),
+    outcome(format('SELECT booking.book_batch(1, %s)', users)) o
+ORDER BY n;
+PREPARE untyped AS SELECT count(*) FROM booking.book_batch(1, $1);
+SELECT parameter_types FROM pg_prepared_statements WHERE name = 'untyped';
+EXECUTE untyped ('{44,45}');
+DEALLOCATE untyped;
+SELECT user_id, count(*) FROM booking.ticket GROUP BY user_id ORDER BY user_id;
+
+-- Tables with uuid and text ids.
+SET client_min_messages = warning;
+DROP SCHEMA booking CASCADE;
+RESET client_min_messages;
+CREATE EXTENSION pg_booking;
+SELECT booking.create_tables('uuid');
+INSERT INTO booking.event (event_id, capacity) VALUES (1, 1000);
+SELECT booking.book_ticket(1, '9f4b2a10-0000-4000-8000-000000000001'::uuid) AS by_uuid,
+       booking.book_ticket(1, '{9F4B2A10-0000-4000-8000-000000000001}'::varchar) AS by_varchar,
+       booking.book_ticket(1, '9f4b2a10000040008000000000000001'::text) AS by_text;
+SELECT ord, status
+FROM booking.book_batch(1, ARRAY['9f4b2a10-0000-4000-8000-000000000001']::uuid[]);
+SELECT user_id, count(*) FROM booking.ticket GROUP BY user_id;
+SELECT code, message FROM outcome('SELECT booking.book_ticket(1, 42::numeric)');
+SET client_min_messages = warning;
+DROP SCHEMA booking CASCADE;
+RESET client_min_messages;
+CREATE EXTENSION pg_booking;
+SELECT booking.create_tables('text');
+INSERT INTO booking.event (event_id, capacity) VALUES (1, 1000);
+SELECT id, stored(id) FROM written ORDER BY n;
+SELECT * FROM booking.verify();
+DROP FUNCTION stored;
+DROP TABLE written;
+DROP DOMAIN customer, customer_name, customer_names;
+DROP TYPE customer_kind;
+
 -- Tables with text ids: every text is an id, and similar ids are different users.
 SET client_min_messages = warning;
 DROP SCHEMA booking CASCADE;

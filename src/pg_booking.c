@@ -17,8 +17,8 @@
 
 #include "constraint/condition.h"
 #include "constraint/definition.h"
-#include "event/placed_row.h"
 #include "hold/hold.h"
+#include "pool/guard.h"
 #include "pool/pending.h"
 #include "pool/pool.h"
 #include "server/compat.h"
@@ -48,7 +48,7 @@ _PG_init(void)
 	DefineCustomBoolVariable("booking.importing",
 							 "Loads tickets and holds without asking the sale rules.",
 							 "For rows that were sold before. It counts only for the owner of the tables.",
-							 &placed_row_importing,
+							 &guard_importing,
 							 false,
 							 PGC_USERSET,
 							 0,

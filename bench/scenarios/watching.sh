@@ -21,6 +21,7 @@ load_tickets()
 			CASE WHEN (n / $WATCHED_EVENTS + n) % 20 = 0 THEN clock_timestamp() END
 		FROM generate_series(0, $1::bigint - 1) AS n;
 		ALTER TABLE booking.ticket ENABLE TRIGGER USER;
+		SET LOCAL booking.importing = on;
 		UPDATE booking.inventory AS i SET available = available - live
 		FROM (SELECT event_id, count(*) AS live FROM booking.ticket WHERE cancelled_at IS NULL GROUP BY event_id) AS t
 		WHERE t.event_id = i.event_id;

@@ -33,8 +33,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.capacity_settle() IS
 'Trigger of the pool table of a capacity constraint: judges a statement at its end. '
-'Raises 23514 if a key has too few places left, 23503 if a key has no capacity. '
-'Attached by add_capacity_constraint().';
+'Raises 23514 if a key has too few places left, 23503 if a key has no capacity, 55000 if it is the '
+'user''s statement that changes the pool table. Attached by add_capacity_constraint().';
 
 CREATE FUNCTION booking.capacity_changed()
 RETURNS trigger
@@ -805,8 +805,8 @@ BEGIN
                    'Internal to pg_booking: the free places of capacity constraint '
                    || quote_ident(constraint_name) || ' of table ' || on_table || '. Do not write to it.');
     EXECUTE format('ALTER TABLE booking.%I OWNER TO %s', constraint_name, owner);
-    EXECUTE format('CREATE TRIGGER _booking_capacity_settle AFTER INSERT ON booking.%I'
-                   ' FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_settle(%L, %L, %L, %L, %L, %L)',
+    EXECUTE format('CREATE TRIGGER _booking_capacity_settle AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE'
+                   ' ON booking.%I FOR EACH STATEMENT EXECUTE FUNCTION booking.capacity_settle(%L, %L, %L, %L, %L, %L)',
                    constraint_name, coalesce(capacity::text, ''),
                    CASE WHEN allow_excess THEN 't' ELSE 'f' END,
                    coalesce(on_expiry, ''), booking.full_name(on_table),

@@ -33,6 +33,7 @@
 #include "utils/timestamp.h"
 
 #include "constraint/policy.h"
+#include "pool/guard.h"
 #include "pool/pending.h"
 #include "server/errors.h"
 #include "server/plan.h"
@@ -212,6 +213,7 @@ policy_refill(CapacityConstraint *constraint)
 	connect_restricted(constraint);
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	guard_lift();
 	(void) run(constraint, "empty", NULL, 0, NULL, NULL, InvalidSnapshot,
 			   false);
 	while (run_newest(constraint, "empty") > 0)

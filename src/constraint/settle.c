@@ -14,6 +14,7 @@
 
 #include "constraint/policy.h"
 #include "constraint/settle.h"
+#include "pool/guard.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
 #include "server/errors.h"
@@ -244,12 +245,22 @@ settle_statement(void)
 }
 
 /*
- * The trigger of a pool table, at the end of a statement.  Raises 23514, 23503.
+ * The trigger of a pool table.  An INSERT means the end of a statement that has
+ * written the constrained table: raises 23514, 23503.  Any other statement is
+ * the user's: raises 55000.
  */
 Datum
 booking_capacity_settle(PG_FUNCTION_ARGS)
 {
-	(void) call_trigger_data(fcinfo, "capacity_settle", CALL_AFTER_INSERT);
-	settle_statement();
+	TriggerData *data = call_trigger_data(fcinfo, "capacity_settle",
+										  CALL_AFTER_INSERT |
+											  CALL_AFTER_CHANGE |
+											  CALL_AFTER_TRUNCATE);
+
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		settle_statement();
+	else if (!guard_importing)
+		guard_refuse(data,
+					 "Its rows follow the tables of the constraint. booking.rebuild_capacity() computes them again.");
 	PG_RETURN_POINTER(NULL);
 }

@@ -28,6 +28,12 @@ static SqlPlan has_tickets_plan = {
 	.argtypes = { INT8OID },
 };
 
+static SqlPlan any_event_plan = {
+	.sql = "SELECT 1 FROM booking.event",
+	.nargs = 0,
+	.argtypes = { InvalidOid },
+};
+
 static SqlPlan any_ticket_plan = {
 	.sql = "SELECT 1 FROM booking.ticket",
 	.nargs = 0,
@@ -136,6 +142,13 @@ event_created_after(BookingCall *call, int64 event_id, TimestampTz time)
 	found = plan_execute_latest(&call->base, &plan, values, 1) > 0;
 	plan_disconnect(&call->base);
 	return found;
+}
+
+/* True if there is any event. */
+bool
+event_any(BookingCall *call)
+{
+	return is_there(call, &any_event_plan, 0);
 }
 
 /* True if there is a ticket or hold of any event. */

@@ -20,6 +20,7 @@ extern bool event_has_live_holds(BookingCall *call, int64 event_id);
 extern bool event_created_after(BookingCall *call, int64 event_id,
 								TimestampTz time);
 extern bool event_has_limit(BookingCall *call, int64 event_id);
+extern bool event_any(BookingCall *call);
 extern bool event_any_ticket_or_hold(BookingCall *call);
 extern void event_read_hold_ttl(BookingCall *call, int64 event_id,
 								Interval *ttl, Interval *max_ttl);

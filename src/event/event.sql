@@ -37,6 +37,8 @@ COMMENT ON FUNCTION booking.inventory_settle() IS
 'Trigger function of booking.inventory, attached by create_tables(). At the end of a statement it '
 'takes and gives what the tickets and holds of the statement add up to, by event. '
 'Raises 23T01, 23T02, 23T03 as book_ticket() does, and 23503 if there is no such event. '
+'Raises 55000 if a statement changes the inventory itself, unless booking.importing is on, or the '
+'statement removes rows and there is no event. '
 'Raises 39P01 if it is called in any other way.';
 
 CREATE FUNCTION booking.flush_inventory()

@@ -12,10 +12,12 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 
 #include "event/inventory.h"
 #include "event/refusal.h"
 #include "event/sale.h"
+#include "pool/guard.h"
 #include "pool/pending.h"
 #include "pool/prefetch.h"
 #include "pool/remembered.h"
@@ -126,13 +128,16 @@ static void
 delete_all_stripes(BookingCall *call)
 {
 	Call	   *base = &call->base;
+	int			guc_level = NewGUCNestLevel();
 
 	pending_check_none(call->inventory);
+	guard_lift();
 	while (plan_execute_latest(base, &any_inventory_plan, NULL, 1) > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) plan_execute_latest(base, &empty_inventory_plan, NULL, 0);
 	}
+	AtEOXact_GUC(true, guc_level);
 	remembered_forget_all();
 }
 

@@ -24,6 +24,7 @@
 #include "event/placed_row.h"
 #include "event/refusal.h"
 #include "event/sale.h"
+#include "pool/guard.h"
 #include "pool/pending.h"
 #include "pool/prefetch.h"
 #include "tables/user_id.h"
@@ -43,8 +44,6 @@ typedef struct PlacedKey
 	int			max_rows;		/* for which rows has memory */
 } PlacedKey;
 
-bool		placed_row_importing = false;
-
 static void settle_batch(PendingBatch *batch);
 
 /*
@@ -54,7 +53,7 @@ static void settle_batch(PendingBatch *batch);
 bool
 placed_row_is_imported(const BookingCall *call)
 {
-	return placed_row_importing &&
+	return guard_importing &&
 		has_privs_of_role(call->base.caller, call->base.owner);
 }
 
@@ -351,13 +350,38 @@ settle_batch(PendingBatch *batch)
 }
 
 /*
- * The trigger of the inventory, at the end of a statement.  Raises 23T01,
- * 23T02, 23T03, 23503, 55000.
+ * A statement of the user's has changed the inventory.  Raises 55000, unless it
+ * has removed rows and there is no event: a clean-up of all tables.
+ */
+static void
+check_change(const TriggerData *data)
+{
+	BookingCall call;
+	bool		any_event;
+
+	booking_call_begin_internal(&call);
+	any_event = event_any(&call);
+	booking_call_end(&call);
+	if (any_event || TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+		guard_refuse(data,
+					 "Its rows follow those of booking.event. booking.rebuild_inventory() computes them again.");
+}
+
+/*
+ * The trigger of the inventory.  An INSERT means the end of a statement that
+ * has written tickets or holds: raises 23T01, 23T02, 23T03, 23503, 55000.
  */
 Datum
 booking_inventory_settle(PG_FUNCTION_ARGS)
 {
-	(void) call_trigger_data(fcinfo, "inventory_settle", CALL_AFTER_INSERT);
-	settle_statement();
+	TriggerData *data = call_trigger_data(fcinfo, "inventory_settle",
+										  CALL_AFTER_INSERT |
+											  CALL_AFTER_CHANGE |
+											  CALL_AFTER_TRUNCATE);
+
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		settle_statement();
+	else if (!guard_importing)
+		check_change(data);
 	PG_RETURN_POINTER(NULL);
 }

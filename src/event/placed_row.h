@@ -25,9 +25,6 @@ typedef struct PlacedRow
 	CommandId	removed_in;		/* the command that has removed the row */
 } PlacedRow;
 
-/* The setting booking.importing. */
-extern bool placed_row_importing;
-
 extern bool placed_row_is_imported(const BookingCall *call);
 extern void placed_row_added(BookingCall *call, const PlacedRow *row);
 extern void placed_row_changed(BookingCall *call, const PlacedRow *old,

@@ -40,7 +40,6 @@
 #include "tables/user_id.h"
 
 SQL_FUNCTION(booking_forget_user);
-SQL_FUNCTION(booking_forget_user_text);
 
 /* $1 is the user, $2 the id that takes his place. */
 #define REPLACE_IN(table) \
@@ -196,8 +195,8 @@ replace_user(BookingCall *call, Datum *values)
  * two are equal; 55000 if the history isn't the caller's, or if a trigger of
  * the user's changes a row; and 40001 as the isolation level demands.
  */
-static Datum
-forget_user(FunctionCallInfo fcinfo, UserForm form)
+Datum
+booking_forget_user(PG_FUNCTION_ARGS)
 {
 	BookingCall call;
 	Datum		values[2];
@@ -209,7 +208,7 @@ forget_user(FunctionCallInfo fcinfo, UserForm form)
 
 	booking_call_begin_read(&call);
 	for (int i = 0; i < 2; i++)
-		values[i] = user_id_argument(&call.base, fcinfo, i, form);
+		values[i] = user_id_argument(&call.base, fcinfo, i);
 	if (user_id_equal(&call.base, values[0], values[1]))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -221,16 +220,4 @@ forget_user(FunctionCallInfo fcinfo, UserForm form)
 	changed = replace_user(&call, values);
 	booking_call_end(&call);
 	PG_RETURN_INT32((int32) changed);
-}
-
-Datum
-booking_forget_user(PG_FUNCTION_ARGS)
-{
-	return forget_user(fcinfo, USER_BIGINT);
-}
-
-Datum
-booking_forget_user_text(PG_FUNCTION_ARGS)
-{
-	return forget_user(fcinfo, USER_TEXT);
 }

@@ -216,15 +216,6 @@ booking_record_history(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
-/* The statement that has fired the trigger, as messages name it. */
-static const char *
-statement_of(TriggerEvent event)
-{
-	if (TRIGGER_FIRED_BY_UPDATE(event))
-		return "UPDATE";
-	return TRIGGER_FIRED_BY_DELETE(event) ? "DELETE" : "TRUNCATE";
-}
-
 /*
  * The trigger of the history, before an UPDATE, DELETE or TRUNCATE.  Raises
  * 55000, unless the statement is forget_user()'s and the current user owns the
@@ -248,6 +239,6 @@ booking_refuse_history_change(PG_FUNCTION_ARGS)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("%s is refused: table booking.history is append-only",
-					statement_of(data->tg_event)),
+					call_statement(data->tg_event)),
 			 errhint("To remove old rows, the table's owner can disable the trigger booking_history_is_append_only.")));
 }

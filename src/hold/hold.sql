@@ -1,6 +1,6 @@
 /* ---- holds ---- */
 
-CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id bigint, quantity integer DEFAULT 1,
+CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id "any", quantity integer DEFAULT 1,
                                      ttl interval DEFAULT NULL,
                                      idempotency_key text DEFAULT NULL,
                                      OUT hold_id bigint, OUT expires_at timestamptz)
@@ -8,7 +8,7 @@ RETURNS record
 AS 'MODULE_PATHNAME', 'booking_hold_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.hold_tickets(bigint, bigint, integer, interval, text) IS
+COMMENT ON FUNCTION booking.hold_tickets(bigint, "any", integer, interval, text) IS
 'Takes quantity places of an event for a user, all of them or none. Keeps them until the hold is '
 'confirmed, released or expired. Returns the id of the hold and when it expires. '
 'ttl: how long the hold lasts; null: the event''s hold_ttl; at most its max_hold_ttl. '
@@ -22,17 +22,11 @@ CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id text, quantity int
                                      idempotency_key text DEFAULT NULL,
                                      OUT hold_id bigint, OUT expires_at timestamptz)
 RETURNS record
-AS 'MODULE_PATHNAME', 'booking_hold_tickets_text'
+AS 'MODULE_PATHNAME', 'booking_hold_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.hold_tickets(bigint, text, integer, interval, text) IS
-'Takes quantity places of an event for a user, all of them or none. Keeps them until the hold is '
-'confirmed, released or expired. Returns the id of the hold and when it expires. '
-'ttl: how long the hold lasts; null: the event''s hold_ttl; at most its max_hold_ttl. '
-'idempotency_key: as for book_ticket(). Locks what book_tickets() locks. '
-'Raises 23T01 if fewer places are left, 22004 if quantity is null, 22023 if quantity is below 1 '
-'or too large, 22023 if ttl is not positive or above max_hold_ttl, and otherwise what '
-'book_ticket() raises.';
+'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
 
 CREATE FUNCTION booking.confirm_hold(hold_id bigint, if_expired text DEFAULT 'error')
 RETURNS bigint[]

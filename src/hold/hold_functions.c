@@ -31,7 +31,6 @@
 #include "ticket/ticket.h"
 
 SQL_FUNCTION(booking_hold_tickets);
-SQL_FUNCTION(booking_hold_tickets_text);
 SQL_FUNCTION(booking_confirm_hold);
 SQL_FUNCTION(booking_extend_hold);
 SQL_FUNCTION(booking_release_hold);
@@ -85,8 +84,8 @@ hold_places(BookingCall *call, Request *request, Claim *claim)
  * book_tickets() does.  Raises 23T01, 23T02, 23T03, 23T06, 23503, 22004,
  * 22023.
  */
-static Datum
-hold_tickets(FunctionCallInfo fcinfo, UserForm form)
+Datum
+booking_hold_tickets(PG_FUNCTION_ARGS)
 {
 	BookingCall call;
 	Datum		hold_id;
@@ -106,7 +105,7 @@ hold_tickets(FunctionCallInfo fcinfo, UserForm form)
 
 	result_prepare_row(fcinfo);
 	booking_call_begin(&call, "booking.hold_tickets()");
-	request.user_id = user_id_argument(&call.base, fcinfo, 1, form);
+	request.user_id = user_id_argument(&call.base, fcinfo, 1);
 	claim.user_id = request.user_id;
 	if (request.key == NULL)
 		hold_places(&call, &request, &claim);
@@ -120,18 +119,6 @@ hold_tickets(FunctionCallInfo fcinfo, UserForm form)
 	values[0] = request.ids[0];
 	values[1] = TimestampTzGetDatum(request.expires_at);
 	return result_row(fcinfo, values, isnull);
-}
-
-Datum
-booking_hold_tickets(PG_FUNCTION_ARGS)
-{
-	return hold_tickets(fcinfo, USER_BIGINT);
-}
-
-Datum
-booking_hold_tickets_text(PG_FUNCTION_ARGS)
-{
-	return hold_tickets(fcinfo, USER_TEXT);
 }
 
 /* True if a hold that has ended did so before it expired. */

@@ -67,7 +67,8 @@ fired_by(TriggerEvent event)
 		return CALL_AFTER_ROW;
 	if (TRIGGER_FIRED_BY_INSERT(event))
 		return CALL_AFTER_INSERT;
-	return TRIGGER_FIRED_BY_TRUNCATE(event) ? CALL_AFTER_TRUNCATE : 0;
+	return TRIGGER_FIRED_BY_TRUNCATE(event) ? CALL_AFTER_TRUNCATE :
+											  CALL_AFTER_CHANGE;
 }
 
 /*
@@ -85,6 +86,17 @@ call_trigger_data(FunctionCallInfo fcinfo, const char *function, int allowed)
 				 errmsg("function \"booking.%s\" must be called by a trigger that pg_booking attaches",
 						function)));
 	return data;
+}
+
+/* The statement that fires a trigger, for messages. */
+const char *
+call_statement(TriggerEvent event)
+{
+	if (TRIGGER_FIRED_BY_INSERT(event))
+		return "INSERT";
+	if (TRIGGER_FIRED_BY_UPDATE(event))
+		return "UPDATE";
+	return TRIGGER_FIRED_BY_DELETE(event) ? "DELETE" : "TRUNCATE";
 }
 
 /*

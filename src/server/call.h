@@ -17,6 +17,7 @@
 #define CALL_AFTER_ROW 1
 #define CALL_AFTER_INSERT 2		/* a statement, as is TRUNCATE */
 #define CALL_AFTER_TRUNCATE 4
+#define CALL_AFTER_CHANGE 8		/* an UPDATE or DELETE, as a statement */
 
 /*
  * One call into pg_booking.  The caller has granted EXECUTE on a function, or
@@ -42,6 +43,7 @@ extern void call_resume(const Call *call);
 extern int	call_context(const Call *call);
 extern TriggerData *call_trigger_data(FunctionCallInfo fcinfo,
 									  const char *function, int allowed);
+extern const char *call_statement(TriggerEvent event);
 extern bool call_row_is_newest(const TriggerData *data, TupleTableSlot *slot);
 extern bool call_old_row_is_ours(const TriggerData *data);
 extern int	call_trigger_depth(void);

@@ -246,7 +246,7 @@ check_triggers(Relation rel, Oid function)
 
 /*
  * Raises 55000 unless the inventory has the trigger by which a statement is
- * settled.  It has no other (shape.c).
+ * settled, or refused if it writes the inventory itself.  It has no other (shape.c).
  */
 static void
 check_settle_trigger(Relation inventory, Oid function)
@@ -255,7 +255,10 @@ check_settle_trigger(Relation inventory, Oid function)
 		inventory->trigdesc == NULL ? NULL : inventory->trigdesc->triggers;
 
 	if (trigger == NULL || trigger->tgfoid != function ||
-		trigger->tgtype != TRIGGER_TYPE_INSERT || trigger->tgqual != NULL)
+		trigger->tgtype !=
+			(TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE |
+			 TRIGGER_TYPE_TRUNCATE) ||
+		trigger->tgqual != NULL)
 		error_no_trigger(inventory);
 }
 

@@ -195,6 +195,7 @@ RETURNS TABLE (event_id bigint, available_before bigint, available bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET row_security = off
+SET booking.importing = on
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -52,13 +52,13 @@ AS $$
     ), wanted_trigger (tab, suffix, func, bits, events, level) AS (VALUES
         -- Triggers are recognised by what they do, not by their names.  In
         -- tgtype, 29 means INSERT, UPDATE and DELETE for each row, 32 means
-        -- TRUNCATE, and 4 means INSERT.  For the beginning of the names see
+        -- TRUNCATE, and 60 means all four.  For the beginning of the names see
         -- constraint.sql.
         ('event', 'changed', 'event_changed', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
         ('event', 'truncated', 'event_changed', 32, 'TRUNCATE', 'STATEMENT'),
         ('hold', 'changed', 'hold_changed', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
         ('hold', 'truncated', 'hold_changed', 32, 'TRUNCATE', 'STATEMENT'),
-        ('inventory', 'settle', 'inventory_settle', 4, 'INSERT', 'STATEMENT'),
+        ('inventory', 'settle', 'inventory_settle', 60, 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT'),
         ('ticket', 'changed', 'ticket_changed', 29, 'INSERT OR UPDATE OR DELETE', 'ROW'),
         ('ticket', 'truncated', 'ticket_changed', 32, 'TRUNCATE', 'STATEMENT')
     ), tables AS (

@@ -4,9 +4,12 @@
  *	  Users' ids, of the type that the tables have them in.
  *
  * The type of the columns is known at run time only.  A function with a user's
- * id has two forms, for a bigint and for a text.  A value of another type than
- * the columns is read by the input function of the columns' type, which raises
- * its own error for a bad value (22P02).
+ * id has two forms in SQL, for "any" and for text, and one in C.  PostgreSQL
+ * chooses "any" for a value that has a type, and text for one that has none: a
+ * literal, or a parameter whose type the client leaves open.
+ *
+ * A value of another type than the columns' is written as text and read by the
+ * columns' type, which raises its own error for a bad value (22P02).
  *
  * Two ids are the same user's if the columns' type and collation call them
  * equal.  Among the three types, and by a deterministic collation, this is so
@@ -21,74 +24,120 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/sortsupport.h"
 #include "utils/typcache.h"
 
 #include "tables/user_id.h"
 
-/* True if a value in that form has the columns' type already. */
-static bool
-is_as_stored(const Call *call, UserForm form)
+/*
+ * Returns the type of an argument, or the declared type if the call doesn't
+ * tell it, as by the protocol's function call message.
+ */
+static Oid
+argument_type(FunctionCallInfo fcinfo, int argno)
 {
-	return call->user_id_type == (form == USER_TEXT ? TEXTOID : INT8OID);
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, argno);
+	Oid		   *declared;
+	int			nargs;
+
+	if (!OidIsValid(type))
+	{
+		(void) get_func_signature(fcinfo->flinfo->fn_oid, &declared, &nargs);
+		type = declared[argno];
+	}
+	return type;
 }
 
-/* Converts a value of another type to the columns' type. */
-static Datum
-convert(const Call *call, Datum value, UserForm form)
+/* Raises 42804 if the type has values of several parts, or no values. */
+static void
+check_type(Oid type)
 {
-	char	   *written = form == USER_TEXT ?
-		TextDatumGetCString(value) :
-		psprintf(INT64_FORMAT, DatumGetInt64(value));
-	Oid			input;
+	TYPCATEGORY category = TypeCategory(type);
+
+	if (category == TYPCATEGORY_ARRAY || category == TYPCATEGORY_COMPOSITE ||
+		category == TYPCATEGORY_PSEUDOTYPE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("a user id cannot be of type %s",
+						format_type_be(type))));
+}
+
+/*
+ * Returns a value of that type in the columns' type.  Raises 22P02, 42804.
+ */
+static Datum
+convert(const Call *call, Datum value, Oid type)
+{
+	Oid			function;
 	Oid			io_param;
+	bool		is_varlena;
+	char	   *written;
 	Datum		user_id;
 
-	getTypeInputInfo(call->user_id_type, &input, &io_param);
-	user_id = OidInputFunctionCall(input, written, io_param, -1);
+	if (IsBinaryCoercible(type, call->user_id_type))
+		return value;
+	if (type == INT4OID && call->user_id_type == INT8OID)
+		return Int64GetDatum(DatumGetInt32(value)); /* often: a literal */
+	check_type(type);
+	if (type == BPCHAROID)		/* the blanks at its end are only padding */
+		value = DirectFunctionCall1(rtrim1, value);
+	getTypeOutputInfo(type, &function, &is_varlena);
+	written = OidOutputFunctionCall(function, value);
+	getTypeInputInfo(call->user_id_type, &function, &io_param);
+	user_id = OidInputFunctionCall(function, written, io_param, -1);
 	pfree(written);
 	return user_id;
 }
 
-/* Returns an argument, a user's id, in the columns' type.  Raises 22P02. */
+/*
+ * Returns an argument, a user's id, in the columns' type.  Raises 22P02, 42804.
+ */
 Datum
-user_id_argument(const Call *call, FunctionCallInfo fcinfo, int argno,
-				 UserForm form)
+user_id_argument(const Call *call, FunctionCallInfo fcinfo, int argno)
 {
-	return is_as_stored(call, form) ?
-		PG_GETARG_DATUM(argno) :
-		convert(call, PG_GETARG_DATUM(argno), form);
+	return convert(call, PG_GETARG_DATUM(argno), argument_type(fcinfo, argno));
 }
 
 /*
  * Returns the elements of an argument, an array named user_ids, in the
  * columns' type, and their number in *count.  Raises 22004 if one is null, and
- * 22P02.
+ * 22P02, 42804.
  */
 Datum *
 user_id_array_argument(const Call *call, FunctionCallInfo fcinfo, int argno,
-					   UserForm form, int *count)
+					   int *count)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(argno);
+	ArrayType  *array;
+	Oid			type;
+	int16		length;
+	bool		by_value;
+	char		align;
 	Datum	   *user_ids;
 
+	if (argument_type(fcinfo, argno) == TEXTOID)
+		array = DatumGetArrayTypeP(
+			OidInputFunctionCall(F_ARRAY_IN,
+								 TextDatumGetCString(PG_GETARG_DATUM(argno)),
+								 call->user_id_type, -1));
+	else
+		array = PG_GETARG_ARRAYTYPE_P(argno);
 	if (array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"user_ids\" must not contain nulls")));
-	if (form == USER_TEXT)
-		deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &user_ids,
-						  NULL, count);
-	else
-		deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-						  TYPALIGN_DOUBLE, &user_ids, NULL, count);
-	for (int i = 0; i < *count && !is_as_stored(call, form); i++)
+	type = ARR_ELEMTYPE(array);
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	deconstruct_array(array, type, length, by_value, align, &user_ids, NULL,
+					  count);
+	for (int i = 0; i < *count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		user_ids[i] = convert(call, user_ids[i], form);
+		user_ids[i] = convert(call, user_ids[i], type);
 	}
 	return user_ids;
 }

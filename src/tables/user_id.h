@@ -15,13 +15,6 @@
 
 #include "server/call.h"
 
-/* How a function was called: with the user's id as bigint or as text. */
-typedef enum UserForm
-{
-	USER_BIGINT,
-	USER_TEXT
-} UserForm;
-
 /* Several users' ids, some of which may be equal. */
 typedef struct UserIdSet
 {
@@ -31,10 +24,10 @@ typedef struct UserIdSet
 } UserIdSet;
 
 extern Datum user_id_argument(const Call *call, FunctionCallInfo fcinfo,
-							  int argno, UserForm form);
+							  int argno);
 extern Datum *user_id_array_argument(const Call *call,
 									 FunctionCallInfo fcinfo, int argno,
-									 UserForm form, int *count);
+									 int *count);
 extern bool user_id_equal(const Call *call, Datum a, Datum b);
 extern bool user_id_arrays_equal(const Call *call, ArrayType *a, ArrayType *b);
 extern Datum user_id_copy(const Call *call, Datum user_id);

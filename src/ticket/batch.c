@@ -34,7 +34,6 @@
 #include "ticket/ticket.h"
 
 SQL_FUNCTION(booking_book_batch);
-SQL_FUNCTION(booking_book_batch_text);
 
 /* The users who ask for a place each, and what they get. */
 typedef struct Batch
@@ -331,8 +330,8 @@ book(BookingCall *call, Batch *batch, text *key)
  * stripes that it takes from, and the users if the event has a limit.  Raises
  * 23503, 22004, 22023, 23T06, and 40001 as the isolation level demands.
  */
-static Datum
-book_batch(FunctionCallInfo fcinfo, UserForm form)
+Datum
+booking_book_batch(PG_FUNCTION_ARGS)
 {
 	BookingCall call;
 	Batch		batch = {0};
@@ -351,7 +350,7 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 	if (!event_exists(&call, batch.event_id))
 		refusal_no_event(batch.event_id, "ticket");
 	batch.user_ids =
-		user_id_array_argument(&call.base, fcinfo, 1, form, &batch.count);
+		user_id_array_argument(&call.base, fcinfo, 1, &batch.count);
 	batch.status = palloc_extended(Max(batch.count, 1) * sizeof(char *),
 								   MCXT_ALLOC_HUGE);
 	batch.ticket_ids = palloc_extended(Max(batch.count, 1) * sizeof(Datum),
@@ -361,16 +360,4 @@ book_batch(FunctionCallInfo fcinfo, UserForm form)
 	booking_call_end(&call);
 	return_batch(fcinfo, &batch);
 	return (Datum) 0;
-}
-
-Datum
-booking_book_batch(PG_FUNCTION_ARGS)
-{
-	return book_batch(fcinfo, USER_BIGINT);
-}
-
-Datum
-booking_book_batch_text(PG_FUNCTION_ARGS)
-{
-	return book_batch(fcinfo, USER_TEXT);
 }

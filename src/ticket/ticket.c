@@ -62,7 +62,7 @@ static SqlPlan of_hold_plan = {
 };
 
 static SqlPlan lock_plan = {
-	.sql = "SELECT event_id, cancelled_at, redeemed_at FROM booking.ticket"
+	.sql = "SELECT event_id, user_id, cancelled_at, redeemed_at FROM booking.ticket"
 		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
 	.nargs = 1,
 	.argtypes = { INT8OID },
@@ -295,9 +295,11 @@ attempt_to_lock(void *arg)
 	if (!attempt->found)
 		return true;
 	state->event_id = DatumGetInt64(plan_result(base, 0, 1, INT8OID, &isnull));
-	(void) plan_result(base, 0, 2, TIMESTAMPTZOID, &live);
+	state->user_id =
+		user_id_copy(base, plan_result(base, 0, 2, PLAN_USER_ID, &isnull));
+	(void) plan_result(base, 0, 3, TIMESTAMPTZOID, &live);
 	state->redeemed_at = DatumGetTimestampTz(
-		plan_result(base, 0, 3, TIMESTAMPTZOID, &unredeemed));
+		plan_result(base, 0, 4, TIMESTAMPTZOID, &unredeemed));
 	state->cancelled = !live;
 	state->redeemed = !unredeemed;
 	return true;

@@ -21,6 +21,7 @@ extern bool ticket_direct_path;
 typedef struct TicketState
 {
 	int64		event_id;
+	Datum		user_id;
 	bool		cancelled;
 	bool		redeemed;
 	TimestampTz redeemed_at;	/* if it is redeemed */

@@ -1,12 +1,12 @@
 /* ---- tickets ---- */
 
-CREATE FUNCTION booking.book_ticket(event_id bigint, user_id bigint,
+CREATE FUNCTION booking.book_ticket(event_id bigint, user_id "any",
                                     idempotency_key text DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'booking_book_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.book_ticket(bigint, bigint, text) IS
+COMMENT ON FUNCTION booking.book_ticket(bigint, "any", text) IS
 'Books one place of an event for a user and returns the id of the new ticket. '
 'idempotency_key: null, or 1 to 200 bytes. If a call with the same key has succeeded for this '
 'event, returns the id from that call and books nothing. '
@@ -20,28 +20,20 @@ COMMENT ON FUNCTION booking.book_ticket(bigint, bigint, text) IS
 CREATE FUNCTION booking.book_ticket(event_id bigint, user_id text,
                                     idempotency_key text DEFAULT NULL)
 RETURNS bigint
-AS 'MODULE_PATHNAME', 'booking_book_ticket_text'
+AS 'MODULE_PATHNAME', 'booking_book_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_ticket(bigint, text, text) IS
-'Books one place of an event for a user and returns the id of the new ticket. '
-'idempotency_key: null, or 1 to 200 bytes. If a call with the same key has succeeded for this '
-'event, returns the id from that call and books nothing. '
-'Locks a row of booking.inventory until the transaction ends, also the key if there is one, and '
-'the user at this event if it has max_per_user. '
-'Raises 23T01 if the event is sold out, 23T02 if the user would have more places than '
-'max_per_user, 23T03 if the event is not on sale, 23T06 if the key was used with other arguments, '
-'23503 if there is no such event. Raises 22004 if event_id or user_id is null, 22P02 if the '
-'column''s type can''t represent user_id, 22023 if the key is empty or too long.';
+'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
 
-CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id bigint,
+CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id "any",
                                         idempotency_key text DEFAULT NULL,
                                         OUT status text, OUT ticket_id bigint)
 RETURNS record
 AS 'MODULE_PATHNAME', 'booking_try_book_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.try_book_ticket(bigint, bigint, text) IS
+COMMENT ON FUNCTION booking.try_book_ticket(bigint, "any", text) IS
 'Books one place like book_ticket(), but returns a refusal as a row instead of an error. '
 'status: ''booked'', ''sold_out'', ''user_limit'', ''not_on_sale'' or ''no_event''. '
 'ticket_id: the id of the ticket if status is ''booked'', otherwise null. '
@@ -52,23 +44,19 @@ CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id text,
                                         idempotency_key text DEFAULT NULL,
                                         OUT status text, OUT ticket_id bigint)
 RETURNS record
-AS 'MODULE_PATHNAME', 'booking_try_book_ticket_text'
+AS 'MODULE_PATHNAME', 'booking_try_book_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.try_book_ticket(bigint, text, text) IS
-'Books one place like book_ticket(), but returns a refusal as a row instead of an error. '
-'status: ''booked'', ''sold_out'', ''user_limit'', ''not_on_sale'' or ''no_event''. '
-'ticket_id: the id of the ticket if status is ''booked'', otherwise null. '
-'A refusal keeps no lock on booking.inventory. It is not remembered with the key, so a retry '
-'can succeed. Raises 23T06, 22004, 22P02 and 22023 as book_ticket() does.';
+'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
 
-CREATE FUNCTION booking.book_tickets(event_id bigint, user_id bigint, quantity integer,
+CREATE FUNCTION booking.book_tickets(event_id bigint, user_id "any", quantity integer,
                                      idempotency_key text DEFAULT NULL)
 RETURNS bigint[]
 AS 'MODULE_PATHNAME', 'booking_book_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.book_tickets(bigint, bigint, integer, text) IS
+COMMENT ON FUNCTION booking.book_tickets(bigint, "any", integer, text) IS
 'Books quantity places of an event for a user, all of them or none, and returns the ids of the '
 'new tickets. idempotency_key: as for book_ticket(). '
 'Locks what book_ticket() locks; it can be several rows of booking.inventory. '
@@ -78,24 +66,20 @@ COMMENT ON FUNCTION booking.book_tickets(bigint, bigint, integer, text) IS
 CREATE FUNCTION booking.book_tickets(event_id bigint, user_id text, quantity integer,
                                      idempotency_key text DEFAULT NULL)
 RETURNS bigint[]
-AS 'MODULE_PATHNAME', 'booking_book_tickets_text'
+AS 'MODULE_PATHNAME', 'booking_book_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_tickets(bigint, text, integer, text) IS
-'Books quantity places of an event for a user, all of them or none, and returns the ids of the '
-'new tickets. idempotency_key: as for book_ticket(). '
-'Locks what book_ticket() locks; it can be several rows of booking.inventory. '
-'Raises 23T01 if fewer places are left, 22004 if quantity is null, 22023 if quantity is below 1 '
-'or too large, and otherwise what book_ticket() raises.';
+'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
 
-CREATE FUNCTION booking.book_batch(event_id bigint, user_ids bigint[],
+CREATE FUNCTION booking.book_batch(event_id bigint, user_ids anyarray,
                                    idempotency_key text DEFAULT NULL,
                                    OUT ord bigint, OUT status text, OUT ticket_id bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'booking_book_batch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.book_batch(bigint, bigint[], text) IS
+COMMENT ON FUNCTION booking.book_batch(bigint, anyarray, text) IS
 'Books one place for each user, in the order of the array, while places are left. '
 'Returns one row for each user. ord: the position in the array, from 1. '
 'status: ''booked'', ''sold_out'', ''user_limit'' or ''not_on_sale''. '
@@ -108,25 +92,16 @@ COMMENT ON FUNCTION booking.book_batch(bigint, bigint[], text) IS
 'other arguments or a ticket was deleted or transferred since, 22023 if the key is empty or has '
 'more than 200 bytes.';
 
-CREATE FUNCTION booking.book_batch(event_id bigint, user_ids text[],
+CREATE FUNCTION booking.book_batch(event_id bigint, user_ids text,
                                    idempotency_key text DEFAULT NULL,
                                    OUT ord bigint, OUT status text, OUT ticket_id bigint)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'booking_book_batch_text'
+AS 'MODULE_PATHNAME', 'booking_book_batch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.book_batch(bigint, text[], text) IS
-'Books one place for each user, in the order of the array, while places are left. '
-'Returns one row for each user. ord: the position in the array, from 1. '
-'status: ''booked'', ''sold_out'', ''user_limit'' or ''not_on_sale''. '
-'ticket_id: the id of the ticket if status is ''booked'', otherwise null. '
-'idempotency_key: if any user got a place, a second call with it returns the same rows. '
-'Locks rows of booking.inventory until the transaction ends, and the users at this event if '
-'it has max_per_user. '
-'Raises 23503 if there is no such event, 22004 if an argument or an element of user_ids is '
-'null, 22P02 if the column''s type can''t represent an element, 23T06 if the key was used with '
-'other arguments or a ticket was deleted or transferred since, 22023 if the key is empty or has '
-'more than 200 bytes.';
+COMMENT ON FUNCTION booking.book_batch(bigint, text, text) IS
+'The same for an array without a type: a literal such as ''{42,43}'', or a parameter whose type '
+'is left open. Raises 22P02 if it is not an array.';
 
 CREATE FUNCTION booking.cancel_ticket(ticket_id bigint)
 RETURNS boolean
@@ -140,29 +115,26 @@ COMMENT ON FUNCTION booking.cancel_ticket(bigint) IS
 'Raises 23T05 if the ticket was redeemed, P0002 if there is no such ticket, 22004 if ticket_id '
 'is null.';
 
-CREATE FUNCTION booking.transfer_ticket(ticket_id bigint, user_id bigint)
-RETURNS void
+CREATE FUNCTION booking.transfer_ticket(ticket_id bigint, user_id "any")
+RETURNS boolean
 AS 'MODULE_PATHNAME', 'booking_transfer_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.transfer_ticket(bigint, bigint) IS
-'Gives a ticket to another user. Locks the ticket and a row of booking.inventory until the '
-'transaction ends, and the new user at its event if that has max_per_user. '
+COMMENT ON FUNCTION booking.transfer_ticket(bigint, "any") IS
+'Gives a ticket to another user. Returns true, or false if it is this user''s already. '
+'Locks the ticket and a row of booking.inventory until the transaction ends, and the new user at '
+'its event if that has max_per_user. '
 'Raises 23T02 if the new user would have more places than max_per_user, 23T05 if the ticket was '
 'cancelled or redeemed, P0002 if there is no such ticket. Raises 22004 if an argument is null, '
 '22P02 if the column''s type can''t represent user_id.';
 
 CREATE FUNCTION booking.transfer_ticket(ticket_id bigint, user_id text)
-RETURNS void
-AS 'MODULE_PATHNAME', 'booking_transfer_ticket_text'
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'booking_transfer_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.transfer_ticket(bigint, text) IS
-'Gives a ticket to another user. Locks the ticket and a row of booking.inventory until the '
-'transaction ends, and the new user at its event if that has max_per_user. '
-'Raises 23T02 if the new user would have more places than max_per_user, 23T05 if the ticket was '
-'cancelled or redeemed, P0002 if there is no such ticket. Raises 22004 if an argument is null, '
-'22P02 if the column''s type can''t represent user_id.';
+'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
 
 CREATE FUNCTION booking.redeem_ticket(ticket_id bigint,
                                       OUT status text, OUT redeemed_at timestamptz)

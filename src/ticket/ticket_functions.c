@@ -6,8 +6,7 @@
  * Each checks its arguments, begins a call (which opens and locks the tables
  * and becomes their owner), and leaves the work to event/ and ticket.c.  None
  * of them is STRICT: a null argument is 22004, because a null result could be
- * taken for a booking.  A function with a user's id has two forms, for a
- * bigint and for a text, which differ in how the id is read.
+ * taken for a booking.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -30,14 +29,10 @@
 #include "ticket/ticket.h"
 
 SQL_FUNCTION(booking_book_ticket);
-SQL_FUNCTION(booking_book_ticket_text);
 SQL_FUNCTION(booking_try_book_ticket);
-SQL_FUNCTION(booking_try_book_ticket_text);
 SQL_FUNCTION(booking_book_tickets);
-SQL_FUNCTION(booking_book_tickets_text);
 SQL_FUNCTION(booking_cancel_ticket);
 SQL_FUNCTION(booking_transfer_ticket);
-SQL_FUNCTION(booking_transfer_ticket_text);
 SQL_FUNCTION(booking_redeem_ticket);
 
 /*
@@ -73,7 +68,7 @@ book(BookingCall *call, Request *request, Claim *claim)
  * if the event is there without a pool.
  */
 static SaleResult
-book_by_arguments(FunctionCallInfo fcinfo, BookingCall *call, UserForm form,
+book_by_arguments(FunctionCallInfo fcinfo, BookingCall *call,
 				  const char *function, Request *request, Claim *claim)
 {
 	SaleResult	result;
@@ -82,7 +77,7 @@ book_by_arguments(FunctionCallInfo fcinfo, BookingCall *call, UserForm form,
 	request->key = request_key_argument(fcinfo, PG_NARGS() - 1);
 	request->count = request->quantity;
 	booking_call_begin(call, function);
-	request->user_id = user_id_argument(&call->base, fcinfo, 1, form);
+	request->user_id = user_id_argument(&call->base, fcinfo, 1);
 	claim->user_id = request->user_id;
 	claim->in_window = claim->within_limit = true;
 	result = book(call, request, claim);
@@ -96,14 +91,14 @@ book_by_arguments(FunctionCallInfo fcinfo, BookingCall *call, UserForm form,
  * The same; raises 23T01, 23T02, 23T03, 23503 or 55000 if nothing was booked.
  */
 static void
-book_or_raise(FunctionCallInfo fcinfo, UserForm form, const char *function,
+book_or_raise(FunctionCallInfo fcinfo, const char *function,
 			  Request *request)
 {
 	BookingCall call;
 	Claim		claim = {0};
 	SaleResult	result;
 
-	result = book_by_arguments(fcinfo, &call, form, function, request, &claim);
+	result = book_by_arguments(fcinfo, &call, function, request, &claim);
 	if (result == SALE_NO_EVENT)
 		refusal_no_event(request->event_id, "ticket");
 	if (result != SALE_DONE)
@@ -116,28 +111,16 @@ book_or_raise(FunctionCallInfo fcinfo, UserForm form, const char *function,
  * the ticket, and returns its id.  Locks one stripe of the event.  Raises
  * 23T01, 23T02, 23T03, 23T06, 23503, 22004, 22023.
  */
-static Datum
-book_ticket(FunctionCallInfo fcinfo, UserForm form)
+Datum
+booking_book_ticket(PG_FUNCTION_ARGS)
 {
 	Datum		ticket_id;
 	Request		request = {.quantity = 1, .ids = &ticket_id};
 
 	error_check_argument(fcinfo, 0, "event_id");
 	error_check_argument(fcinfo, 1, "user_id");
-	book_or_raise(fcinfo, form, "booking.book_ticket()", &request);
+	book_or_raise(fcinfo, "booking.book_ticket()", &request);
 	PG_RETURN_DATUM(request.ids[0]);
-}
-
-Datum
-booking_book_ticket(PG_FUNCTION_ARGS)
-{
-	return book_ticket(fcinfo, USER_BIGINT);
-}
-
-Datum
-booking_book_ticket_text(PG_FUNCTION_ARGS)
-{
-	return book_ticket(fcinfo, USER_TEXT);
 }
 
 /* Returns the status that try_book_ticket() answers with. */
@@ -169,8 +152,8 @@ status_of(SaleResult result)
  * 'not_on_sale', 'no_event'.  A refusal locks no stripe, unless the sale closed
  * during a wait.
  */
-static Datum
-try_book_ticket(FunctionCallInfo fcinfo, UserForm form)
+Datum
+booking_try_book_ticket(PG_FUNCTION_ARGS)
 {
 	BookingCall call;
 	Datum		ticket_id = (Datum) 0;
@@ -183,7 +166,7 @@ try_book_ticket(FunctionCallInfo fcinfo, UserForm form)
 	error_check_argument(fcinfo, 0, "event_id");
 	error_check_argument(fcinfo, 1, "user_id");
 	result_prepare_row(fcinfo);
-	result = book_by_arguments(fcinfo, &call, form, "booking.try_book_ticket()",
+	result = book_by_arguments(fcinfo, &call, "booking.try_book_ticket()",
 							   &request, &claim);
 	values[0] = CStringGetTextDatum(status_of(result));
 	values[1] = request.ids[0];
@@ -191,24 +174,12 @@ try_book_ticket(FunctionCallInfo fcinfo, UserForm form)
 	return result_row(fcinfo, values, isnull);
 }
 
-Datum
-booking_try_book_ticket(PG_FUNCTION_ARGS)
-{
-	return try_book_ticket(fcinfo, USER_BIGINT);
-}
-
-Datum
-booking_try_book_ticket_text(PG_FUNCTION_ARGS)
-{
-	return try_book_ticket(fcinfo, USER_TEXT);
-}
-
 /*
  * book_tickets(event_id, user_id, quantity, idempotency_key): books all of the
  * tickets or none, and returns their ids.  Raises what book_ticket() does.
  */
-static Datum
-book_tickets(FunctionCallInfo fcinfo, UserForm form)
+Datum
+booking_book_tickets(PG_FUNCTION_ARGS)
 {
 	Request		request = {0};
 
@@ -219,20 +190,8 @@ book_tickets(FunctionCallInfo fcinfo, UserForm form)
 	error_check_quantity(request.quantity);
 	request.ids = palloc_extended(request.quantity * sizeof(Datum),
 								  MCXT_ALLOC_HUGE);
-	book_or_raise(fcinfo, form, "booking.book_tickets()", &request);
+	book_or_raise(fcinfo, "booking.book_tickets()", &request);
 	return result_id_array(request.ids, request.count);
-}
-
-Datum
-booking_book_tickets(PG_FUNCTION_ARGS)
-{
-	return book_tickets(fcinfo, USER_BIGINT);
-}
-
-Datum
-booking_book_tickets_text(PG_FUNCTION_ARGS)
-{
-	return book_tickets(fcinfo, USER_TEXT);
 }
 
 /*
@@ -290,47 +249,38 @@ booking_cancel_ticket(PG_FUNCTION_ARGS)
 }
 
 /*
- * transfer_ticket(ticket_id, user_id): gives a ticket to another user.  Locks
- * the ticket.  If the user is another one, the trigger then judges him by
- * sale_take() with quantity 0.  This locks him if the event has a limit, and a
- * stripe.  Raises 23T02 if that user would be over the limit, 23T05 if the
- * ticket was cancelled or redeemed, P0002.
+ * transfer_ticket(ticket_id, user_id): gives a ticket to another user.  Returns
+ * false if it is this user's already.  Locks the ticket.  The trigger then
+ * judges the new user by sale_take() with quantity 0.  This locks him if the
+ * event has a limit, and a stripe.  Raises 23T02 if he would be over the limit,
+ * 23T05 if the ticket was cancelled or redeemed, P0002.
  */
-static Datum
-transfer_ticket(FunctionCallInfo fcinfo, UserForm form)
+Datum
+booking_transfer_ticket(PG_FUNCTION_ARGS)
 {
 	BookingCall call;
 	TicketState state;
 	int64		ticket_id;
 	Datum		user_id;
+	bool		is_his;
 
 	error_check_argument(fcinfo, 0, "ticket_id");
 	error_check_argument(fcinfo, 1, "user_id");
 	ticket_id = PG_GETARG_INT64(0);
 
 	booking_call_begin(&call, "booking.transfer_ticket()");
-	user_id = user_id_argument(&call.base, fcinfo, 1, form);
+	user_id = user_id_argument(&call.base, fcinfo, 1);
 	plan_connect(&call.base);
 	if (!ticket_lock(&call, ticket_id, &state))
 		error_no_row("ticket", ticket_id);
 	if (state.cancelled || state.redeemed)
 		error_ticket_state(ticket_id, "transferred", &state);
-	ticket_transfer(&call, ticket_id, user_id);
+	is_his = user_id_equal(&call.base, state.user_id, user_id);
+	if (!is_his)
+		ticket_transfer(&call, ticket_id, user_id);
 	plan_disconnect(&call.base);
 	booking_call_end(&call);
-	PG_RETURN_VOID();
-}
-
-Datum
-booking_transfer_ticket(PG_FUNCTION_ARGS)
-{
-	return transfer_ticket(fcinfo, USER_BIGINT);
-}
-
-Datum
-booking_transfer_ticket_text(PG_FUNCTION_ARGS)
-{
-	return transfer_ticket(fcinfo, USER_TEXT);
+	PG_RETURN_BOOL(!is_his);
 }
 
 /*

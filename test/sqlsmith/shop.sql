@@ -127,10 +127,10 @@ CREATE FUNCTION smith.redeem() RETURNS timestamptz LANGUAGE sql VOLATILE AS
 'SELECT (booking.redeem_ticket(smith.some_ticket())).redeemed_at';
 CREATE FUNCTION smith.available() RETURNS bigint LANGUAGE sql VOLATILE AS
 'SELECT (booking.availability(smith.some_event())).available';
-CREATE FUNCTION smith.transfer() RETURNS integer LANGUAGE sql VOLATILE AS
-'SELECT booking.transfer_ticket(smith.some_ticket(), smith.some_user()); SELECT 1';
-CREATE FUNCTION smith.transfer_text() RETURNS integer LANGUAGE sql VOLATILE AS
-'SELECT booking.transfer_ticket(smith.some_ticket(), smith.some_user()::text); SELECT 1';
+CREATE FUNCTION smith.transfer() RETURNS boolean LANGUAGE sql VOLATILE AS
+'SELECT booking.transfer_ticket(smith.some_ticket(), smith.some_user())';
+CREATE FUNCTION smith.transfer_text() RETURNS boolean LANGUAGE sql VOLATILE AS
+'SELECT booking.transfer_ticket(smith.some_ticket(), smith.some_user()::text)';
 
 /* ---- functions that SQLsmith would not call ---- */
 

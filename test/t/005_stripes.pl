@@ -55,6 +55,7 @@ sub new_event
 	foreach my $stripe (sort keys %stripes)
 	{
 		$node->safe_psql('postgres', <<~SQL);
+			SET booking.importing = on;
 			INSERT INTO booking.inventory (event_id, stripe, available)
 			VALUES ($last_event, $stripe, $stripes{$stripe})
 			ON CONFLICT (event_id, stripe) DO UPDATE SET available = EXCLUDED.available

@@ -221,7 +221,9 @@ sub transfer
 {
 	my ($id, $user) = @_;
 
-	return { sql => "SELECT booking.transfer_ticket($id, $user)", apply => sub { $_[0]->transfer($id, $user) } };
+	return {
+		sql => "SELECT booking.transfer_ticket($id, $user)::int",
+		apply => sub { return [ [ $_[0]->transfer($id, $user) ] ] } };
 }
 
 # ---- holds, by the functions ----

@@ -489,15 +489,16 @@ sub redeem
 	return 'redeemed';
 }
 
-# transfer_ticket()
+# transfer_ticket().  Returns 0 if the ticket is this user's already.
 sub transfer
 {
 	my ($self, $id, $user) = @_;
 	my $ticket = $self->{ticket}{$id} // refuse('P0002');
 
 	refuse('23T05') if $ticket->{cancelled} || $ticket->{redeemed};
+	return 0 if $ticket->{user} == $user;
 	$self->update_tickets([ $ticket ], user => $user);
-	return;
+	return 1;
 }
 
 # rebuild_inventory(), which has no visible effect.
