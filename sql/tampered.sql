@@ -150,8 +150,8 @@ ORDER BY n;
 SELECT n, a.code, a.message
 FROM (VALUES
     (1, 'DROP TRIGGER _booking_inventory_settle ON booking.inventory'),
-    (2, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle AFTER INSERT ON booking.inventory'
-        ' WHEN (false) EXECUTE FUNCTION booking.inventory_settle()'),
+    (2, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE'
+        ' ON booking.inventory WHEN (false) EXECUTE FUNCTION booking.inventory_settle()'),
     (3, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle BEFORE INSERT ON booking.inventory'
         ' EXECUTE FUNCTION booking.inventory_settle()'),
     (4, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle AFTER INSERT ON booking.inventory'
@@ -159,7 +159,9 @@ FROM (VALUES
     (5, 'CREATE TRIGGER another AFTER INSERT ON booking.inventory'
         ' EXECUTE FUNCTION booking.inventory_settle()'),
     (6, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle AFTER INSERT ON booking.inventory'
-        ' FOR EACH ROW EXECUTE FUNCTION booking.inventory_settle()')) AS t (n, change),
+        ' FOR EACH ROW EXECUTE FUNCTION booking.inventory_settle()'),
+    (7, 'CREATE OR REPLACE TRIGGER _booking_inventory_settle AFTER INSERT ON booking.inventory'
+        ' EXECUTE FUNCTION booking.inventory_settle()')) AS t (n, change),
     after_change(change, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 7)') a
 ORDER BY n;
 BEGIN;
