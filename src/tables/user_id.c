@@ -79,10 +79,12 @@ convert(const Call *call, Datum value, Oid type)
 	char	   *written;
 	Datum		user_id;
 
-	if (IsBinaryCoercible(type, call->user_id_type))
+	if (type == call->user_id_type)
 		return value;
 	if (type == INT4OID && call->user_id_type == INT8OID)
 		return Int64GetDatum(DatumGetInt32(value)); /* often: a literal */
+	if (IsBinaryCoercible(type, call->user_id_type))
+		return value;
 	check_type(type);
 	if (type == BPCHAROID)		/* the blanks at its end are only padding */
 		value = DirectFunctionCall1(rtrim1, value);
