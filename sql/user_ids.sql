@@ -360,6 +360,16 @@ SELECT code FROM outcome('SELECT booking.book_ticket(2, string_agg(md5(i::text),
                          ' FROM generate_series(1, 500) i');
 SELECT * FROM booking.availability(2);
 
+-- The owner has allowed nulls.  A ticket of no user is refused by the trigger.
+BEGIN;
+ALTER TABLE booking.ticket ALTER user_id DROP NOT NULL;
+SET LOCAL session_replication_role = replica;
+INSERT INTO booking.ticket (ticket_id, event_id, user_id) VALUES (1001, 2, NULL), (1002, 2, NULL);
+SET LOCAL session_replication_role = origin;
+SELECT code, message FROM outcome('SELECT booking.cancel_ticket(1001)');
+SELECT code, message FROM outcome('SELECT booking.transfer_ticket(1002, ''a'')');
+ROLLBACK;
+
 DROP FUNCTION answers_with, answer;
 DROP TABLE trial, answered, long_id;
 SELECT * FROM damage();

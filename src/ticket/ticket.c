@@ -287,6 +287,7 @@ attempt_to_lock(void *arg)
 	TicketState *state = attempt->state;
 	Call	   *base = &attempt->call->base;
 	Datum		value = Int64GetDatum(attempt->ticket_id);
+	Datum		user_id;
 	bool		isnull;
 	bool		live;
 	bool		unredeemed;
@@ -295,8 +296,10 @@ attempt_to_lock(void *arg)
 	if (!attempt->found)
 		return true;
 	state->event_id = DatumGetInt64(plan_result(base, 0, 1, INT8OID, &isnull));
-	state->user_id =
-		user_id_copy(base, plan_result(base, 0, 2, PLAN_USER_ID, &isnull));
+	user_id = plan_result(base, 0, 2, PLAN_USER_ID, &isnull);
+	state->has_user = !isnull;
+	if (!isnull)
+		state->user_id = user_id_copy(base, user_id);
 	(void) plan_result(base, 0, 3, TIMESTAMPTZOID, &live);
 	state->redeemed_at = DatumGetTimestampTz(
 		plan_result(base, 0, 4, TIMESTAMPTZOID, &unredeemed));

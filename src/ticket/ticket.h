@@ -22,6 +22,7 @@ typedef struct TicketState
 {
 	int64		event_id;
 	Datum		user_id;
+	bool		has_user;		/* false: the owner has written a null */
 	bool		cancelled;
 	bool		redeemed;
 	TimestampTz redeemed_at;	/* if it is redeemed */

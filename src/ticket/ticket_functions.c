@@ -275,7 +275,8 @@ booking_transfer_ticket(PG_FUNCTION_ARGS)
 		error_no_row("ticket", ticket_id);
 	if (state.cancelled || state.redeemed)
 		error_ticket_state(ticket_id, "transferred", &state);
-	is_his = user_id_equal(&call.base, state.user_id, user_id);
+	is_his = state.has_user &&
+		user_id_equal(&call.base, state.user_id, user_id);
 	if (!is_his)
 		ticket_transfer(&call, ticket_id, user_id);
 	plan_disconnect(&call.base);
