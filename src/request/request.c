@@ -3,12 +3,12 @@
  * request.c
  *	  Idempotency keys: a request that is sent again gets its first answer.
  *
- * A request with a key inserts a row into booking.request before it takes any
- * place, and stores its answer there at the end.  Of two requests with one key
- * at the same time, the second waits at the primary key.  If the first commits
- * the second finds its answer; if it rolls back, the second's row goes in.
+ * A request with a key locks the key before it takes any place (key_lock.c), and
+ * inserts a row with its answer into booking.request at the end.  Of two
+ * requests with one key at the same time, the second waits.  If the first
+ * commits the second finds its answer; if it rolls back, the second goes on.
  *
- * A refusal leaves no row, so a retry may succeed.
+ * A refusal writes nothing, so a retry may succeed.
  *
  * An answer is a list of ids.  The tickets or the hold may have been deleted
  * since, and an id may be in use again, for example after TRUNCATE RESTART
@@ -22,12 +22,15 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "request/key_lock.h"
 #include "request/request.h"
 #include "server/errors.h"
 #include "server/plan.h"
@@ -53,36 +56,14 @@ static SqlPlan find_plan = {
 
 static SqlPlan insert_plan = {
 	.sql = "INSERT INTO booking.request"
-		   " (event_id, idempotency_key, user_id, quantity, is_hold, ttl)"
-		   " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-	.nargs = 6,
+		   " (event_id, idempotency_key, user_id, quantity, is_hold, ttl,"
+		   " ids, expires_at, user_ids, statuses)"
+		   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+		   " ON CONFLICT DO NOTHING",
+	.nargs = 10,
 	.argtypes = { INT8OID, TEXTOID, PLAN_USER_ID, INT4OID, BOOLOID,
-				  INTERVALOID },
-};
-
-static SqlPlan answer_plan = {
-	.sql = "UPDATE booking.request SET ids = $3, expires_at = $4"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
-		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
-	.nargs = 4,
-	.argtypes = { INT8OID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZOID },
-};
-
-static SqlPlan answer_batch_plan = {
-	.sql = "UPDATE booking.request SET ids = $3, user_ids = $4, statuses = $5"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
-		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
-	.nargs = 5,
-	.argtypes = { INT8OID, TEXTOID, INT8ARRAYOID, PLAN_USER_ID_ARRAY,
-				  TEXTARRAYOID },
-};
-
-static SqlPlan withdraw_plan = {
-	.sql = "DELETE FROM booking.request"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
-		   " AND idempotency_key OPERATOR(pg_catalog.=) $2",
-	.nargs = 2,
-	.argtypes = { INT8OID, TEXTOID },
+				  INTERVALOID, INT8ARRAYOID, TIMESTAMPTZOID,
+				  PLAN_USER_ID_ARRAY, TEXTARRAYOID },
 };
 
 /* How many of the rows are the user's at the event. */
@@ -278,10 +259,7 @@ copy_answer(const BookingCall *call, Request *request, MemoryContext context)
 	Datum		value = plan_result(base, 0, 1, INT8ARRAYOID, &isnull);
 
 	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the request with this idempotency key has no answer"),
-				 errhint("A trigger must not send the key of the statement that fired it.")));
+		request_error_alien();
 	deconstruct_array(DatumGetArrayTypePCopy(value), INT8OID, sizeof(int64),
 					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &request->ids, NULL,
 					  &request->count);
@@ -311,6 +289,19 @@ find_answer(BookingCall *call, Request *request, Datum *values,
 }
 
 /*
+ * Raises 40001: the row of the key was committed after the transaction's
+ * snapshot was taken, or is written by what doesn't lock keys.
+ */
+pg_noreturn static void
+error_concurrent(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent use of an idempotency key"),
+			 errhint("The transaction might succeed if retried.")));
+}
+
+/*
  * Begins a request that has a key.  Returns true if it was answered before:
  * its answer is in *request, and the caller does nothing more.  Otherwise the
  * caller does what was asked, and ends with request_answer() or
@@ -324,20 +315,24 @@ bool
 request_begin(BookingCall *call, Request *request)
 {
 	MemoryContext context = CurrentMemoryContext;
+	Relation	rel = table_open(call->tables.request, RowExclusiveLock);
 	Datum		values[6];
 	const char *nulls = request_values(request, values);
-	bool		answered;
+	bool		answered = false;
 	int			attempts = 0;
 
-	plan_connect_for_all_rows(&call->base);
-	answered = find_answer(call, request, values, nulls, context);
-	while (!answered &&
-		   plan_execute(&call->base, &insert_plan, values, nulls) == 0)
+	/* again if purge() deletes the row before it is read */
+	while (!answered && key_lock_begin(rel, request->event_id, request->key))
 	{
 		plan_check_attempts("request", &attempts);
+		plan_connect_for_all_rows(&call->base);
 		answered = find_answer(call, request, values, nulls, context);
+		plan_disconnect(&call->base);
+		if (!answered && IsolationUsesXactSnapshot())
+			error_concurrent();
+		key_lock_end(request->event_id, request->key);
 	}
-	plan_disconnect(&call->base);
+	table_close(rel, NoLock);
 	return answered;
 }
 
@@ -346,36 +341,32 @@ void
 request_answer(BookingCall *call, const Request *request)
 {
 	bool		is_batch = request->user_ids != NULL;
-	Datum		values[5];
+	Datum		values[10];
+	char		nulls[11] = "          ";
 
-	values[0] = Int64GetDatum(request->event_id);
-	values[1] = PointerGetDatum(request->key);
-	values[2] = result_id_array(request->ids, request->count);
-	if (is_batch)
-	{
-		values[3] = PointerGetDatum(request->user_ids);
-		values[4] = PointerGetDatum(request->statuses);
-	}
-	else
-		values[3] = TimestampTzGetDatum(request->expires_at);
+	(void) request_values(request, values);
+	values[6] = result_id_array(request->ids, request->count);
+	values[7] = TimestampTzGetDatum(request->expires_at);
+	values[8] = PointerGetDatum(request->user_ids);
+	values[9] = PointerGetDatum(request->statuses);
+	if (request->ttl == NULL)
+		nulls[5] = 'n';
+	if (!request->is_hold)
+		nulls[7] = 'n';
+	if (!is_batch)
+		nulls[8] = nulls[9] = 'n';
 	plan_connect_for_all_rows(&call->base);
-	(void) plan_execute(&call->base,
-						is_batch ? &answer_batch_plan : &answer_plan, values,
-						is_batch || request->is_hold ? NULL : "   n");
+	if (plan_execute(&call->base, &insert_plan, values, nulls) == 0)
+		error_concurrent();
 	plan_disconnect(&call->base);
+	key_lock_end(request->event_id, request->key);
 }
 
-/* Removes a request that was refused. */
+/* Ends a request that was refused. */
 void
-request_withdraw(BookingCall *call, const Request *request)
+request_withdraw(const Request *request)
 {
-	Datum		values[2];
-
-	values[0] = Int64GetDatum(request->event_id);
-	values[1] = PointerGetDatum(request->key);
-	plan_connect_for_all_rows(&call->base);
-	(void) plan_execute(&call->base, &withdraw_plan, values, NULL);
-	plan_disconnect(&call->base);
+	key_lock_end(request->event_id, request->key);
 }
 
 /*

@@ -37,7 +37,7 @@ typedef struct Request
 extern text *request_key_argument(FunctionCallInfo fcinfo, int argno);
 extern bool request_begin(BookingCall *call, Request *request);
 extern void request_answer(BookingCall *call, const Request *request);
-extern void request_withdraw(BookingCall *call, const Request *request);
+extern void request_withdraw(const Request *request);
 pg_noreturn extern void request_error_alien(void);
 extern void request_forget_all(BookingCall *call, bool is_hold);
 

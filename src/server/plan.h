@@ -15,7 +15,7 @@
 
 #include "server/call.h"
 
-#define PLAN_MAX_ARGS 8
+#define PLAN_MAX_ARGS 10
 
 /* In the place of a type: the type of users' ids, and an array of it. */
 #define PLAN_USER_ID ((Oid) 1)

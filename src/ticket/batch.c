@@ -278,7 +278,7 @@ keep_answer(BookingCall *call, const Batch *batch, Request *request,
 
 	if (taken == 0)
 	{
-		request_withdraw(call, request);
+		request_withdraw(request);
 		return;
 	}
 	statuses = MemoryContextAllocHuge(CurrentMemoryContext,

@@ -58,7 +58,7 @@ book(BookingCall *call, Request *request, Claim *claim)
 	if (request->key != NULL && result == SALE_DONE)
 		request_answer(call, request);
 	else if (request->key != NULL)
-		request_withdraw(call, request);
+		request_withdraw(request);
 	return result;
 }
 
