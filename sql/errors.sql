@@ -284,7 +284,9 @@ FROM (VALUES
     (20, 'ALTER TABLE booking.inventory ADD CHECK (available < 1000)'),
     (21, 'ALTER TABLE booking.inventory DROP CONSTRAINT inventory_pkey;'
          ' UPDATE booking.inventory SET max_per_user = event_id;'
-         ' ALTER TABLE booking.inventory ADD PRIMARY KEY (max_per_user, stripe)')
+         ' ALTER TABLE booking.inventory ADD PRIMARY KEY (max_per_user, stripe)'),
+    (22, 'ALTER TABLE booking.request DROP CONSTRAINT request_pkey,'
+         ' ADD PRIMARY KEY (idempotency_key, event_id)')
     ) AS t (n, change),
     after_change(change, 'SELECT booking.book_ticket(1, 1)') a
 ORDER BY n;

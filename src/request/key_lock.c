@@ -36,6 +36,9 @@
 /* The class of our advisory locks; users' are in the classes 1 and 2. */
 #define KEY_CLASS 0x424B
 
+/* In this mode only one call has the key. */
+#define KEY_LOCKMODE ExclusiveLock
+
 /* The heavyweight lock that stands for the key. */
 static void
 set_tag(LOCKTAG *tag, int64 event_id, text *key)
@@ -105,7 +108,7 @@ key_lock_begin(Relation rel, int64 event_id, text *key)
 	bool		found;
 
 	set_tag(&tag, event_id, key);
-	if (LockAcquire(&tag, ExclusiveLock, false, false) ==
+	if (LockAcquire(&tag, KEY_LOCKMODE, false, false) ==
 		LOCKACQUIRE_ALREADY_HELD)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -131,5 +134,5 @@ key_lock_end(int64 event_id, text *key)
 	LOCKTAG		tag;
 
 	set_tag(&tag, event_id, key);
-	(void) LockRelease(&tag, ExclusiveLock, false);
+	(void) LockRelease(&tag, KEY_LOCKMODE, false);
 }

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
@@ -179,6 +180,15 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 	}
 }
 
+/* Raises 55000: the primary key is missing, or has other columns. */
+pg_noreturn static void
+error_no_primary_key(Relation rel)
+{
+	error_unusable(psprintf("table %s.%s has lost its primary key",
+							BOOKING_SCHEMA, RelationGetRelationName(rel)),
+				   "Call booking.create_tables(), which makes it again.");
+}
+
 /*
  * Raises 55000 unless a table has a primary key, on which ON CONFLICT and the
  * locks of single rows depend.  (The tickets of a partitioned table may have
@@ -187,11 +197,31 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 static void
 check_primary_key(Relation rel)
 {
-	if (OidIsValid(compat_primary_key(rel)))
-		return;
-	error_unusable(psprintf("table %s.%s has lost its primary key",
-							BOOKING_SCHEMA, RelationGetRelationName(rel)),
-				   "Call booking.create_tables(), which makes it again.");
+	if (!OidIsValid(compat_primary_key(rel)))
+		error_no_primary_key(rel);
+}
+
+/*
+ * The same for the keys of requests, which are looked for in that index without
+ * the executor (request/key_lock.c).
+ */
+static void
+check_request_key(Relation rel)
+{
+	Relation	index;
+	int2vector *columns;
+	bool		as_made;
+
+	check_primary_key(rel);
+	index = index_open(compat_primary_key(rel), AccessShareLock);
+	columns = &index->rd_index->indkey;
+	as_made = columns->dim1 == 2 &&
+		columns->values[0] == get_attnum(RelationGetRelid(rel), "event_id") &&
+		columns->values[1] ==
+			get_attnum(RelationGetRelid(rel), "idempotency_key");
+	index_close(index, AccessShareLock);
+	if (!as_made)
+		error_no_primary_key(rel);
 }
 
 /* Checks the columns of a table, and that it has the owner of all of them. */
@@ -433,7 +463,7 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 	inspect_table(tables, open->user_limit, user_limit_columns);
 	check_primary_key(open->event);
 	check_primary_key(open->hold);
-	check_primary_key(open->request);
+	check_request_key(open->request);
 	check_primary_key(open->user_limit);
 	shape_load(&tables->pool_shape, open->inventory, &inventory_layout);
 	check_pool_key(&tables->pool_shape, open->inventory);
