@@ -43,6 +43,7 @@ SQL_PARTS = \
 	src/hold/hold.sql \
 	src/history/history.sql \
 	src/history/forget_user.sql \
+	src/lock/lock.sql \
 	src/privileges.sql
 
 MODULE_big = pg_booking
@@ -83,7 +84,8 @@ REGRESS = \
 	capacity_prepared \
 	tampered \
 	guard \
-	schema
+	schema \
+	lock
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks
 # whether the variables are empty.)

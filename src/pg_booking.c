@@ -18,6 +18,8 @@
 #include "constraint/condition.h"
 #include "constraint/definition.h"
 #include "hold/hold.h"
+#include "lock/lock_assert.h"
+#include "lock/lock_table.h"
 #include "pool/guard.h"
 #include "pool/pending.h"
 #include "pool/pool.h"
@@ -74,4 +76,6 @@ _PG_init(void)
 	definition_init();
 	pending_init();
 	hold_init();
+	lock_table_init();
+	lock_assert_init();
 }

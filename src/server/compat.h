@@ -18,6 +18,7 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
 #include "storage/proc.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -160,6 +161,15 @@ compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
 #define compat_session_number() ((uint32) MyProcNumber)
 #else
 #define compat_session_number() ((uint32) MyProc->pgprocno)
+#endif
+
+/* 18 can log why a lock was not available. */
+#if PG_VERSION_NUM >= 180000
+#define compat_conditional_lock_tuple(rel, tid, mode) \
+	ConditionalLockTuple(rel, tid, mode, false)
+#else
+#define compat_conditional_lock_tuple(rel, tid, mode) \
+	ConditionalLockTuple(rel, tid, mode)
 #endif
 
 /* 18 asks whether a deferrable primary key counts. */

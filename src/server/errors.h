@@ -27,6 +27,8 @@
 #define ERRCODE_WRONG_STATE MAKE_SQLSTATE('2', '3', 'T', '0', '5')
 #define ERRCODE_IDEMPOTENCY_MISMATCH MAKE_SQLSTATE('2', '3', 'T', '0', '6')
 #define ERRCODE_CAPACITY_IN_USE MAKE_SQLSTATE('2', '3', 'T', '0', '8')
+#define ERRCODE_LOCK_LOST MAKE_SQLSTATE('2', '3', 'T', '0', '9')
+#define ERRCODE_LOCKED MAKE_SQLSTATE('2', '3', 'T', '1', '0')
 
 extern int	error_fields(const char *table, const char *column,
 						const char *constraint);

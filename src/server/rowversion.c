@@ -4,8 +4,9 @@
  *	  Reading and writing versions of a row beneath the executor.
  *
  * This file is the only one that relies on how PostgreSQL's heap works inside.
- * It is used for the stripes of pools: tables of ours, of a plain heap with
- * plain btree indexes (pool/shape.c checks that).  It assumes:
+ * It is used for the stripes of pools and for named locks: tables of ours, of a
+ * plain heap with plain btree indexes (pool/shape.c and lock/lock_table.c check
+ * that).  It assumes:
  *
  * 1. While a page is pinned, no version is pruned from it.  So a TID that was
  *    read stays the same row version's while the pin is held.
@@ -32,6 +33,11 @@
  *    heapam_index_fetch_tuple; indexam.c, index_fetch_heap).
  * 9. ReadRecentBuffer() pins the buffer only if it still holds that page
  *    (bufmgr.c).
+ * 10. A transaction that waits for a row, to lock or write it exclusively, has
+ *    the heavyweight lock on its TID from before the wait until it has marked
+ *    the row (heapam.c, heap_acquire_tuplock).  heap_lock_tuple() with
+ *    LockWaitSkip, if the row is locked, takes no transaction id and writes
+ *    no WAL.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -44,7 +50,9 @@
 #include "access/multixact.h"
 #include "access/relscan.h"
 #include "access/xact.h"
+#include "executor/tuptable.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -196,6 +204,37 @@ row_version_pin_newest(Relation rel, ItemPointer tid, Buffer seen_in,
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Locks the row whose newest version is pinned until the end of the
+ * transaction.  The pin is kept.  TM_Updated, TM_Deleted: the version is not
+ * the newest any more.
+ *
+ * If another transaction has the row locked in a mode that conflicts, it is
+ * waited for.  If wait is false, TM_WouldBlock is returned instead, also if
+ * another transaction already waits for the row: by heap_lock_tuple() alone we
+ * could overtake it at the moment the row becomes free (10. above).
+ */
+TM_Result
+row_version_lock(Relation rel, RowVersion *version, LockTupleMode mode,
+				 bool wait)
+{
+	HeapTupleData tuple = version->tuple;
+	Buffer		buffer;
+	TM_FailureData failure;
+	TM_Result	result;
+
+	if (!wait &&
+		!compat_conditional_lock_tuple(rel, &tuple.t_self, ExclusiveLock))
+		return TM_WouldBlock;
+	result = heap_lock_tuple(rel, &tuple, GetCurrentCommandId(true), mode,
+							 wait ? LockWaitBlock : LockWaitSkip, false,
+							 &buffer, &failure);
+	ReleaseBuffer(buffer);
+	if (!wait)
+		UnlockTuple(rel, &tuple.t_self, ExclusiveLock);
+	return result;
 }
 
 /*
@@ -369,4 +408,32 @@ row_version_scan(Relation rel, ScanKey keys, int nkeys, Snapshot snapshot,
 		ReleaseBuffer(buffer);
 	index_endscan(scan);
 	index_close(index, NoLock);
+}
+
+/*
+ * Visits each version of the rows that match the keys: also those that are not
+ * committed, were rolled back, or are dead but not removed yet.  The page is
+ * pinned, and not locked.  Locks no row.
+ */
+void
+row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
+					 RowVersionVisitor visit, void *arg)
+{
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	Relation	index;
+	IndexScanDesc scan;
+
+	list_free(RelationGetIndexList(rel));
+	index = index_open(rel->rd_pkindex, AccessShareLock);
+	scan = compat_index_beginscan(rel, index, SnapshotAny, nkeys);
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	while (index_getnext_slot(scan, ForwardScanDirection, slot))
+	{
+		BufferHeapTupleTableSlot *in_buffer = (BufferHeapTupleTableSlot *) slot;
+
+		visit(in_buffer->base.tuple, in_buffer->buffer, arg);
+	}
+	index_endscan(scan);
+	index_close(index, NoLock);
+	ExecDropSingleTupleTableSlot(slot);
 }

@@ -13,6 +13,7 @@
 #include "access/htup.h"
 #include "access/skey.h"
 #include "access/tableam.h"
+#include "nodes/lockoptions.h"
 #include "storage/buf.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
@@ -31,11 +32,15 @@ typedef void (*RowVersionVisitor)(HeapTuple tuple, Buffer buffer, void *arg);
 
 extern bool row_version_pin_newest(Relation rel, ItemPointer tid,
 								   Buffer seen_in, RowVersion *version);
+extern TM_Result row_version_lock(Relation rel, RowVersion *version,
+								  LockTupleMode mode, bool wait);
 extern TM_Result row_version_update(Relation rel, RowVersion *version,
 									HeapTuple tuple);
 extern TM_Result row_version_delete(Relation rel, RowVersion *version);
 extern void row_version_scan(Relation rel, ScanKey keys, int nkeys,
 							 Snapshot snapshot, RowVersionVisitor visit,
 							 void *arg);
+extern void row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
+								 RowVersionVisitor visit, void *arg);
 
 #endif							/* ROWVERSION_H */

@@ -27,7 +27,8 @@ AS $$
         ('hold', 'plain', '(event_id, user_id) WHERE (ended_at IS NULL)'),
         ('request', 'primary', '(event_id, idempotency_key)'),
         ('request', 'plain', '(created_at)'),
-        ('user_limit', 'primary', '(event_id, user_id)')
+        ('user_limit', 'primary', '(event_id, user_id)'),
+        ('resource_lock', 'primary', '(resource)')
     ), wanted_check (tab, name, def) AS (VALUES
         ('event', 'event_capacity_check', 'CHECK ((capacity >= 0))'),
         ('event', 'event_max_per_user_check', 'CHECK ((max_per_user >= 1))'),
@@ -48,7 +49,9 @@ AS $$
         ('ticket', 'booked_at', 'clock_timestamp()'),
         ('hold', 'hold_id', NULL),
         ('hold', 'created_at', 'clock_timestamp()'),
-        ('request', 'created_at', 'clock_timestamp()')
+        ('request', 'created_at', 'clock_timestamp()'),
+        ('resource_lock', 'token', NULL),
+        ('resource_lock', 'locked_at', 'clock_timestamp()')
     ), wanted_trigger (tab, suffix, func, bits, events, level) AS (VALUES
         -- Triggers are recognised by what they do, not by their names.  In
         -- tgtype, 29 means INSERT, UPDATE and DELETE for each row, 32 means
@@ -134,18 +137,20 @@ DECLARE
     used boolean;
 BEGIN
     FOR target IN
-        SELECT tab, col, s.seq, pg_sequence_last_value(s.seq) AS last_value
-        -- (events usually have ids of the application)
-        FROM (VALUES ('ticket', 'ticket_id'), ('hold', 'hold_id')) AS v (tab, col)
+        SELECT tab, col, op, s.seq, pg_sequence_last_value(s.seq) AS last_value
+        -- (events usually have ids of the application; a token must be above all others)
+        FROM (VALUES ('ticket', 'ticket_id', '='), ('hold', 'hold_id', '='),
+                     ('resource_lock', 'token', '>=')) AS v (tab, col, op)
         CROSS JOIN LATERAL (SELECT pg_get_serial_sequence('booking.' || tab, col)::regclass AS seq) s
         WHERE has_sequence_privilege(s.seq, 'SELECT, USAGE')
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM booking.%I WHERE %I = $1)', target.tab, target.col)
+        EXECUTE format('SELECT EXISTS (SELECT FROM booking.%I WHERE %I %s $1)', target.tab, target.col, target.op)
             INTO used USING coalesce(target.last_value + 1, 1);
         -- if the sequence has moved since, the row is that of a booking
         IF used AND pg_sequence_last_value(target.seq) IS NOT DISTINCT FROM target.last_value THEN
-            problem := format('the next value of sequence %s is in use in table booking.%s',
-                              target.seq, target.tab);
+            problem := format('the next value of sequence %s is %s in table booking.%s', target.seq,
+                              CASE target.op WHEN '=' THEN 'in use' ELSE 'not above those' END,
+                              target.tab);
             repair := format('SELECT setval(%L, greatest((SELECT max(%I) FROM booking.%I),'
                              ' pg_sequence_last_value(%1$L)))',
                              target.seq, target.col, target.tab);
@@ -177,6 +182,7 @@ BEGIN
             ('hold', '{hold_id,event_id,user_id,quantity,expires_at,created_at,ended_at,confirmed_at}'),
             ('request', '{event_id,idempotency_key,user_id,quantity,is_hold,ttl,ids,expires_at,user_ids,statuses,created_at}'),
             ('user_limit', '{event_id,user_id}'),
+            ('resource_lock', '{resource,owner,token,locked_at,expires_at,note}'),
             ('history', '{history_id,happened_at,session_user_name,table_name,action,event_id,user_id,ticket_id,hold_id,quantity}'),
             ('sales', '{event_id,capacity,available,held,booked}')) AS v (tab, cols)
         JOIN pg_class c ON c.relnamespace = 'booking'::regnamespace AND c.relname = tab
