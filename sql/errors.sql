@@ -35,7 +35,13 @@ INSERT INTO call (statement) VALUES
     ('SELECT booking.flush_inventory()'),
     ('SELECT booking.verify()'),
     ('SELECT booking.verify(1)'),
-    ('SELECT booking.rebuild_inventory(1)');
+    ('SELECT booking.rebuild_inventory(1)'),
+    ('SELECT booking.acquire_lock(''a'', ''ann'')'),
+    ('SELECT booking.try_acquire_lock(''a'', ''ann'')'),
+    ('SELECT booking.renew_lock(''a'', 1, ''1 s'')'),
+    ('SELECT booking.release_lock(''a'', 1)'),
+    ('SELECT booking.assert_lock(''a'', 1)'),
+    ('SELECT booking.locked(''a'')');
 SELECT statement, o.code, o.hint
 FROM call, outcome(statement) o ORDER BY n;
 SELECT count(*) AS not_tried
@@ -207,6 +213,7 @@ CREATE TEMP TABLE needed AS
     SELECT c.oid, c.relname, a.attname, a.atttypid, row_number() OVER (ORDER BY relname, attnum) AS n
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
     WHERE c.relnamespace = 'booking'::regnamespace AND c.relkind = 'r'
+        AND c.relname <> 'resource_lock'    -- lock.sql has that
         AND (c.relname, a.attname) NOT IN (('event', 'name'), ('event', 'created_at'));
 SELECT relname, attname, a.code, a.message
 FROM needed, after_change(
