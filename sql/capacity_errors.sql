@@ -173,7 +173,7 @@ SELECT * FROM booking.capacity_constraints;
 SELECT tgname, tgrelid::regclass FROM pg_trigger WHERE tgfoid::regproc::text LIKE '%capacity%';
 SELECT relname FROM pg_class
 WHERE relnamespace = 'booking'::regnamespace AND relkind = 'r' AND relname NOT IN
-    ('event', 'ticket', 'hold', 'inventory', 'request', 'user_tally', 'user_limit', 'history');
+    ('event', 'ticket', 'hold', 'inventory', 'request', 'user_tally', 'user_limit', 'resource_lock', 'history');
 
 -- A name that a constraint has already.
 SELECT booking.add_capacity_constraint('shop_ticket', '{show_id}', capacity => 2);

@@ -205,8 +205,8 @@ error_locked(const Acquisition *wanted)
 /*
  * acquire_lock(resource, owner, ttl, note): acquires a lock, and returns
  * (token, expires_at).  Never waits for another session.  Locks the row of the
- * lock.  Raises 23T10 if another owner has the lock, or another transaction its row;
- * 40001 as lock_row_check_snapshot() says; 22004, 22023, 25006.
+ * lock.  Raises 23T10 if another owner has the lock, or another transaction its
+ * row; 40001 as lock_row_check_snapshot() says; 22004, 22023, 25006.
  */
 Datum
 booking_acquire_lock(PG_FUNCTION_ARGS)

@@ -154,7 +154,7 @@ check_plain(Relation rel)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (!att->attisdropped && !column_is_served(att))
-			error_shape(psprintf("has a column \"%s\" that can't stay null",
+			error_shape(psprintf("has a column \"%s\" with a default or NOT NULL that pg_booking did not make",
 								 NameStr(att->attname)),
 						hint);
 	}

@@ -367,6 +367,17 @@ visit_chain(Relation rel, ItemPointer root, Snapshot snapshot, Buffer buffer,
 }
 
 /*
+ * Opens the primary key.  It is looked up at each scan: REINDEX CONCURRENTLY
+ * may have replaced it.
+ */
+static Relation
+open_primary_key(Relation rel)
+{
+	list_free(RelationGetIndexList(rel));
+	return index_open(rel->rd_pkindex, AccessShareLock);
+}
+
+/*
  * Visits each row that matches the keys and that the snapshot sees, in the
  * order of the primary key.  Locks no row.  The caller keeps the snapshot
  * registered for as long as it uses the TIDs.
@@ -381,12 +392,7 @@ row_version_scan(Relation rel, ScanKey keys, int nkeys, Snapshot snapshot,
 	Buffer		buffer = InvalidBuffer;
 	int			entries = 0;
 
-	/*
-	 * The index is looked up at each scan: REINDEX CONCURRENTLY may have
-	 * replaced it.
-	 */
-	list_free(RelationGetIndexList(rel));
-	index = index_open(rel->rd_pkindex, AccessShareLock);
+	index = open_primary_key(rel);
 	scan = compat_index_beginscan(rel, index, snapshot, nkeys);
 	index_rescan(scan, keys, nkeys, NULL, 0);
 	while ((tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
@@ -423,8 +429,7 @@ row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
 	Relation	index;
 	IndexScanDesc scan;
 
-	list_free(RelationGetIndexList(rel));
-	index = index_open(rel->rd_pkindex, AccessShareLock);
+	index = open_primary_key(rel);
 	scan = compat_index_beginscan(rel, index, SnapshotAny, nkeys);
 	index_rescan(scan, keys, nkeys, NULL, 0);
 	while (index_getnext_slot(scan, ForwardScanDirection, slot))
