@@ -93,6 +93,15 @@ SELECT token FROM booking.acquire_lock('short', 'ann', '1 ms');
 SELECT pg_sleep(0.002);
 SELECT token, owner FROM booking.try_acquire_lock('short', 'bob');
 
+-- In a long transaction, too, the clock counts.
+BEGIN;
+SELECT owner FROM booking.try_acquire_lock('short', 'carl', '1 ms');
+SELECT owner FROM booking.try_acquire_lock('shorter', 'carl', '1 ms');
+SELECT pg_sleep(0.002);
+SELECT booking.locked('shorter');
+SELECT owner FROM booking.try_acquire_lock('shorter', 'dora');
+ROLLBACK;
+
 -- ---- names ----
 
 -- Names are compared by their bytes.
@@ -189,6 +198,15 @@ SELECT booking.assert_lock('b', :b, 'commit');
 RELEASE t;
 RELEASE s;
 INSERT INTO journal VALUES ('the assertion was released');
+COMMIT;
+\echo :LAST_ERROR_SQLSTATE
+BEGIN;
+SAVEPOINT s;
+SELECT booking.assert_lock('b', :b, 'commit');
+RELEASE s;
+SAVEPOINT t;
+ROLLBACK TO t;
+INSERT INTO journal VALUES ('released, and another savepoint was rolled back');
 COMMIT;
 \echo :LAST_ERROR_SQLSTATE
 BEGIN;

@@ -30,6 +30,7 @@ sub contents
 		SELECT h FROM booking.hold h ORDER BY hold_id;
 		SELECT r FROM booking.request r ORDER BY event_id, idempotency_key;
 		SELECT u FROM booking.user_limit u ORDER BY event_id, user_id;
+		SELECT l FROM booking.resource_lock l ORDER BY resource;
 		SELECT h FROM booking.history h ORDER BY history_id;
 		SELECT s FROM booking.sales s ORDER BY event_id;
 		SELECT pg_get_viewdef('booking.sales');
@@ -87,8 +88,8 @@ $node->safe_psql('data_only', <<~'SQL');
 $node->command_ok(
 	[
 		'pg_restore', '--exit-on-error', '--data-only', '--disable-triggers',
-		(map { ('-t', $_) } qw(event ticket hold request user_limit
-			event_event_id_seq ticket_ticket_id_seq hold_hold_id_seq)),
+		(map { ('-t', $_) } qw(event ticket hold request user_limit resource_lock
+			event_event_id_seq ticket_ticket_id_seq hold_hold_id_seq resource_lock_token_seq)),
 		'-d', $node->connstr('data_only'), "$dir/custom.dump"
 	],
 	'data-only restore with triggers disabled');

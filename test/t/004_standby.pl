@@ -20,6 +20,7 @@ $primary->safe_psql('postgres', <<~'SQL');
 	SELECT booking.book_ticket(2, 1);
 	SELECT booking.hold_tickets(3, 1, 4, ttl => '1 hour', idempotency_key => 'a hold');
 	SELECT booking.hold_tickets(3, 2, 5, ttl => '1 microsecond');
+	SELECT booking.acquire_lock('a', 'ann', '1 hour');
 	SQL
 $primary->backup('backup');
 
@@ -54,6 +55,12 @@ my %writes = (
 	'book_ticket with an idempotency key' => "SELECT booking.book_ticket(1, 1, 'a key')",
 	'purge' => "SELECT booking.purge('0')",
 	'forget_user' => 'SELECT booking.forget_user(1, 2)',
+	'acquire_lock' => "SELECT booking.acquire_lock('b', 'ann')",
+	'try_acquire_lock' => "SELECT booking.try_acquire_lock('a', 'bob')",
+	'renew_lock' => "SELECT booking.renew_lock('a', 1, '1 hour')",
+	'release_lock' => "SELECT booking.release_lock('a', 1)",
+	'assert_lock' => "SELECT booking.assert_lock('a', 1)",
+	'assert_lock at the commit' => "SELECT booking.assert_lock('a', 1, 'commit')",
 	'rebuild_inventory' => 'SELECT booking.rebuild_inventory(1)',
 	'INSERT' => 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)',
 	'INSERT of a hold' =>
@@ -86,6 +93,8 @@ is($standby->safe_psql('postgres', 'SELECT * FROM booking.availability(3)'),
 	'10|6|4|0', 'standby: availability() counts holds');
 is( $standby->safe_psql('postgres', 'SELECT event_id, available, held, booked, cancelled FROM booking.sales ORDER BY 1'),
 	"1|29|0|11|1\n2|0|0|1|0\n3|6|4|0|0", 'standby: the view sales answers');
+is($standby->safe_psql('postgres', "SELECT booking.locked('a'), booking.locked('b')"),
+	't|f', 'standby: locked() answers');
 is($standby->safe_psql('postgres', 'SELECT * FROM booking.verify()'),
 	'', 'standby: verify() finds nothing');
 
@@ -103,6 +112,8 @@ $session->quit;
 is( $standby->safe_psql('postgres', "SELECT hold_id FROM booking.hold_tickets(3, 1, 4, '1 hour', 'a hold')"),
 	'1', 'promoted: an idempotency key is known');
 is($standby->safe_psql('postgres', 'SELECT booking.expire_holds()'), '1', 'promoted: an expired hold can be ended');
+is( $standby->safe_psql('postgres', "SELECT booking.assert_lock('a', 1), token > 1 FROM booking.acquire_lock('b', 'bob')"),
+	't|t', 'promoted: a lock is still its holder\'s, and the tokens go on');
 
 check_sound($standby, 'promoted');
 sell_the_rest($standby, $_, "promoted, event $_") foreach 1, 2, 3;

@@ -53,6 +53,7 @@ sub fill_shop
 		SELECT booking.release_hold(3);
 		SELECT booking.hold_tickets(4, 4, 3, ttl => '1 microsecond');
 		SELECT booking.book_ticket(4, 5, 'one');                                -- ticket 15
+		SELECT booking.acquire_lock('restore', 'ann', '1 day', 'token 1');
 		SQL
 	return;
 }
@@ -96,6 +97,8 @@ sub sells_on
 	is( $node->safe_psql($db, 'SELECT count(*) FROM sold'),
 		$node->safe_psql($db, 'SELECT count(*) FROM booking.ticket'),
 		"$what: the user's trigger fires");
+	is( $node->safe_psql($db, "SELECT booking.assert_lock('restore', 1), token > 1 FROM booking.acquire_lock('new', 'bob')"),
+		't|t', "$what: a lock is still its holder's, and the tokens go on");
 	$node->safe_psql($db, 'SELECT booking.create_tables()');
 	check_sound($node, "$what, at the end", $db);
 	return;
