@@ -42,6 +42,30 @@ FROM (VALUES
                          ' FROM booking.verify(); RAISE ''%'', r; END $d$') a
 ORDER BY n;
 
+-- A statement that has deleted the stripes looks for them again.
+CREATE FUNCTION in_time(statement text) RETURNS text LANGUAGE plpgsql
+SET statement_timeout = '20s' AS $$
+BEGIN
+    RETURN (SELECT concat_ws(': ', o.code, o.message) FROM outcome(statement) o);
+END
+$$;
+SELECT n, in_time(statement)
+FROM (VALUES
+    (1, 'WITH d AS (DELETE FROM booking.inventory WHERE event_id = 1 RETURNING 1)'
+        ' SELECT booking.book_ticket(1, 7) FROM d'),
+    (2, 'WITH u AS (UPDATE booking.event SET capacity = 60 RETURNING 1),'
+        ' i AS (DELETE FROM booking.inventory RETURNING 1) SELECT * FROM u, i LIMIT 1'))
+    AS t (n, statement)
+ORDER BY n;
+BEGIN;
+DELETE FROM booking.hold;
+DELETE FROM booking.ticket;
+SELECT in_time('WITH d AS (DELETE FROM booking.event RETURNING 1),'
+               ' i AS (DELETE FROM booking.inventory RETURNING 1) SELECT * FROM d, i LIMIT 1');
+SELECT * FROM places();
+ROLLBACK;
+SELECT * FROM places();
+
 -- Clean-ups.
 SELECT n, o.code, o.message, o.hint
 FROM (VALUES
@@ -121,5 +145,6 @@ DROP TABLE guarded_show, guarded_ticket;
 SELECT booking.drop_capacity_constraint('guarded_ticket_show_id_capacity', true),
        booking.drop_capacity_constraint('guarded_ticket_user_id_capacity', true);
 
+DROP FUNCTION in_time;
 SELECT * FROM damage();
 SELECT * FROM booking.verify();

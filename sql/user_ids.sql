@@ -238,6 +238,7 @@ SELECT user_id FROM booking.ticket;
 CREATE DOMAIN customer AS bigint;
 CREATE DOMAIN customer_name AS text;
 CREATE DOMAIN customer_names AS text[];
+CREATE DOMAIN customer_code AS char(4);
 CREATE TYPE customer_kind AS ENUM ('42', 'guest');
 -- Passes an id to every function.  Returns the users that they stored, or the error:
 -- book_ticket(), try_book_ticket(), book_tickets(), book_batch(), hold_tickets(),
@@ -279,8 +280,8 @@ CREATE TEMP TABLE written (n integer GENERATED ALWAYS AS IDENTITY, id text);
 INSERT INTO written (id) VALUES
     ('42'), ('42::smallint'), ('42::bigint'), ('42::oid'), ('42::numeric'), ('42.0'), ('42.5'),
     ('42::float8'), ('42::customer'), ('''42'''), ('''42''::text'), ('''42''::varchar'),
-    ('''42''::char(4)'), ('''42''::name'), ('''42''::customer_name'), ('''42''::customer_kind'),
-    ('99999999999999999999'), ('ARRAY[42]'), ('true'), ('ROW(42)'), ('pg_sleep(0)'), ('''\x42''::bytea');
+    ('''42''::char(4)'), ('''42''::customer_code'), ('''42''::name'), ('''42''::customer_name'), ('''42''::customer_kind'),
+    ('99999999999999999999'), ('ARRAY[42]'), ('true'), ('ROW(42)'), ('pg_sleep(0)'), ('''42''::json'), ('''42''::jsonb'), ('''2042-01-01''::date'), ('''\x42''::bytea');
 UPDATE booking.event SET capacity = 1000;
 SELECT id, stored(id) FROM written ORDER BY n;
 INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 42), (1, 42);
@@ -329,7 +330,7 @@ SELECT id, stored(id) FROM written ORDER BY n;
 SELECT * FROM booking.verify();
 DROP FUNCTION stored;
 DROP TABLE written;
-DROP DOMAIN customer, customer_name, customer_names;
+DROP DOMAIN customer, customer_name, customer_names, customer_code;
 DROP TYPE customer_kind;
 
 -- Tables with text ids: every text is an id, and similar ids are different users.

@@ -263,6 +263,21 @@ stripe_write(Pool *pool, const PoolKey *key, Stripe *stripe,
 }
 
 /*
+ * Pins a stripe that will be written.  If it is gone, the caller looks again.
+ * The command that calls us may have deleted it, by a plain statement, and its
+ * snapshots would show it for ever.  So another command begins.
+ */
+static bool
+pin_to_write(Pool *pool, const PoolKey *key, Stripe *stripe,
+			 RowVersion *version)
+{
+	if (stripe_pin(pool, key, stripe, version))
+		return true;
+	CommandCounterIncrement();
+	return false;
+}
+
+/*
  * Adds delta places, which may be negative, to the stripe, and locks it until
  * the end of the transaction.  STRIPE_SHORT: it has too few places.
  * STRIPE_BUSY: another transaction has it locked, and wait is false;
@@ -279,7 +294,7 @@ stripe_add(Pool *pool, const PoolKey *key, Stripe *stripe, int64 delta,
 {
 	RowVersion	version;
 
-	if (!stripe_pin(pool, key, stripe, &version))
+	if (!pin_to_write(pool, key, stripe, &version))
 		return STRIPE_GONE;
 	if (delta < 0 && stripe->available + delta < 0)
 	{
@@ -304,7 +319,7 @@ stripe_force(Pool *pool, const PoolKey *key, Stripe *stripe, int64 delta)
 {
 	RowVersion	version;
 
-	if (!stripe_pin(pool, key, stripe, &version))
+	if (!pin_to_write(pool, key, stripe, &version))
 		return STRIPE_GONE;
 	return stripe_write(pool, key, stripe, &version,
 						stripe->available + delta);
@@ -324,7 +339,7 @@ stripe_set_terms(Pool *pool, const PoolKey *key, Stripe *stripe,
 	bool		isnull[SHAPE_MAX_TERMS];
 	RowVersion	version;
 
-	if (!stripe_pin(pool, key, stripe, &version))
+	if (!pin_to_write(pool, key, stripe, &version))
 		return STRIPE_GONE;
 	for (int i = 0; i < nterms; i++)
 	{
@@ -346,7 +361,7 @@ stripe_delete(Pool *pool, const PoolKey *key, Stripe *stripe)
 {
 	RowVersion	version;
 
-	if (!stripe_pin(pool, key, stripe, &version))
+	if (!pin_to_write(pool, key, stripe, &version))
 		return STRIPE_GONE;
 	ItemPointerSetInvalid(&stripe->tid);
 	return result_of_write(row_version_delete(pool->rel, &version));

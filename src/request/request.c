@@ -3,8 +3,8 @@
  * request.c
  *	  Idempotency keys: a request that is sent again gets its first answer.
  *
- * A request with a key locks the key before it takes any place (key_lock.c), and
- * inserts a row with its answer into booking.request at the end.  Of two
+ * A request with a key locks the key before it takes any place (key_lock.c).
+ * At the end it inserts a row with its answer into booking.request.  Of two
  * requests with one key at the same time, the second waits.  If the first
  * commits the second finds its answer; if it rolls back, the second goes on.
  *
@@ -59,7 +59,7 @@ static SqlPlan insert_plan = {
 		   " (event_id, idempotency_key, user_id, quantity, is_hold, ttl,"
 		   " ids, expires_at, user_ids, statuses)"
 		   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-		   " ON CONFLICT DO NOTHING",
+		   " ON CONFLICT DO NOTHING RETURNING ids OPERATOR(pg_catalog.=) $7",
 	.nargs = 10,
 	.argtypes = { INT8OID, TEXTOID, PLAN_USER_ID, INT4OID, BOOLOID,
 				  INTERVALOID, INT8ARRAYOID, TIMESTAMPTZOID,
@@ -290,7 +290,7 @@ find_answer(BookingCall *call, Request *request, Datum *values,
 
 /*
  * Raises 40001: the row of the key was committed after the transaction's
- * snapshot was taken, or is written by what doesn't lock keys.
+ * snapshot was taken.
  */
 pg_noreturn static void
 error_concurrent(void)
@@ -356,8 +356,9 @@ request_answer(BookingCall *call, const Request *request)
 	if (!is_batch)
 		nulls[8] = nulls[9] = 'n';
 	plan_connect_for_all_rows(&call->base);
-	if (plan_execute(&call->base, &insert_plan, values, nulls) == 0)
-		error_concurrent();
+	plan_check_rows(&call->base, "request",
+					plan_execute(&call->base, &insert_plan, values, nulls), 1,
+					1);
 	plan_disconnect(&call->base);
 	key_lock_end(request->event_id, request->key);
 }

@@ -276,7 +276,8 @@ check_triggers(Relation rel, Oid function)
 
 /*
  * Raises 55000 unless the inventory has the trigger by which a statement is
- * settled, or refused if it writes the inventory itself.  It has no other (shape.c).
+ * settled, or refused if it writes the inventory itself.  It has no other
+ * (shape.c).
  */
 static void
 check_settle_trigger(Relation inventory, Oid function)

@@ -53,14 +53,29 @@ argument_type(FunctionCallInfo fcinfo, int argno)
 	return type;
 }
 
-/* Raises 42804 if the type has values of several parts, or no values. */
+/*
+ * Raises 42804 unless the type is one of numbers, strings, enums or the like of
+ * uuid.  The text of other values depends on settings, has several parts, or is
+ * none that one would write: a string in JSON has quotes.
+ */
 static void
 check_type(Oid type)
 {
-	TYPCATEGORY category = TypeCategory(type);
+	bool		allowed = type != BYTEAOID && type != JSONOID &&
+		type != JSONBOID && type != XMLOID;
 
-	if (category == TYPCATEGORY_ARRAY || category == TYPCATEGORY_COMPOSITE ||
-		category == TYPCATEGORY_PSEUDOTYPE)
+	switch (TypeCategory(type))
+	{
+		case TYPCATEGORY_NUMERIC:
+		case TYPCATEGORY_STRING:
+		case TYPCATEGORY_ENUM:
+		case TYPCATEGORY_UNKNOWN:
+		case TYPCATEGORY_USER:
+			break;
+		default:
+			allowed = false;
+	}
+	if (!allowed)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("a user id cannot be of type %s",
@@ -73,6 +88,7 @@ check_type(Oid type)
 static Datum
 convert(const Call *call, Datum value, Oid type)
 {
+	Oid			base;
 	Oid			function;
 	Oid			io_param;
 	bool		is_varlena;
@@ -85,8 +101,9 @@ convert(const Call *call, Datum value, Oid type)
 		return Int64GetDatum(DatumGetInt32(value)); /* often: a literal */
 	if (IsBinaryCoercible(type, call->user_id_type))
 		return value;
-	check_type(type);
-	if (type == BPCHAROID)		/* the blanks at its end are only padding */
+	base = getBaseType(type);
+	check_type(base);
+	if (base == BPCHAROID)		/* the blanks at its end are only padding */
 		value = DirectFunctionCall1(rtrim1, value);
 	getTypeOutputInfo(type, &function, &is_varlena);
 	written = OidOutputFunctionCall(function, value);
