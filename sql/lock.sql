@@ -239,6 +239,18 @@ SELECT status, owner FROM booking.try_acquire_lock('a', 'bob');
 COMMIT PREPARED 'regress_booking_kept';
 SELECT status, owner FROM booking.try_acquire_lock('a', 'bob');
 
+-- The place of a row that this session has seen can become another row's.
+TRUNCATE booking.resource_lock;
+SELECT token AS a FROM booking.acquire_lock('a', 'ann') \gset
+SELECT booking.assert_lock('a', :a);
+TRUNCATE booking.resource_lock;
+SELECT code FROM outcome(format('SELECT booking.assert_lock(''a'', %s)', :a));
+INSERT INTO booking.resource_lock (resource, owner, token, expires_at) VALUES ('b', 'ann', :a, 'infinity');
+SELECT code FROM outcome(format('SELECT booking.assert_lock(''a'', %s)', :a));
+SELECT booking.assert_lock('b', :a);
+VACUUM FULL booking.resource_lock;
+SELECT booking.assert_lock('b', :a);
+
 -- ---- bad input ----
 
 SELECT statement, o.code, o.message, o.detail

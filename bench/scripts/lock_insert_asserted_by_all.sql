@@ -1,2 +1,2 @@
 -- The same, all clients under one lock.
-INSERT INTO job_log (line) SELECT 'done' FROM booking.assert_lock('held 0', 1);
+INSERT INTO job_log (line) SELECT 'done' WHERE booking.assert_lock('held 0', 1);

@@ -38,9 +38,6 @@ SQL_FUNCTION(booking_release_lock);
 SQL_FUNCTION(booking_assert_lock);
 SQL_FUNCTION(booking_locked);
 
-/* The longest name in bytes: it must fit into an index, and into a log line. */
-#define LONGEST_NAME 200
-
 /* What acquire_lock() is asked for, and what it answers. */
 typedef struct Acquisition
 {
@@ -53,8 +50,8 @@ typedef struct Acquisition
 
 /*
  * Returns a name that the caller has sent.  Raises 22004 if it is null, 22023
- * if it is empty or longer than LONGEST_NAME; it is measured before it is
- * decompressed.
+ * if it is empty or longer than LOCK_ROW_LONGEST_NAME; it is measured before
+ * it is decompressed.
  */
 static text *
 name_argument(FunctionCallInfo fcinfo, int argno, const char *name)
@@ -63,11 +60,11 @@ name_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 
 	error_check_argument(fcinfo, argno, name);
 	length = toast_raw_datum_size(PG_GETARG_DATUM(argno)) - VARHDRSZ;
-	if (length < 1 || length > LONGEST_NAME)
+	if (length < 1 || length > LOCK_ROW_LONGEST_NAME)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must have between 1 and %d bytes", name,
-						LONGEST_NAME),
+						LOCK_ROW_LONGEST_NAME),
 				 errdetail("The value has %zu bytes.", length)));
 	return PG_GETARG_TEXT_PP(argno);
 }

@@ -3,8 +3,9 @@
  * lock_row.c
  *	  The row of one named lock: find it, lock it, write it.
  *
- * A row is found by the primary key, with a new snapshot.  Then its newest
- * version is pinned, and the caller decides by that.  A write succeeds only if
+ * A row is found by the primary key, with a new snapshot, or where this session
+ * has found it last.  Then its newest version is pinned, and the caller decides
+ * by that.  A write succeeds only if
  * the version is still the newest when it is locked; otherwise the caller looks
  * again (rowversion.c).
  *
@@ -48,6 +49,21 @@
 
 /* How often a row is looked for again, at most. */
 #define MAX_ATTEMPTS 1000
+
+/*
+ * The row that was pinned last.  A worker asserts the same lock again and
+ * again, and this spares it the scan.  The place may have become another
+ * row's, so the name is compared when it is pinned.  A version that is the
+ * newest and has the name is the row, because the names are unique.
+ */
+static struct
+{
+	Oid			relid;
+	int			length;			/* of the name; 0: nothing is remembered */
+	char		resource[LOCK_ROW_LONGEST_NAME];
+	ItemPointerData tid;
+	Buffer		seen_in;
+} last;
 
 /* Prepares the scan for the resource in the primary key. */
 static void
@@ -125,6 +141,35 @@ pin_found(LockCall *call, text *resource, Found *found, LockRow *row)
 	return true;
 }
 
+/* Remembers the row that is pinned. */
+static void
+remember_row(const LockCall *call, text *resource, const LockRow *row)
+{
+	last.length = (int) VARSIZE_ANY_EXHDR(resource);
+	if (last.length > LOCK_ROW_LONGEST_NAME)
+		last.length = 0;
+	memcpy(last.resource, VARDATA_ANY(resource), last.length);
+	last.relid = call->table.relid;
+	last.tid = row->version.tuple.t_self;
+	last.seen_in = row->version.buffer;
+}
+
+/* Tries to pin the row where it was pinned last. */
+static bool
+pin_remembered(LockCall *call, text *resource, LockRow *row)
+{
+	Found		found;
+
+	if (last.relid != call->table.relid ||
+		last.length != (int) VARSIZE_ANY_EXHDR(resource) ||
+		memcmp(last.resource, VARDATA_ANY(resource), last.length) != 0)
+		return false;
+	found.found = true;
+	found.tid = last.tid;
+	found.seen_in = last.seen_in;
+	return pin_found(call, resource, &found, row);
+}
+
 /*
  * Pins and reads the newest version of the lock's row: committed, or written by
  * this transaction.  Returns false if the lock has no row.  Locks nothing.
@@ -135,6 +180,8 @@ lock_row_pin(LockCall *call, text *resource, LockRow *row)
 	ScanKeyData key;
 	int			attempts = 0;
 
+	if (pin_remembered(call, resource, row))
+		return true;
 	init_key(&key, resource);
 	for (;;)
 	{
@@ -145,6 +192,8 @@ lock_row_pin(LockCall *call, text *resource, LockRow *row)
 		row_version_scan(call->rel, &key, 1, snapshot, remember_place, &found);
 		pinned = found.found && pin_found(call, resource, &found, row);
 		UnregisterSnapshot(snapshot);
+		if (pinned)
+			remember_row(call, resource, row);
 		if (pinned || !found.found)
 			return pinned;
 		lock_row_check_attempts(&attempts);

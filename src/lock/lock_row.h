@@ -16,6 +16,11 @@
 #include "lock/lock_table.h"
 #include "server/rowversion.h"
 
+/*
+ * The longest name in bytes: it must fit into an index, and into a log line.
+ */
+#define LOCK_ROW_LONGEST_NAME 200
+
 /* The newest version of a row, whose page is pinned. */
 typedef struct LockRow
 {
