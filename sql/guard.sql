@@ -43,6 +43,7 @@ FROM (VALUES
 ORDER BY n;
 
 -- A statement that has deleted the stripes looks for them again.
+INSERT INTO booking.event (event_id, capacity) VALUES (3, 5);    -- in one stripe
 CREATE FUNCTION in_time(statement text) RETURNS text LANGUAGE plpgsql
 SET statement_timeout = '20s' AS $$
 BEGIN
@@ -51,9 +52,9 @@ END
 $$;
 SELECT n, in_time(statement)
 FROM (VALUES
-    (1, 'WITH d AS (DELETE FROM booking.inventory WHERE event_id = 1 RETURNING 1)'
-        ' SELECT booking.book_ticket(1, 7) FROM d'),
-    (2, 'WITH u AS (UPDATE booking.event SET capacity = 60 RETURNING 1),'
+    (1, 'WITH d AS (DELETE FROM booking.inventory WHERE event_id = 3 RETURNING 1)'
+        ' SELECT booking.book_ticket(3, 7) FROM d'),
+    (2, 'WITH u AS (UPDATE booking.event SET capacity = 60 WHERE event_id = 3 RETURNING 1),'
         ' i AS (DELETE FROM booking.inventory RETURNING 1) SELECT * FROM u, i LIMIT 1'))
     AS t (n, statement)
 ORDER BY n;
@@ -64,6 +65,7 @@ SELECT in_time('WITH d AS (DELETE FROM booking.event RETURNING 1),'
                ' i AS (DELETE FROM booking.inventory RETURNING 1) SELECT * FROM d, i LIMIT 1');
 SELECT * FROM places();
 ROLLBACK;
+DELETE FROM booking.event WHERE event_id = 3;
 SELECT * FROM places();
 
 -- Clean-ups.
