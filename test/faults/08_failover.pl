@@ -5,6 +5,10 @@
 # In the control, the standby is asynchronous.  Then acknowledged bookings must be
 # lost; otherwise this test could not see a loss.  Only those may be lost that come
 # after the position in the WAL which the standby had reached.
+#
+# Named locks that were granted on the old primary are those of the new one, with the same
+# tokens.  An asynchronous standby loses some.  Their tokens are not given again if the
+# sequence is moved first.
 
 use strict;
 use warnings;
@@ -14,6 +18,7 @@ use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
 
 use BookingTest;
 use Faults qw(end_of_wal);
+use Faults::NamedLocks qw(grant_locks lost_locks skip_tokens old_tokens);
 use File::Path qw(rmtree);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -93,11 +98,15 @@ make_standby($standby, 'sync');
 while (my $round = $run->next_round($primary))
 {
 	$round->load(connect => \&connect_to_primary, keyed => $run->{round} % 3 == 0);
+	my $granted = grant_locks($primary, $run->{round});
+
 	sleep 0.1 + rand 0.4;
 	cut_off() if $run->{round} % 2;
 	$round->kill_all;
 	fail_over('sync');
 	$run->injected;
+	$run->wrong("the lock of $_ was lost") foreach lost_locks($primary, $granted);
+	$run->wrong("token $_ can be given again") foreach old_tokens($primary, $granted);
 	sleep rand 0.3;
 	$round->stop;
 	$round->check(node => $primary);
@@ -120,10 +129,15 @@ while (my $round = $control->next_round($primary))
 	$round->load(connect => \&connect_to_primary, positions => 1);
 	sleep 0.2;
 	cut_off();
+	my $granted = grant_locks($primary, 'control');
+
 	$round->kill_all;
 	$round->stop;    # later transactions would reuse the WAL positions of the lost ones
 	fail_over('async');
 	$control->injected;
+	cmp_ok(scalar lost_locks($primary, $granted), '>', 0, 'control: an asynchronous standby has lost locks');
+	skip_tokens($primary);
+	is(join(' ', old_tokens($primary, $granted)), '', 'control: their tokens are not given again');
 	my $dbh = connect_to($primary);
 	my (undef, @lost) = $round->judge($dbh);
 

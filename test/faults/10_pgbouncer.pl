@@ -2,6 +2,9 @@
 # transactions of different clients, and a client's transactions go to different
 # sessions.  What a session remembers from one client must not harm the next one.
 # Several times PgBouncer renews its server connections under load.
+#
+# A named lock belongs to its token, not to a session: its holder asserts, renews and
+# releases it in whatever session it gets.
 
 use strict;
 use warnings;
@@ -58,8 +61,35 @@ sub connect_through
 	return $dbh;
 }
 
+# Uses a lock under the load, each statement in a session that PgBouncer chooses.
+# Returns what went wrong.
+sub use_lock
+{
+	my ($holder, $other) = @_;
+	my ($token) = $holder->selectrow_array(q{SELECT token FROM booking.acquire_lock('job', 'holder', '1 hour')})
+	  or return 'acquire_lock: ' . $holder->errstr;
+	my @wrong;
+
+	my ($status) = $other->selectrow_array(q{SELECT status FROM booking.try_acquire_lock('job', 'other')});
+
+	push @wrong, 'another client got the lock' if ($status // '') ne 'locked';
+	$holder->begin_work;
+	push @wrong, 'assert_lock: ' . $holder->errstr
+	  if !$holder->do('SELECT booking.assert_lock($$job$$, ?)', undef, $token);
+	$holder->commit;
+	push @wrong, 'renew_lock: ' . $holder->errstr
+	  if !$holder->do('SELECT booking.renew_lock($$job$$, ?, $$1 hour$$)', undef, $token);
+	my ($released) = $holder->selectrow_array('SELECT booking.release_lock($$job$$, ?)', undef, $token);
+
+	push @wrong, 'the lock was not released' if !$released;
+	push @wrong, 'a released lock was asserted'
+	  if $other->do('SELECT booking.assert_lock($$job$$, ?)', undef, $token) || $other->state ne '23T09';
+	return @wrong;
+}
+
 sleep 0.05 until -S "$dir/.s.PGSQL.$port" || !$bouncer->pumpable;
 my $console = connect_through('pgbouncer') or BAIL_OUT('PgBouncer does not answer');
+my ($holder, $other) = map { connect_through('postgres') } 1 .. 2;
 
 while (my $round = $run->next_round($node, rows => { hot => [1500], small => [ 5, 9, 30 ], limited => [200], expiring => [50] }))
 {
@@ -75,6 +105,7 @@ while (my $round = $run->next_round($node, rows => { hot => [1500], small => [ 5
 
 		$most = $seen if $seen > $most;
 		$renewed += $console->do('RECONNECT') ? 1 : 0;
+		$run->wrong(use_lock($holder, $other));
 	}
 	$round->finish(180);
 	$run->injected($calls);

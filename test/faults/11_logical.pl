@@ -7,6 +7,8 @@
 # not fire while it applies changes of the primary, because they are not ALWAYS or
 # REPLICA triggers.  The inventory is replicated as a table.
 #
+# Named locks are replicated as rows.  The sequence of their tokens is moved.
+#
 # The shop's tables are published, too.  Who takes over rebuilds their constraints.
 
 use strict;
@@ -17,6 +19,7 @@ use lib "$FindBin::RealBin/../t", "$FindBin::RealBin/lib";
 
 use BookingTest;
 use Faults;
+use Faults::NamedLocks qw(grant_locks lost_locks skip_tokens old_tokens);
 use Faults::Shop qw(create_shop @CONSTRAINTS);
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -95,6 +98,7 @@ sub take_over
 		SELECT setval(pg_get_serial_sequence('booking.$_', '${_}_id'), coalesce(max(${_}_id), 0) + 10000)
 		FROM booking.$_
 		SQL
+	skip_tokens($subscriber);
 	$subscriber->safe_psql('postgres', <<~SQL) foreach qw(shop_show shop_ticket);
 		SELECT setval(pg_get_serial_sequence('$_', 'id'), coalesce(min(id), 0) - 10000) FROM $_
 		SQL
@@ -122,7 +126,7 @@ sub contents
 	return $node->safe_psql('postgres', join ' UNION ALL ',
 		map { "SELECT '$_', count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t" }
 		  qw(shop_show shop_ticket),
-		map { "booking.$_" } qw(event inventory ticket hold request user_limit), has_history($node) ? 'history' : ());
+		map { "booking.$_" } qw(event inventory ticket hold request user_limit resource_lock), has_history($node) ? 'history' : ());
 }
 
 # Removes everything from the old primary, which becomes the next round's subscriber.
@@ -160,11 +164,15 @@ while (my $round = $run->next_round($primary))
 	send_clients_to($primary);
 	$round->load(connect => \&connect_where_told, keyed => 1, clients => 4);
 	subscribe($killed);
+	my $granted = grant_locks($primary, $run->{round});
+
 	sleep 0.3 + rand 0.5;
 	$killed ? kill_primary($round) : $primary->stop('fast');
 	$run->injected;
 	take_over();
 	$before = contents($subscriber);
+	$run->wrong("the lock of $_ was lost") foreach lost_locks($subscriber, $granted);
+	$run->wrong("token $_ can be given again") foreach old_tokens($subscriber, $granted);
 	send_clients_to($subscriber);
 	sleep 0.3;
 	$round->stop;
