@@ -55,6 +55,9 @@ my $lines_query = <<~'SQL';
 	  UNION ALL
 		SELECT 4, NULL, concat_ws(' ', 'key', event_id, idempotency_key), NULL, NULL
 		FROM booking.request
+	  UNION ALL
+		SELECT 5, NULL, concat_ws(' ', 'lock', resource, owner), NULL, NULL
+		FROM booking.resource_lock
 	) AS l
 	ORDER BY nth, id, line COLLATE "C"
 	SQL
@@ -441,6 +444,7 @@ sub clean_up
 	$dbh->do('ALTER TABLE booking.ticket DROP CONSTRAINT ticket_event_fk') if $run->{model}{has_key};
 	$dbh->do($_)
 	  foreach 'DELETE FROM booking.hold', 'DELETE FROM booking.ticket', 'DELETE FROM booking.event',
+	  'DELETE FROM booking.resource_lock',
 	  'SELECT booking.purge(\'0\')';
 	my ($left) = $dbh->selectrow_array('SELECT count(*) FROM booking.inventory');
 
@@ -476,7 +480,7 @@ sub try_run
 # What the runs together must have seen, or the test proves little: outcomes, ends
 # of transactions, and every kind of action that is a single statement.
 my @wanted = (
-	qw(ok 23T01 23T02 23T03 23T04 23T05 23T06 23T08 P0002 22023 23503 23505 stripes prefetch),
+	qw(ok 23T01 23T02 23T03 23T04 23T05 23T06 23T08 23T09 P0002 22004 22023 23503 23505 stripes prefetch),
 	'COMMIT PREPARED', 'ROLLBACK PREPARED', map { "$_ ok" } grep { $_ !~ /_sequence$/ } action_kinds());
 
 # Returns what has not been seen yet.
@@ -513,6 +517,6 @@ if (!defined $only)
 }
 check_sound($node, 'all runs');
 # (57014: autovacuum is cancelled when TRUNCATE wants its lock)
-check_log($node, 'all runs', qw(23T01 23T02 23T03 23T04 23T05 23T06 23T08 P0002 22023 23503 23505 0A000 57014));
+check_log($node, 'all runs', qw(23T01 23T02 23T03 23T04 23T05 23T06 23T08 23T09 P0002 22004 22023 23503 23505 0A000 57014));
 $node->stop;
 done_testing();

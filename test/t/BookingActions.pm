@@ -659,6 +659,43 @@ sub rules_sequence
 		try_burst($event, some_of(1, 5, 12)));
 }
 
+# ---- named locks ----
+
+sub some_resource { return 'job ' . some_of(@{ $_[1] }[ 0, 1 ]) }
+
+# A lock that is acquired for a millisecond has expired when the statement ends.
+sub acquire
+{
+	my ($resource, $owner, $expires_at_once) = @_;
+	my $ttl = $expires_at_once ? '1 ms' : '1 hour';
+	my $wait = $expires_at_once ? 0.003 : 0;
+
+	return {
+		sql => <<~SQL,
+			SELECT l.status, l.owner FROM booking.try_acquire_lock('$resource', '$owner', '$ttl') AS l
+			CROSS JOIN LATERAL (SELECT pg_sleep($wait * length(l.status))) AS s
+			SQL
+		apply => sub { return [ [ $_[0]->acquire($resource, $owner, $expires_at_once) ] ] } };
+}
+
+# Uses a lock by its token, which the statement looks up, or by the one before.
+sub use_lock
+{
+	my ($function, $resource, $token_is_right) = @_;
+	my $token = "(SELECT token FROM booking.resource_lock WHERE resource = '$resource')";
+	my %call = (
+		renew => "(booking.renew_lock('$resource', TOKEN, '1 hour') > now())::int",
+		assert => "booking.assert_lock('$resource', TOKEN)::int",
+		release => "booking.release_lock('$resource', TOKEN)::int");
+	my %apply = (
+		renew => sub { $_[0]->renew_lock($resource, $token_is_right); return [ [1] ] },
+		assert => sub { $_[0]->assert_lock($resource, $token_is_right); return [ [1] ] },
+		release => sub { return [ [ $_[0]->release_lock($resource, $token_is_right) ] ] });
+
+	$token .= ' - 1' if !$token_is_right;
+	return { sql => 'SELECT ' . $call{$function} =~ s/TOKEN/$token/r, apply => $apply{$function} };
+}
+
 # Makes a hold and performs actions on holds, perhaps with another action between.
 sub hold_sequence
 {
@@ -776,6 +813,10 @@ my %kinds = (
 	},
 	merge_event => sub { return merge_event(some_of(@{ $_[1] }), some_capacity()) },
 	merge_tickets => sub { return merge_tickets(some_event(@_), some_user()) },
+	acquire => sub { return acquire(some_resource(@_), 'user ' . some_user(), chance(0.3) ? 1 : 0) },
+	renew_lock => sub { return use_lock('renew', some_resource(@_), chance(0.8) ? 1 : 0) },
+	assert_lock => sub { return use_lock('assert', some_resource(@_), chance(0.8) ? 1 : 0) },
+	release_lock => sub { return use_lock('release', some_resource(@_), chance(0.8) ? 1 : 0) },
 	direct_path => sub { return { sql => 'SET booking.direct_path = ' . some_of(qw(on off)), apply => sub { return } } },
 	debug_split_always => sub { return { sql => 'SET booking.debug_split_always = ' . some_of(qw(on off)), apply => sub { return } } },
 );

@@ -1,5 +1,5 @@
-# A model of pg_booking, as simple as possible: events, tickets, holds and
-# idempotency keys in memory, and what each action of a session must do to them.
+# A model of pg_booking, as simple as possible: events, tickets, holds,
+# idempotency keys and named locks in memory, and what each action of a session must do to them.
 # 012_model.pl compares a server with it.
 #
 # A method changes the model, or dies with the SQLSTATE of a refusal.  After that
@@ -24,7 +24,7 @@ sub new
 
 	return bless {
 		now => 0, has_key => $has_key, next => -1,
-		event => {}, ticket => {}, hold => {}, request => {}, pending => {}
+		event => {}, ticket => {}, hold => {}, request => {}, pending => {}, lock => {}
 	}, $class;
 }
 
@@ -759,7 +759,50 @@ sub lines
 	push @lines, map { join ' ', 'ticket', @$_{qw(id event user cancelled redeemed)}, $_->{hold} // '-' }
 	  $self->all_tickets;
 	push @lines, map { "key $_" } sort keys %{ $self->{request} };
+	push @lines, map { "lock $_ $self->{lock}{$_}{owner}" } sort keys %{ $self->{lock} };
 	return @lines;
+}
+
+# ---- named locks ----
+
+# try_acquire_lock().  Returns the status, and who has the lock then.
+sub acquire
+{
+	my ($self, $resource, $owner, $expires_at_once) = @_;
+	my $lock = $self->{lock}{$resource};
+
+	return ('locked', $lock->{owner}) if $lock && !$lock->{expired} && $lock->{owner} ne $owner;
+	$self->{lock}{$resource} = { owner => $owner, expired => $expires_at_once };
+	return ('acquired', $owner);
+}
+
+# renew_lock() with a long ttl, assert_lock() and release_lock().  The caller has the
+# token of the lock, or the one before.  Without a lock it is null.
+sub renew_lock
+{
+	my ($self, $resource, $token_is_right) = @_;
+
+	$self->assert_lock($resource, $token_is_right);
+	$self->{lock}{$resource}{expired} = 0;
+	return;
+}
+
+sub assert_lock
+{
+	my ($self, $resource, $token_is_right) = @_;
+
+	refuse('22004') if !$self->{lock}{$resource};
+	refuse('23T09') if !$token_is_right;
+	return;
+}
+
+sub release_lock
+{
+	my ($self, $resource, $token_is_right) = @_;
+
+	refuse('22004') if !$self->{lock}{$resource};
+	delete $self->{lock}{$resource} if $token_is_right;
+	return $token_is_right;
 }
 
 1;
