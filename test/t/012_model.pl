@@ -410,7 +410,7 @@ sub new_run
 	return {
 		seed => $seed, log => [], queue => [ map { make_actions('insert_event', undef, [ $base + $_ ]) } 0 .. 1 ],
 		ids => [ $base .. $base + 2, 4294967296 + ($base ^ 1) ],    # two have the same hash
-		kinds => [ qw(book books try_burst insert_event rules_sequence hold_sequence hold_sequence), map { ($_) x some_of(1 .. 4) } @kinds ],
+		kinds => [ qw(book books try_burst insert_event rules_sequence hold_sequence hold_sequence lock_sequence), map { ($_) x some_of(1 .. 4) } @kinds ],
 		model => BookingModel->new(rand() < 0.3),
 	};
 }

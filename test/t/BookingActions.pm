@@ -696,6 +696,15 @@ sub use_lock
 	return { sql => 'SELECT ' . $call{$function} =~ s/TOKEN/$token/r, apply => $apply{$function} };
 }
 
+# Makes sure that there are locks, and uses them.
+sub lock_sequence
+{
+	my ($model, $ids) = @_;
+
+	return ((map { acquire("job $ids->[$_]", 'user ' . some_user(), 0) } 0, 1),
+		shuffle(qw(acquire renew_lock assert_lock release_lock release_lock)));
+}
+
 # Makes a hold and performs actions on holds, perhaps with another action between.
 sub hold_sequence
 {
@@ -814,6 +823,7 @@ my %kinds = (
 	merge_event => sub { return merge_event(some_of(@{ $_[1] }), some_capacity()) },
 	merge_tickets => sub { return merge_tickets(some_event(@_), some_user()) },
 	acquire => sub { return acquire(some_resource(@_), 'user ' . some_user(), chance(0.3) ? 1 : 0) },
+	lock_sequence => \&lock_sequence,
 	renew_lock => sub { return use_lock('renew', some_resource(@_), chance(0.8) ? 1 : 0) },
 	assert_lock => sub { return use_lock('assert', some_resource(@_), chance(0.8) ? 1 : 0) },
 	release_lock => sub { return use_lock('release', some_resource(@_), chance(0.8) ? 1 : 0) },
