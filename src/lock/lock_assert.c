@@ -25,7 +25,6 @@
 
 #include "lock/lock_assert.h"
 #include "lock/lock_holder.h"
-#include "server/fault.h"
 
 /* An assertion that is checked before the commit. */
 typedef struct Assertion
@@ -119,7 +118,6 @@ check_all(void)
 		lock_assert_now(assertion->resource, assertion->token);
 	}
 	PopActiveSnapshot();
-	fault_point("lock: asserted at commit");
 }
 
 /* Checks the assertions before the commit, and forgets them at the end. */

@@ -41,7 +41,6 @@
 
 #include "lock/lock_row.h"
 #include "server/errors.h"
-#include "server/fault.h"
 #include "server/rowwriter.h"
 
 /* The class of our advisory locks; users' are in the classes 1 and 2. */
@@ -489,7 +488,6 @@ lock_row_insert(LockCall *call, text *resource, const LockRowValues *values)
 	row_writer_insert(&writer);
 	row_writer_close(&writer);
 	CommandCounterIncrement();
-	fault_point("lock: inserted");
 }
 
 /* Writes the pinned version with new values in some columns. */
