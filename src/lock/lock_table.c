@@ -128,7 +128,8 @@ column_is_served(Form_pg_attribute att)
 	{
 		if (strcmp(columns[i].name, NameStr(att->attname)) == 0)
 			return att->attgenerated == '\0' &&
-				(columns[i].has_default || !att->atthasdef);
+				(columns[i].has_default || !att->atthasdef) &&
+				(strcmp(columns[i].name, "note") != 0 || !att->attnotnull);
 	}
 	return !att->attnotnull && !att->atthasdef && att->attgenerated == '\0' &&
 		att->attidentity == '\0';
@@ -187,7 +188,10 @@ check_indexes(const LockTable *table, Relation rel)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		Form_pg_index form = index->rd_index;
-		bool		plain = is_plain_index(index);
+		/* in a unique one an acquisition could wait for another */
+		bool		plain = is_plain_index(index) &&
+			(form->indisprimary ||
+			 !(form->indisunique || form->indisexclusion));
 
 		if (form->indisprimary)
 			has_primary_key = form->indimmediate && form->indnkeyatts == 1 &&
@@ -195,7 +199,7 @@ check_indexes(const LockTable *table, Relation rel)
 				index->rd_indcollation[0] == C_COLLATION_OID;
 		index_close(index, AccessShareLock);
 		if (!plain)
-			error_shape("has an index that is not a plain btree",
+			error_shape("has an index that is not a plain btree, or is unique",
 						"Drop that index.");
 	}
 	if (!has_primary_key)

@@ -108,17 +108,19 @@ key_lock_begin(Relation rel, int64 event_id, text *key)
 	bool		found;
 
 	set_tag(&tag, event_id, key);
-	if (LockAcquire(&tag, KEY_LOCKMODE, false, false) ==
-		LOCKACQUIRE_ALREADY_HELD)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the request with this idempotency key has no answer"),
-				 errhint("A trigger must not send the key of the statement that fired it.")));
 	for (;;)
 	{
+		if (LockAcquire(&tag, KEY_LOCKMODE, false, false) ==
+			LOCKACQUIRE_ALREADY_HELD)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the request with this idempotency key has no answer"),
+					 errhint("A trigger must not send the key of the statement that fired it.")));
 		found = find_row(rel, event_id, key, &writer, &tid);
 		if (!TransactionIdIsValid(writer))
 			return found;
+		/* or the writer, if it sends the key again, would wait for us */
+		key_lock_end(event_id, key);
 		CHECK_FOR_INTERRUPTS();
 		XactLockTableWait(writer, rel, &tid, XLTW_InsertIndexUnique);
 	}
