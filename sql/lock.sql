@@ -336,7 +336,9 @@ FROM (VALUES
     (17, 'ALTER SEQUENCE booking.resource_lock_token_seq CACHE 10'),
     (18, 'ALTER SEQUENCE booking.resource_lock_token_seq INCREMENT -1'),
     (19, 'ALTER SEQUENCE booking.resource_lock_token_seq CYCLE'),
-    (20, 'ALTER SEQUENCE booking.resource_lock_token_seq RESTART 1')) AS s (n, change),
+    (20, 'ALTER SEQUENCE booking.resource_lock_token_seq RESTART 1'),
+    (21, 'CREATE UNIQUE INDEX ON booking.resource_lock (owner, token)'),
+    (22, 'UPDATE booking.resource_lock SET note = token; ALTER TABLE booking.resource_lock ALTER note SET NOT NULL')) AS s (n, change),
     after_change(change, 'SELECT booking.acquire_lock(''ttl'', ''ann'')') a
 ORDER BY n;
 SELECT n, a.code
