@@ -231,11 +231,11 @@ settle_key(const TriggerColumns *columns, const PoolKey *key)
 }
 
 /*
- * The trigger of a pool table is fired: settles the statement.  If that ends
+ * Settles the statement that has fired the trigger of a pool table.  If it ends
  * expired rows for a statement that is being settled, that one settles what
  * they give of other pools.
  */
-void
+static void
 settle_statement(void)
 {
 	if (policy_is_reclaiming())
@@ -245,21 +245,32 @@ settle_statement(void)
 }
 
 /*
- * The trigger of a pool table.  An INSERT means the end of a statement that has
- * written the constrained table: raises 23514, 23503.  Any other statement is
- * the user's: raises 55000.
+ * The trigger of a pool table is fired, which calls that function.  An INSERT
+ * means the end of a statement that takes or gives places: settles it, and
+ * returns NULL.  Otherwise a statement of the user's has changed the table:
+ * returns its data, for the caller to refuse it; NULL if the guard is lifted.
  */
-Datum
-booking_capacity_settle(PG_FUNCTION_ARGS)
+TriggerData *
+settle_fired(FunctionCallInfo fcinfo, const char *function)
 {
-	TriggerData *data = call_trigger_data(fcinfo, "capacity_settle",
+	TriggerData *data = call_trigger_data(fcinfo, function,
 										  CALL_AFTER_INSERT |
 											  CALL_AFTER_CHANGE |
 											  CALL_AFTER_TRUNCATE);
 
-	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-		settle_statement();
-	else if (!guard_importing)
+	if (!TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		return guard_importing ? NULL : data;
+	settle_statement();
+	return NULL;
+}
+
+/* The trigger of a pool table.  Raises 23514, 23503, 55000. */
+Datum
+booking_capacity_settle(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = settle_fired(fcinfo, "capacity_settle");
+
+	if (data != NULL)
 		guard_refuse(data,
 					 "Its rows follow the tables of the constraint. booking.rebuild_capacity() computes them again.");
 	PG_RETURN_POINTER(NULL);

@@ -23,6 +23,7 @@ typedef struct SettleKey
 
 extern SettleKey *settle_key(const TriggerColumns *columns,
 							 const PoolKey *key);
-extern void settle_statement(void);
+extern TriggerData *settle_fired(FunctionCallInfo fcinfo,
+								 const char *function);
 
 #endif							/* SETTLE_H */

@@ -367,21 +367,13 @@ check_change(const TriggerData *data)
 					 "Its rows follow those of booking.event. booking.rebuild_inventory() computes them again.");
 }
 
-/*
- * The trigger of the inventory.  An INSERT means the end of a statement that
- * has written tickets or holds: raises 23T01, 23T02, 23T03, 23503, 55000.
- */
+/* The trigger of the inventory.  Raises 23T01, 23T02, 23T03, 23503, 55000. */
 Datum
 booking_inventory_settle(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = call_trigger_data(fcinfo, "inventory_settle",
-										  CALL_AFTER_INSERT |
-											  CALL_AFTER_CHANGE |
-											  CALL_AFTER_TRUNCATE);
+	TriggerData *data = settle_fired(fcinfo, "inventory_settle");
 
-	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-		settle_statement();
-	else if (!guard_importing)
+	if (data != NULL)
 		check_change(data);
 	PG_RETURN_POINTER(NULL);
 }

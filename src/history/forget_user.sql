@@ -27,4 +27,5 @@ SET search_path = pg_catalog, pg_temp
 SET row_security = off;
 
 COMMENT ON FUNCTION booking.forget_user(text, text) IS
-'The same for user ids without a type: literals, or parameters whose type is left open.';
+'The same for user ids that are strings or have no type, as literals or parameters whose type is '
+'left open.';

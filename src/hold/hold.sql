@@ -26,7 +26,8 @@ AS 'MODULE_PATHNAME', 'booking_hold_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.hold_tickets(bigint, text, integer, interval, text) IS
-'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
+'The same for a user_id that is a string or has no type, as a literal or a parameter whose type '
+'is left open.';
 
 CREATE FUNCTION booking.confirm_hold(hold_id bigint, if_expired text DEFAULT 'error')
 RETURNS bigint[]

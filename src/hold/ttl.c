@@ -14,6 +14,7 @@
 
 #include "hold/ttl.h"
 #include "server/compat.h"
+#include "server/interval.h"
 
 /* Returns -1, 0 or 1 if a is shorter than, as long as, or longer than b. */
 static int
@@ -22,23 +23,6 @@ compare_intervals(Interval *a, Interval *b)
 	return DatumGetInt32(DirectFunctionCall2(interval_cmp,
 											 IntervalPGetDatum(a),
 											 IntervalPGetDatum(b)));
-}
-
-/* Returns the time plus the interval. */
-static TimestampTz
-add_interval(TimestampTz time, Interval *interval)
-{
-	return DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(time),
-							IntervalPGetDatum(interval)));
-}
-
-/* Returns the interval as text. */
-static char *
-show_interval(Interval *interval)
-{
-	return DatumGetCString(DirectFunctionCall1(interval_out,
-											   IntervalPGetDatum(interval)));
 }
 
 /* Raises 22023: the time that a hold is to last is out of range. */
@@ -69,15 +53,15 @@ ttl_expiry(Interval *ttl, Interval *max_ttl)
 
 	if (!longer)
 	{
-		expires_at = add_interval(now, ttl);
-		longer = expires_at > add_interval(now, max_ttl);
+		expires_at = interval_after(now, ttl);
+		longer = expires_at > interval_after(now, max_ttl);
 	}
 	if (longer)
 		error_ttl(psprintf("It is %s; the event's max_hold_ttl is %s.",
-						   show_interval(ttl), show_interval(max_ttl)));
+						   interval_text(ttl), interval_text(max_ttl)));
 	if (expires_at <= now)
 		error_ttl(psprintf("It must be positive, and is %s.",
-						   show_interval(ttl)));
+						   interval_text(ttl)));
 	return expires_at;
 }
 
@@ -90,10 +74,10 @@ ttl_check_latest(TimestampTz created_at, TimestampTz expires_at,
 				 Interval *max_ttl)
 {
 	TimestampTz latest =
-		add_interval(Min(created_at, GetCurrentTimestamp()), max_ttl);
+		interval_after(Min(created_at, GetCurrentTimestamp()), max_ttl);
 
 	if (expires_at > latest)
 		error_ttl(psprintf("By the event's max_hold_ttl of %s the hold ends at %s at the latest.",
-						   show_interval(max_ttl),
+						   interval_text(max_ttl),
 						   timestamptz_to_str(latest)));
 }

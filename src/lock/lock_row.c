@@ -3,18 +3,14 @@
  * lock_row.c
  *	  The row of one named lock: find it, lock it, write it.
  *
- * A row is found by the primary key, with a new snapshot, or where this session
+ * A row is found by the primary key with a new snapshot, or where this session
  * has found it last.  Then its newest version is pinned, and the caller decides
- * by that.  A write succeeds only if
- * the version is still the newest when it is locked; otherwise the caller looks
- * again (rowversion.c).
+ * by that.  A write succeeds only if the version is still the newest when it is
+ * locked; otherwise the caller looks again (rowversion.c).
  *
- * A lock that has no row yet has nothing that could be locked.  Two sessions
- * that insert it at once would meet in the unique index, and one would wait
- * there for the other's commit.  So who wants to insert passes a gate first: a
- * heavyweight lock on the hash of the name, which is only tried, and kept until
- * the transaction ends.  It is an advisory lock in a class of its own, so the
- * functions pg_advisory_lock() etc. can't reach it.
+ * A lock that has no row yet has nothing that could be locked.  So who wants to
+ * insert it passes a gate first: the lock on its name (server/name_lock.c),
+ * which is only tried, and kept until the transaction ends.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -28,11 +24,9 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_sequence.h"
 #include "commands/sequence.h"
-#include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -41,10 +35,8 @@
 
 #include "lock/lock_row.h"
 #include "server/errors.h"
+#include "server/name_lock.h"
 #include "server/rowwriter.h"
-
-/* The class of our advisory locks; users' are in the classes 1 and 2. */
-#define GATE_CLASS 0x4250
 
 /* How often a row is looked for again, at most. */
 #define MAX_ATTEMPTS 1000
@@ -388,17 +380,6 @@ lock_row_check_snapshot(LockCall *call, text *resource)
 		error_conflict();
 }
 
-/* The heavyweight lock that stands for a resource without a row. */
-static void
-set_gate(LOCKTAG *tag, text *resource)
-{
-	uint64 hash = hash_bytes_extended((unsigned char *) VARDATA_ANY(resource),
-									  (int) VARSIZE_ANY_EXHDR(resource), 0);
-
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (hash >> 32),
-						 (uint32) hash, GATE_CLASS);
-}
-
 /*
  * Returns true if this transaction may insert the row of the lock: no other
  * will before it ends.  Never waits.
@@ -406,10 +387,7 @@ set_gate(LOCKTAG *tag, text *resource)
 bool
 lock_row_enter_gate(text *resource)
 {
-	LOCKTAG		tag;
-
-	set_gate(&tag, resource);
-	return LockAcquire(&tag, ExclusiveLock, false, true) !=
+	return name_lock_acquire(NAME_LOCK_RESOURCE, 0, resource, false) !=
 		LOCKACQUIRE_NOT_AVAIL;
 }
 
@@ -417,10 +395,7 @@ lock_row_enter_gate(text *resource)
 void
 lock_row_leave_gate(text *resource)
 {
-	LOCKTAG		tag;
-
-	set_gate(&tag, resource);
-	(void) LockRelease(&tag, ExclusiveLock, false);
+	name_lock_release(NAME_LOCK_RESOURCE, 0, resource);
 }
 
 /*
@@ -458,6 +433,14 @@ check_token_grows(int64 before, int64 token)
 					   "Call booking.create_tables(), which moves it.");
 }
 
+/* Sets a column of a row that is all null at first. */
+static void
+set_column(TupleTableSlot *slot, AttrNumber attnum, Datum value)
+{
+	slot->tts_values[attnum - 1] = value;
+	slot->tts_isnull[attnum - 1] = false;
+}
+
 /* Inserts the row of a lock.  The caller must have entered the gate. */
 void
 lock_row_insert(LockCall *call, text *resource, const LockRowValues *values)
@@ -470,20 +453,14 @@ lock_row_insert(LockCall *call, text *resource, const LockRowValues *values)
 	slot = writer.slot;
 	memset(slot->tts_isnull, true,
 		   RelationGetDescr(call->rel)->natts * sizeof(bool));
-	slot->tts_values[table->resource - 1] = PointerGetDatum(resource);
-	slot->tts_isnull[table->resource - 1] = false;
-	slot->tts_values[table->lock_owner - 1] = PointerGetDatum(values->owner);
-	slot->tts_isnull[table->lock_owner - 1] = false;
-	slot->tts_values[table->token - 1] = Int64GetDatum(values->token);
-	slot->tts_isnull[table->token - 1] = false;
-	slot->tts_values[table->locked_at - 1] =
-		TimestampTzGetDatum(values->locked_at);
-	slot->tts_isnull[table->locked_at - 1] = false;
-	slot->tts_values[table->expires_at - 1] =
-		TimestampTzGetDatum(values->expires_at);
-	slot->tts_isnull[table->expires_at - 1] = false;
-	slot->tts_values[table->note - 1] = PointerGetDatum(values->note);
-	slot->tts_isnull[table->note - 1] = values->note == NULL;
+	set_column(slot, table->resource, PointerGetDatum(resource));
+	set_column(slot, table->lock_owner, PointerGetDatum(values->owner));
+	set_column(slot, table->token, Int64GetDatum(values->token));
+	set_column(slot, table->locked_at, TimestampTzGetDatum(values->locked_at));
+	set_column(slot, table->expires_at,
+			   TimestampTzGetDatum(values->expires_at));
+	if (values->note != NULL)
+		set_column(slot, table->note, PointerGetDatum(values->note));
 	ExecStoreVirtualTuple(slot);
 	row_writer_insert(&writer);
 	row_writer_close(&writer);

@@ -45,15 +45,16 @@ typedef struct ColumnSpec
 	Oid			type;
 	size_t		attnum;			/* offset in LockTable */
 	bool		has_default;	/* it may have one, which is not used */
+	bool		can_be_null;	/* so it must not be NOT NULL */
 } ColumnSpec;
 
 static const ColumnSpec columns[] = {
-	{"resource", TEXTOID, offsetof(LockTable, resource), false},
-	{"owner", TEXTOID, offsetof(LockTable, lock_owner), false},
-	{"token", INT8OID, offsetof(LockTable, token), true},
-	{"locked_at", TIMESTAMPTZOID, offsetof(LockTable, locked_at), true},
-	{"expires_at", TIMESTAMPTZOID, offsetof(LockTable, expires_at), false},
-	{"note", TEXTOID, offsetof(LockTable, note), false},
+	{"resource", TEXTOID, offsetof(LockTable, resource), false, false},
+	{"owner", TEXTOID, offsetof(LockTable, lock_owner), false, false},
+	{"token", INT8OID, offsetof(LockTable, token), true, false},
+	{"locked_at", TIMESTAMPTZOID, offsetof(LockTable, locked_at), true, false},
+	{"expires_at", TIMESTAMPTZOID, offsetof(LockTable, expires_at), false, false},
+	{"note", TEXTOID, offsetof(LockTable, note), false, true},
 };
 
 static LockTable known;
@@ -129,7 +130,7 @@ column_is_served(Form_pg_attribute att)
 		if (strcmp(columns[i].name, NameStr(att->attname)) == 0)
 			return att->attgenerated == '\0' &&
 				(columns[i].has_default || !att->atthasdef) &&
-				(strcmp(columns[i].name, "note") != 0 || !att->attnotnull);
+				!(columns[i].can_be_null && att->attnotnull);
 	}
 	return !att->attnotnull && !att->atthasdef && att->attgenerated == '\0' &&
 		att->attidentity == '\0';

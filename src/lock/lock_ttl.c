@@ -9,11 +9,11 @@
  */
 #include "postgres.h"
 
-#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "lock/lock_ttl.h"
 #include "server/compat.h"
+#include "server/interval.h"
 
 /* The shortest ttl, in microseconds, and the longest. */
 #define SHORTEST 1000
@@ -26,15 +26,6 @@
 #define MAX_MONTHS (10 * LONGEST_YEARS * MONTHS_PER_YEAR)
 #define MAX_DAYS (10 * LONGEST_YEARS * 366)
 #define MAX_TIME (MAX_DAYS * USECS_PER_DAY)
-
-/* Returns the time plus the interval. */
-static TimestampTz
-add_interval(TimestampTz time, const Interval *interval)
-{
-	return DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(time),
-							IntervalPGetDatum(interval)));
-}
 
 /* True if no field of the interval is too large to be added to a time. */
 static bool
@@ -59,17 +50,15 @@ lock_ttl_expiry(TimestampTz now, Interval *ttl)
 
 	if (can_be_added(ttl))
 	{
-		TimestampTz expires_at = add_interval(now, ttl);
+		TimestampTz expires_at = interval_after(now, ttl);
 
 		if (expires_at >= now + SHORTEST &&
-			expires_at <= add_interval(now, &longest))
+			expires_at <= interval_after(now, &longest))
 			return expires_at;
 	}
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		 errmsg("ttl is out of range"),
-		 errdetail("It must be between 1 millisecond and 100 years, and is %s.",
-				   DatumGetCString(DirectFunctionCall1(
-					   interval_out, IntervalPGetDatum(ttl))))));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("ttl is out of range"),
+			 errdetail("It must be between 1 millisecond and 100 years, and is %s.",
+					   interval_text(ttl))));
 }

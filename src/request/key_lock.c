@@ -4,12 +4,10 @@
  *	  Locks an idempotency key.
  *
  * A key is locked in two ways, one after the other.  During the call it is a
- * heavyweight lock on the hash of the event and the key: an advisory lock in a
- * class of its own, which pg_advisory_lock() etc. can't reach.  Two keys with
- * one hash only wait for each other.  A call that succeeds ends by inserting
- * the key's row, which is the lock from then on until the commit: who finds it
- * uncommitted waits for its transaction.  So a refusal writes nothing, and a
- * transaction can use any number of keys.
+ * lock on its name (server/name_lock.c).  A call that succeeds ends by
+ * inserting the key's row, which is the lock from then on until the commit: who
+ * finds it uncommitted waits for its transaction.  So a refusal writes nothing,
+ * and a transaction can use any number of keys.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -20,11 +18,9 @@
 #include "access/genam.h"
 #include "access/skey.h"
 #include "access/tableam.h"
-#include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -32,24 +28,7 @@
 
 #include "request/key_lock.h"
 #include "server/compat.h"
-
-/* The class of our advisory locks; users' are in the classes 1 and 2. */
-#define KEY_CLASS 0x424B
-
-/* In this mode only one call has the key. */
-#define KEY_LOCKMODE ExclusiveLock
-
-/* The heavyweight lock that stands for the key. */
-static void
-set_tag(LOCKTAG *tag, int64 event_id, text *key)
-{
-	uint64 hash = hash_bytes_extended((unsigned char *) VARDATA_ANY(key),
-									  (int) VARSIZE_ANY_EXHDR(key),
-									  (uint64) event_id);
-
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (hash >> 32),
-						 (uint32) hash, KEY_CLASS);
-}
+#include "server/name_lock.h"
 
 /*
  * Looks for the row of the key in the primary key, whose columns are event_id
@@ -102,15 +81,13 @@ find_row(Relation rel, int64 event_id, text *key, TransactionId *writer,
 bool
 key_lock_begin(Relation rel, int64 event_id, text *key)
 {
-	LOCKTAG		tag;
 	TransactionId writer;
 	ItemPointerData tid;
 	bool		found;
 
-	set_tag(&tag, event_id, key);
 	for (;;)
 	{
-		if (LockAcquire(&tag, KEY_LOCKMODE, false, false) ==
+		if (name_lock_acquire(NAME_LOCK_KEY, event_id, key, true) ==
 			LOCKACQUIRE_ALREADY_HELD)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -133,8 +110,5 @@ key_lock_begin(Relation rel, int64 event_id, text *key)
 void
 key_lock_end(int64 event_id, text *key)
 {
-	LOCKTAG		tag;
-
-	set_tag(&tag, event_id, key);
-	(void) LockRelease(&tag, KEY_LOCKMODE, false);
+	name_lock_release(NAME_LOCK_KEY, event_id, key);
 }

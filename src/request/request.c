@@ -289,19 +289,6 @@ find_answer(BookingCall *call, Request *request, Datum *values,
 }
 
 /*
- * Raises 40001: the row of the key was committed after the transaction's
- * snapshot was taken.
- */
-pg_noreturn static void
-error_concurrent(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access due to concurrent use of an idempotency key"),
-			 errhint("The transaction might succeed if retried.")));
-}
-
-/*
  * Begins a request that has a key.  Returns true if it was answered before:
  * its answer is in *request, and the caller does nothing more.  Otherwise the
  * caller does what was asked, and ends with request_answer() or
@@ -329,7 +316,7 @@ request_begin(BookingCall *call, Request *request)
 		answered = find_answer(call, request, values, nulls, context);
 		plan_disconnect(&call->base);
 		if (!answered && IsolationUsesXactSnapshot())
-			error_concurrent();
+			error_conflict();	/* committed after the snapshot */
 		key_lock_end(request->event_id, request->key);
 	}
 	table_close(rel, NoLock);

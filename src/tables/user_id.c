@@ -4,9 +4,9 @@
  *	  Users' ids, of the type that the tables have them in.
  *
  * The type of the columns is known at run time only.  A function with a user's
- * id has two forms in SQL, for "any" and for text, and one in C.  PostgreSQL
- * chooses "any" for a value that has a type, and text for one that has none: a
- * literal, or a parameter whose type the client leaves open.
+ * id has two forms in SQL, for text and for "any", and one in C.  PostgreSQL
+ * chooses text for strings and for a value without a type: a literal, or a
+ * parameter whose type the client leaves open.  It chooses "any" for the rest.
  *
  * A value of another type than the columns' is written as text and read by the
  * columns' type, which raises its own error for a bad value (22P02).

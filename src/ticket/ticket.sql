@@ -24,7 +24,8 @@ AS 'MODULE_PATHNAME', 'booking_book_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_ticket(bigint, text, text) IS
-'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
+'The same for a user_id that is a string or has no type, as a literal or a parameter whose type '
+'is left open.';
 
 CREATE FUNCTION booking.try_book_ticket(event_id bigint, user_id "any",
                                         idempotency_key text DEFAULT NULL,
@@ -48,7 +49,8 @@ AS 'MODULE_PATHNAME', 'booking_try_book_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.try_book_ticket(bigint, text, text) IS
-'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
+'The same for a user_id that is a string or has no type, as a literal or a parameter whose type '
+'is left open.';
 
 CREATE FUNCTION booking.book_tickets(event_id bigint, user_id "any", quantity integer,
                                      idempotency_key text DEFAULT NULL)
@@ -70,7 +72,8 @@ AS 'MODULE_PATHNAME', 'booking_book_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_tickets(bigint, text, integer, text) IS
-'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
+'The same for a user_id that is a string or has no type, as a literal or a parameter whose type '
+'is left open.';
 
 CREATE FUNCTION booking.book_batch(event_id bigint, user_ids anyarray,
                                    idempotency_key text DEFAULT NULL,
@@ -134,7 +137,8 @@ AS 'MODULE_PATHNAME', 'booking_transfer_ticket'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.transfer_ticket(bigint, text) IS
-'The same for a user_id without a type: a literal, or a parameter whose type is left open.';
+'The same for a user_id that is a string or has no type, as a literal or a parameter whose type '
+'is left open.';
 
 CREATE FUNCTION booking.redeem_ticket(ticket_id bigint,
                                       OUT status text, OUT redeemed_at timestamptz)
