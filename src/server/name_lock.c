@@ -19,6 +19,7 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 
+#include "server/compat.h"
 #include "server/name_lock.h"
 
 /* In this mode only one transaction has a name. */
