@@ -175,6 +175,43 @@ SELECT booking.assert_lock('c', currval('booking.resource_lock_token_seq') + 1, 
 SELECT status FROM booking.try_acquire_lock('c', 'ann');
 INSERT INTO journal VALUES ('acquired after it was asserted');
 COMMIT;
+-- A transaction may release what it has asserted.
+SELECT token AS d FROM booking.acquire_lock('d', 'ann') \gset
+BEGIN;
+SELECT booking.assert_lock('d', :d, 'commit'), booking.release_lock('d', :d);
+SAVEPOINT s;
+INSERT INTO journal VALUES ('asserted and released');
+ROLLBACK TO s;
+INSERT INTO journal VALUES ('asserted and released');
+COMMIT;
+SELECT token AS d FROM booking.acquire_lock('d', 'ann') \gset
+BEGIN;
+SELECT booking.assert_lock('d', :d, 'commit');
+SAVEPOINT s;
+SELECT booking.release_lock('d', :d);
+RELEASE s;
+SAVEPOINT s;
+ROLLBACK TO s;
+INSERT INTO journal VALUES ('asserted, and released in a savepoint');
+COMMIT;
+-- But not if the release was rolled back, or came before the assertion.
+SELECT token AS d FROM booking.acquire_lock('d', 'ann') \gset
+BEGIN;
+SELECT booking.assert_lock('d', :d, 'commit');
+SAVEPOINT s;
+SELECT booking.release_lock('d', :d);
+ROLLBACK TO s;
+SELECT owner FROM booking.try_acquire_lock('d', 'ann');
+SELECT booking.release_lock('d', token) FROM booking.resource_lock WHERE resource = 'd';
+INSERT INTO journal VALUES ('the release was rolled back');
+COMMIT;
+\echo :LAST_ERROR_SQLSTATE
+BEGIN;
+SELECT booking.assert_lock('d', :d, 'commit'), booking.release_lock('d', :d),
+       booking.assert_lock('d', :d, 'commit');
+INSERT INTO journal VALUES ('asserted after the release');
+COMMIT;
+\echo :LAST_ERROR_SQLSTATE
 -- A savepoint that is rolled back takes its assertions with it.
 BEGIN;
 SAVEPOINT s;
@@ -424,6 +461,13 @@ SELECT current_user;
 RESET ROLE;
 SELECT count(*) FROM pg_locks
 WHERE pid = pg_backend_pid() AND locktype IN ('advisory', 'tuple');
+
+
+-- The number of new locks is not limited by the server's lock table.
+BEGIN;
+SELECT count(*) FROM generate_series(1, 20000) n, booking.acquire_lock('many ' || n, 'ann');
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype IN ('advisory', 'tuple');
+ROLLBACK;
 
 SELECT * FROM damage();
 SELECT * FROM booking.verify();

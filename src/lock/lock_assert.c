@@ -32,6 +32,7 @@ typedef struct Assertion
 	text	   *resource;
 	int64		token;
 	int			level;			/* of subtransactions */
+	int			released_at;	/* the level that released the lock, or 0 */
 } Assertion;
 
 /* Those of this transaction.  In TopTransactionContext. */
@@ -47,6 +48,14 @@ compare_names(const text *a, const text *b)
 								Min(length_a, length_b));
 
 	return result != 0 ? result : length_a - length_b;
+}
+
+/* True if this was asserted. */
+static bool
+is_assertion_of(const Assertion *assertion, const text *resource, int64 token)
+{
+	return assertion->token == token &&
+		compare_names(assertion->resource, resource) == 0;
 }
 
 /* The order in which the assertions are checked. */
@@ -86,18 +95,38 @@ lock_assert_at_commit(text *resource, int64 token)
 	foreach(lc, assertions)
 	{
 		assertion = lfirst(lc);
-		if (assertion->token == token &&
-			compare_names(assertion->resource, resource) == 0)
+		if (assertion->released_at == 0 &&
+			is_assertion_of(assertion, resource, token))
 			return;
 	}
 	old = MemoryContextSwitchTo(TopTransactionContext);
-	assertion = palloc(sizeof(Assertion));
+	assertion = palloc0(sizeof(Assertion));
 	assertion->resource =
 		DatumGetTextPCopy(PointerGetDatum(resource));
 	assertion->token = token;
 	assertion->level = GetCurrentTransactionNestLevel();
 	assertions = lappend(assertions, assertion);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * To be called when this transaction has released the lock.  What was asserted
+ * for the commit holds from now on, because nothing can change the row before
+ * the commit.  It is not checked again: the row is gone then.
+ */
+void
+lock_assert_released(text *resource, int64 token)
+{
+	ListCell   *lc;
+
+	foreach(lc, assertions)
+	{
+		Assertion  *assertion = lfirst(lc);
+
+		if (assertion->released_at == 0 &&
+			is_assertion_of(assertion, resource, token))
+			assertion->released_at = GetCurrentTransactionNestLevel();
+	}
 }
 
 /*
@@ -115,7 +144,8 @@ check_all(void)
 	{
 		Assertion  *assertion = lfirst(lc);
 
-		lock_assert_now(assertion->resource, assertion->token);
+		if (assertion->released_at == 0)
+			lock_assert_now(assertion->resource, assertion->token);
 	}
 	PopActiveSnapshot();
 }
@@ -133,8 +163,8 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 /*
- * At the end of a subtransaction its assertions become its parent's, or are
- * dropped.  The nest level is still the subtransaction's own.
+ * At the end of a subtransaction its assertions and releases become its
+ * parent's, or are undone.  The nest level is still the subtransaction's own.
  */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
@@ -149,12 +179,15 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 	{
 		Assertion  *assertion = lfirst(lc);
 
-		if (assertion->level < level)
-			continue;
 		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			assertion->level = level - 1;
-		else
+		{
+			assertion->level = Min(assertion->level, level - 1);
+			assertion->released_at = Min(assertion->released_at, level - 1);
+		}
+		else if (assertion->level == level)
 			assertions = foreach_delete_current(assertions, lc);
+		else if (assertion->released_at == level)
+			assertion->released_at = 0;
 	}
 }
 

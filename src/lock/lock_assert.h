@@ -14,6 +14,7 @@
 
 extern void lock_assert_init(void);
 extern void lock_assert_now(text *resource, int64 token);
+extern void lock_assert_released(text *resource, int64 token);
 extern void lock_assert_at_commit(text *resource, int64 token);
 
 #endif							/* LOCK_ASSERT_H */

@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "lock/lock_assert.h"
+#include "lock/lock_change.h"
 #include "lock/lock_holder.h"
 #include "lock/lock_ttl.h"
 #include "server/compat.h"
@@ -106,7 +107,7 @@ fill_in(LockCall *call, Acquisition *wanted)
 {
 	LockRowValues *values = &wanted->values;
 
-	lock_row_check_snapshot(call, wanted->resource);
+	lock_change_check(call, wanted->resource);
 	ForceSyncCommit();
 	values->token = lock_row_new_token(call);
 	values->locked_at = GetCurrentTimestamp();
@@ -157,9 +158,9 @@ acquire(LockCall *call, Acquisition *wanted)
 		{
 			fill_in(call, wanted);
 			lock_row_insert(call, wanted->resource, &wanted->values);
-			return true;
+			result = LOCK_ROW_OK;
 		}
-		else if (lock_row_enter_gate(wanted->resource))
+		else if (lock_row_enter_gate(call, wanted->resource))
 			in_gate = true;		/* look again: a row may have come first */
 		else
 			result = LOCK_ROW_BUSY;
@@ -203,7 +204,7 @@ error_locked(const Acquisition *wanted)
  * acquire_lock(resource, owner, ttl, note): acquires a lock, and returns
  * (token, expires_at).  Never waits for another session.  Locks the row of the
  * lock.  Raises 23T10 if another owner has the lock, or another transaction its
- * row; 40001 as lock_row_check_snapshot() says; 22004, 22023, 25006.
+ * row; 40001 as lock_change_check() says; 22004, 22023, 25006.
  */
 Datum
 booking_acquire_lock(PG_FUNCTION_ARGS)
@@ -314,7 +315,10 @@ booking_release_lock(PG_FUNCTION_ARGS)
 		released = lock_row_delete(&call, &row) == LOCK_ROW_OK;
 	}
 	if (released)
-		lock_row_check_snapshot(&call, resource);
+	{
+		lock_change_check(&call, resource);
+		lock_assert_released(resource, token);
+	}
 	lock_table_end(&call);
 	PG_RETURN_BOOL(released);
 }

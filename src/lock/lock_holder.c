@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "lock/lock_change.h"
 #include "lock/lock_holder.h"
 #include "server/errors.h"
 
@@ -62,7 +63,7 @@ lock_holder_pin(LockCall *call, text *resource, int64 token, LockRow *row)
  * Locks the row until the transaction ends, after waiting for a transaction
  * that has it locked in a mode that conflicts, and leaves it pinned.  Raises
  * 23T09 if the token is not the lock's by then.  Raises 40001 as
- * lock_row_check_snapshot() says; a token that is lost is 23T09 even then,
+ * lock_change_check() says; a token that is lost is 23T09 even then,
  * because trying again would not help.
  */
 void
@@ -77,5 +78,5 @@ lock_holder_lock(LockCall *call, text *resource, int64 token,
 		if (!lock_holder_pin(call, resource, token, row))
 			error_lost(resource, token, row->owner == NULL ? NULL : row);
 	} while (lock_row_lock(call, row, mode, true) != LOCK_ROW_OK);
-	lock_row_check_snapshot(call, resource);
+	lock_change_check(call, resource);
 }

@@ -10,7 +10,9 @@
  *
  * A lock that has no row yet has nothing that could be locked.  So who wants to
  * insert it passes a gate first: the lock on its name (server/name_lock.c),
- * which is only tried, and kept until the transaction ends.
+ * which is only tried.  Inside, a row that is not committed yet turns the
+ * session away, and otherwise it inserts one before it leaves.  So two sessions
+ * never meet in the unique index, where one would wait.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -56,9 +58,9 @@ static struct
 	Buffer		seen_in;
 } last;
 
-/* Prepares the scan for the resource in the primary key. */
-static void
-init_key(ScanKey key, text *resource)
+/* Prepares a scan for the resource in the primary key. */
+void
+lock_row_init_key(ScanKey key, text *resource)
 {
 	ScanKeyEntryInitialize(key, 0, 1, BTEqualStrategyNumber, InvalidOid,
 						   C_COLLATION_OID, F_TEXTEQ,
@@ -85,8 +87,8 @@ remember_place(HeapTuple tuple, Buffer buffer, void *arg)
 }
 
 /* Returns a column; raises 55000 if it is null. */
-static Datum
-get_column(const LockCall *call, HeapTuple tuple, AttrNumber attnum)
+Datum
+lock_row_column(const LockCall *call, HeapTuple tuple, AttrNumber attnum)
 {
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, attnum, RelationGetDescr(call->rel),
@@ -103,7 +105,7 @@ static bool
 is_of(const LockCall *call, HeapTuple tuple, text *resource)
 {
 	text	   *found =
-		DatumGetTextPP(get_column(call, tuple, call->table.resource));
+		DatumGetTextPP(lock_row_column(call, tuple, call->table.resource));
 
 	return VARSIZE_ANY_EXHDR(found) == VARSIZE_ANY_EXHDR(resource) &&
 		memcmp(VARDATA_ANY(found), VARDATA_ANY(resource),
@@ -125,10 +127,10 @@ pin_found(LockCall *call, text *resource, Found *found, LockRow *row)
 		return false;
 	}
 	row->owner =
-		DatumGetTextPCopy(get_column(call, tuple, call->table.lock_owner));
-	row->token = DatumGetInt64(get_column(call, tuple, call->table.token));
-	row->expires_at =
-		DatumGetTimestampTz(get_column(call, tuple, call->table.expires_at));
+		DatumGetTextPCopy(lock_row_column(call, tuple, call->table.lock_owner));
+	row->token = DatumGetInt64(lock_row_column(call, tuple, call->table.token));
+	row->expires_at = DatumGetTimestampTz(
+		lock_row_column(call, tuple, call->table.expires_at));
 	return true;
 }
 
@@ -173,7 +175,7 @@ lock_row_pin(LockCall *call, text *resource, LockRow *row)
 
 	if (pin_remembered(call, resource, row))
 		return true;
-	init_key(&key, resource);
+	lock_row_init_key(&key, resource);
 	for (;;)
 	{
 		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -230,7 +232,7 @@ lock_row_read(LockCall *call, text *resource, Snapshot snapshot,
 	Reading		reading = {call, false, 0};
 	ScanKeyData key;
 
-	init_key(&key, resource);
+	lock_row_init_key(&key, resource);
 	row_version_scan(call->rel, &key, 1, snapshot, read_expiry, &reading);
 	*expires_at = reading.expires_at;
 	return reading.found;
@@ -295,103 +297,30 @@ lock_row_lock(LockCall *call, LockRow *row, LockTupleMode mode, bool wait)
 	return result;
 }
 
-/* What a scan for changes after the snapshot has found. */
-typedef struct ChangeScan
-{
-	const LockCall *call;
-	Snapshot	snapshot;
-	int64		token;			/* that the snapshot sees; 0: none */
-	int64		later;			/* of a version after the snapshot, or 0 */
-	bool		several;		/* there are several such tokens */
-	bool		deleted;		/* after the snapshot */
-} ChangeScan;
-
-/* True if another transaction has committed, after the snapshot was taken. */
-static bool
-committed_later(TransactionId xid, Snapshot snapshot)
-{
-	return TransactionIdIsNormal(xid) &&
-		!TransactionIdIsCurrentTransactionId(xid) &&
-		XidInMVCCSnapshot(xid, snapshot) && TransactionIdDidCommit(xid);
-}
-
-/* Returns the transaction that has updated or deleted the version, if any. */
-static TransactionId
-ended_by(HeapTupleHeader header)
-{
-	if ((header->t_infomask & HEAP_XMAX_INVALID) ||
-		HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
-		return InvalidTransactionId;
-	return HeapTupleHeaderGetUpdateXid(header);
-}
-
-/* Notes what one version tells of the time since the snapshot. */
-static void
-note_change(HeapTuple tuple, Buffer buffer, void *arg)
-{
-	ChangeScan *scan = arg;
-	HeapTupleHeader header = tuple->t_data;
-	TransactionId xmin = HeapTupleHeaderGetXmin(header);
-	TransactionId ender = ended_by(header);
-	int64		token = DatumGetInt64(
-		get_column(scan->call, tuple, scan->call->table.token));
-
-	if (committed_later(xmin, scan->snapshot))
-	{
-		scan->several |= scan->later != 0 && scan->later != token;
-		scan->later = token;
-	}
-	else if (!TransactionIdIsCurrentTransactionId(xmin) &&
-			 (xmin == FrozenTransactionId || TransactionIdDidCommit(xmin)) &&
-			 (!TransactionIdIsValid(ender) ||
-			  XidInMVCCSnapshot(ender, scan->snapshot) ||
-			  !TransactionIdDidCommit(ender)))
-		scan->token = token;
-	else
-		return;
-	if (committed_later(ender, scan->snapshot) &&
-		ItemPointerEquals(&tuple->t_self, &header->t_ctid))
-		scan->deleted = true;
-}
-
 /*
- * Under REPEATABLE READ and SERIALIZABLE, raises 40001 if the lock changed
- * hands after the transaction's snapshot was taken: the transaction could not
- * see what the holder in between has written.  A renewal is no such change.
- *
- * The versions of the time since are still there, because the snapshot keeps
- * them.  So a lock that was acquired and released in between is noticed, too.
- * To be called when no other transaction can change the lock any more.
- */
-void
-lock_row_check_snapshot(LockCall *call, text *resource)
-{
-	ChangeScan	scan = {.call = call};
-	ScanKeyData key;
-
-	if (!IsolationUsesXactSnapshot())
-		return;
-	scan.snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	init_key(&key, resource);
-	row_version_scan_all(call->rel, &key, 1, note_change, &scan);
-	UnregisterSnapshot(scan.snapshot);
-	if (scan.several || scan.deleted ||
-		(scan.later != 0 && scan.later != scan.token))
-		error_conflict();
-}
-
-/*
- * Returns true if this transaction may insert the row of the lock: no other
- * will before it ends.  Never waits.
+ * Returns true if this transaction may insert the row of the lock: none other
+ * is about to, or has inserted it without having committed.  A row that has
+ * been committed in the meantime is possible: the caller looks again.  If true,
+ * lock_row_leave_gate() must follow.  Never waits.
  */
 bool
-lock_row_enter_gate(text *resource)
+lock_row_enter_gate(LockCall *call, text *resource)
 {
-	return name_lock_acquire(NAME_LOCK_RESOURCE, 0, resource, false) !=
-		LOCKACQUIRE_NOT_AVAIL;
+	ScanKeyData key;
+	TransactionId writer;
+	ItemPointerData tid;
+
+	if (name_lock_acquire(NAME_LOCK_RESOURCE, 0, resource, false) ==
+		LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	lock_row_init_key(&key, resource);
+	(void) row_version_find(call->rel, &key, 1, &writer, &tid);
+	if (TransactionIdIsValid(writer))
+		lock_row_leave_gate(resource);
+	return !TransactionIdIsValid(writer);
 }
 
-/* Opens the gate again: there was a row after all. */
+/* Opens the gate again.  A row that was inserted is the guard from now on. */
 void
 lock_row_leave_gate(text *resource)
 {

@@ -48,14 +48,16 @@ typedef struct LockRowValues
 	text	   *note;			/* or NULL */
 } LockRowValues;
 
+extern void lock_row_init_key(ScanKey key, text *resource);
+extern Datum lock_row_column(const LockCall *call, HeapTuple tuple,
+							 AttrNumber attnum);
 extern bool lock_row_pin(LockCall *call, text *resource, LockRow *row);
 extern void lock_row_unpin(LockRow *row);
 extern bool lock_row_read(LockCall *call, text *resource, Snapshot snapshot,
 						  TimestampTz *expires_at);
 extern LockRowResult lock_row_lock(LockCall *call, LockRow *row,
 								   LockTupleMode mode, bool wait);
-extern void lock_row_check_snapshot(LockCall *call, text *resource);
-extern bool lock_row_enter_gate(text *resource);
+extern bool lock_row_enter_gate(LockCall *call, text *resource);
 extern void lock_row_leave_gate(text *resource);
 extern int64 lock_row_new_token(LockCall *call);
 extern void lock_row_insert(LockCall *call, text *resource,

@@ -15,62 +15,15 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/skey.h"
-#include "access/tableam.h"
-#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "request/key_lock.h"
-#include "server/compat.h"
 #include "server/name_lock.h"
-
-/*
- * Looks for the row of the key in the primary key, whose columns are event_id
- * and idempotency_key.  Returns a transaction in progress that has written or
- * is deleting it, as *writer with the place of the row, or
- * InvalidTransactionId; returns whether there is a row.
- */
-static bool
-find_row(Relation rel, int64 event_id, text *key, TransactionId *writer,
-		 ItemPointer tid)
-{
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	SnapshotData dirty;
-	Relation	index;
-	IndexScanDesc scan;
-	ScanKeyData keys[2];
-	bool		found;
-
-	/* looked up at each call: REINDEX CONCURRENTLY may have replaced it */
-	list_free(RelationGetIndexList(rel));
-	index = index_open(rel->rd_pkindex, RowExclusiveLock);
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(event_id));
-	ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid,
-						   index->rd_indcollation[1], F_TEXTEQ,
-						   PointerGetDatum(key));
-	InitDirtySnapshot(dirty);
-	scan = compat_index_beginscan(rel, index, &dirty, 2);
-	index_rescan(scan, keys, 2, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, slot);
-	*writer = InvalidTransactionId;
-	if (found)
-	{
-		*tid = slot->tts_tid;
-		*writer =
-			TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
-	}
-	index_endscan(scan);
-	index_close(index, NoLock);
-	ExecDropSingleTupleTableSlot(slot);
-	return found;
-}
+#include "server/rowversion.h"
 
 /*
  * Locks the key of the event.  Waits for a call with the same key, and for a
@@ -81,10 +34,15 @@ find_row(Relation rel, int64 event_id, text *key, TransactionId *writer,
 bool
 key_lock_begin(Relation rel, int64 event_id, text *key)
 {
+	ScanKeyData keys[2];
 	TransactionId writer;
 	ItemPointerData tid;
 	bool		found;
 
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(event_id));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_TEXTEQ,
+				PointerGetDatum(key));
 	for (;;)
 	{
 		if (name_lock_acquire(NAME_LOCK_KEY, event_id, key, true) ==
@@ -93,7 +51,7 @@ key_lock_begin(Relation rel, int64 event_id, text *key)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the request with this idempotency key has no answer"),
 					 errhint("A trigger must not send the key of the statement that fired it.")));
-		found = find_row(rel, event_id, key, &writer, &tid);
+		found = row_version_find(rel, keys, 2, &writer, &tid);
 		if (!TransactionIdIsValid(writer))
 			return found;
 		/* or the writer, if it sends the key again, would wait for us */

@@ -442,3 +442,39 @@ row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
 	index_close(index, NoLock);
 	ExecDropSingleTupleTableSlot(slot);
 }
+
+/*
+ * Looks for the row with the keys, also for one that is not committed.  Returns
+ * true if there is one.  If another transaction is inserting, changing or
+ * deleting it, this is *writer; otherwise *writer is InvalidTransactionId.
+ * *tid is the row's place.  The keys are given the collations of the primary
+ * key.  Locks no row.
+ */
+bool
+row_version_find(Relation rel, ScanKey keys, int nkeys, TransactionId *writer,
+				 ItemPointer tid)
+{
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	SnapshotData dirty;
+	Relation	index;
+	IndexScanDesc scan;
+	bool		found;
+
+	InitDirtySnapshot(dirty);
+	index = open_primary_key(rel);
+	for (int i = 0; i < nkeys; i++)
+		keys[i].sk_collation = index->rd_indcollation[i];
+	scan = compat_index_beginscan(rel, index, &dirty, nkeys);
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	*writer = InvalidTransactionId;
+	if (found)
+	{
+		*tid = slot->tts_tid;
+		*writer = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
+	}
+	index_endscan(scan);
+	index_close(index, NoLock);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}

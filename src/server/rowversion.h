@@ -42,5 +42,7 @@ extern void row_version_scan(Relation rel, ScanKey keys, int nkeys,
 							 void *arg);
 extern void row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
 								 RowVersionVisitor visit, void *arg);
+extern bool row_version_find(Relation rel, ScanKey keys, int nkeys,
+							 TransactionId *writer, ItemPointer tid);
 
 #endif							/* ROWVERSION_H */
