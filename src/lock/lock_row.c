@@ -362,14 +362,6 @@ check_token_grows(int64 before, int64 token)
 					   "Call booking.create_tables(), which moves it.");
 }
 
-/* Sets a column of a row that is all null at first. */
-static void
-set_column(TupleTableSlot *slot, AttrNumber attnum, Datum value)
-{
-	slot->tts_values[attnum - 1] = value;
-	slot->tts_isnull[attnum - 1] = false;
-}
-
 /* Inserts the row of a lock.  The caller must have entered the gate. */
 void
 lock_row_insert(LockCall *call, text *resource, const LockRowValues *values)
@@ -378,19 +370,18 @@ lock_row_insert(LockCall *call, text *resource, const LockRowValues *values)
 	RowWriter	writer;
 	TupleTableSlot *slot;
 
-	row_writer_open(&writer, call->rel, false);
+	row_writer_open(&writer, call->rel);
 	slot = writer.slot;
-	memset(slot->tts_isnull, true,
-		   RelationGetDescr(call->rel)->natts * sizeof(bool));
-	set_column(slot, table->resource, PointerGetDatum(resource));
-	set_column(slot, table->lock_owner, PointerGetDatum(values->owner));
-	set_column(slot, table->token, Int64GetDatum(values->token));
-	set_column(slot, table->locked_at, TimestampTzGetDatum(values->locked_at));
-	set_column(slot, table->expires_at,
-			   TimestampTzGetDatum(values->expires_at));
+	row_writer_begin_row(slot);
+	row_writer_set(slot, table->resource, PointerGetDatum(resource));
+	row_writer_set(slot, table->lock_owner, PointerGetDatum(values->owner));
+	row_writer_set(slot, table->token, Int64GetDatum(values->token));
+	row_writer_set(slot, table->locked_at,
+				   TimestampTzGetDatum(values->locked_at));
+	row_writer_set(slot, table->expires_at,
+				   TimestampTzGetDatum(values->expires_at));
 	if (values->note != NULL)
-		set_column(slot, table->note, PointerGetDatum(values->note));
-	ExecStoreVirtualTuple(slot);
+		row_writer_set(slot, table->note, PointerGetDatum(values->note));
 	row_writer_insert(&writer);
 	row_writer_close(&writer);
 	CommandCounterIncrement();

@@ -376,25 +376,18 @@ stripe_insert(Pool *pool, const PoolKey *key, int32 number, int32 available,
 	RowWriter	writer;
 	TupleTableSlot *slot;
 
-	row_writer_open(&writer, pool->rel, false);
+	row_writer_open(&writer, pool->rel);
 	slot = writer.slot;
-	memset(slot->tts_isnull, true,
-		   RelationGetDescr(pool->rel)->natts * sizeof(bool));
+	row_writer_begin_row(slot);
 	for (int i = 0; i < shape->key.count; i++)
-	{
-		slot->tts_values[shape->key.column[i].attnum - 1] = key->value[i];
-		slot->tts_isnull[shape->key.column[i].attnum - 1] = false;
-	}
-	slot->tts_values[shape->stripe - 1] = Int32GetDatum(number);
-	slot->tts_isnull[shape->stripe - 1] = false;
-	slot->tts_values[shape->available - 1] = Int32GetDatum(available);
-	slot->tts_isnull[shape->available - 1] = false;
+		row_writer_set(slot, shape->key.column[i].attnum, key->value[i]);
+	row_writer_set(slot, shape->stripe, Int32GetDatum(number));
+	row_writer_set(slot, shape->available, Int32GetDatum(available));
 	for (int i = 0; i < shape->layout->nterms; i++)
 	{
-		slot->tts_values[shape->term[i] - 1] = terms->value[i];
-		slot->tts_isnull[shape->term[i] - 1] = terms->isnull[i];
+		if (!terms->isnull[i])
+			row_writer_set(slot, shape->term[i], terms->value[i]);
 	}
-	ExecStoreVirtualTuple(slot);
 	row_writer_insert(&writer);
 	row_writer_close(&writer);
 	CommandCounterIncrement();

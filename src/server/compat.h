@@ -84,22 +84,17 @@ compat_heap_update(Relation rel, ItemPointer tid, HeapTuple newtup,
 }
 
 /* 16 can leave all but the summarizing indexes out. */
-static inline void
+static inline List *
 compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
 						   EState *estate, bool update)
 {
-	List	   *recheck;
-
 #if PG_VERSION_NUM >= 160000
-	recheck = ExecInsertIndexTuples(result_rel, slot, estate, update, false,
-									NULL, NIL, false);
+	return ExecInsertIndexTuples(result_rel, slot, estate, update, false, NULL,
+								 NIL, false);
 #else
-	recheck = ExecInsertIndexTuples(result_rel, slot, estate, update, false,
-									NULL, NIL);
+	return ExecInsertIndexTuples(result_rel, slot, estate, update, false, NULL,
+								 NIL);
 #endif
-	/* only deferrable constraints ask for that, and those have a trigger */
-	Assert(recheck == NIL);
-	list_free(recheck);
 }
 
 /* 17 lets an index (BRIN) keep buffers pinned from one row to the next. */

@@ -273,7 +273,7 @@ row_version_update(Relation rel, RowVersion *version, HeapTuple tuple)
 		RowWriter	writer;
 
 		fault_point("stripe: not in the index");
-		row_writer_open(&writer, rel, false);
+		row_writer_open(&writer, rel);
 		row_writer_index_update(&writer, tuple);
 		row_writer_close(&writer);
 	}

@@ -7,13 +7,13 @@
  * expressions, unique and exclusion constraints, and any access method.  The
  * executor's own code inserts the entries.
  *
- * Preparing that code costs more than an insertion.  For one table, the
- * tickets, the prepared writer is therefore kept from one call to the next,
- * until an invalidation message names the table or one of its indexes.  The
- * relations are opened and locked at each call.  A writer is not kept if an
- * index evaluates a function, because nothing tells us when the function's
- * plan becomes invalid.  Neither is it kept if an index is not a btree: others
- * keep buffers pinned from one row to the next.
+ * Preparing that code costs more than an insertion.  So the prepared writers
+ * of a few tables are kept from one call to the next, until an invalidation
+ * message names the table or one of its indexes.  The relations are opened and
+ * locked at each call.  A writer is not kept if an index evaluates a function
+ * that is not built in, because nothing tells us when that function's plan
+ * becomes invalid.  Neither is it kept if an index is not a btree: others keep
+ * buffers pinned from one row to the next.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -24,6 +24,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "executor/executor.h"
@@ -35,29 +36,45 @@
 #include "server/compat.h"
 #include "server/rowwriter.h"
 
-/* The writer that is kept; its context is NULL if there is none. */
-static RowWriter kept;
-static Oid kept_table = InvalidOid;
-static bool kept_is_valid = false;
+/* A writer that is kept. */
+typedef struct KeptWriter
+{
+	Oid			relid;
+	bool		is_valid;
+	RowWriter	writer;			/* its context is NULL if there is none */
+} KeptWriter;
+
+/* For as many tables as have rows that are written without a statement. */
+static KeptWriter kept_writers[8];
 
 /* Counts the invalidation messages about relations. */
 static uint64 messages = 0;
 
-/* The writer is no longer valid if the message is about its relations. */
+/* True if a message about the relation, or all of them, is about the writer. */
+static bool
+is_about(const KeptWriter *kept, Oid relid)
+{
+	if (!OidIsValid(relid) || relid == kept->relid)
+		return true;
+	for (int i = 0; i < kept->writer.result_rel->ri_NumIndices; i++)
+	{
+		if (relid == kept->writer.index_oids[i])
+			return true;
+	}
+	return false;
+}
+
+/* A writer is no longer valid if the message is about its relations. */
 static void
 forget_kept(Datum arg, Oid relid)
 {
-	ResultRelInfo *result_rel = kept.result_rel;
-
 	messages++;
-	if (!kept_is_valid)
-		return;
-	if (!OidIsValid(relid) || relid == kept_table)
-		kept_is_valid = false;
-	for (int i = 0; i < result_rel->ri_NumIndices; i++)
+	for (int i = 0; i < (int) lengthof(kept_writers); i++)
 	{
-		if (relid == kept.index_oids[i])
-			kept_is_valid = false;
+		KeptWriter *kept = &kept_writers[i];
+
+		if (kept->is_valid && is_about(kept, relid))
+			kept->is_valid = false;
 	}
 }
 
@@ -68,16 +85,28 @@ row_writer_init(void)
 	CacheRegisterRelcacheCallback(forget_kept, (Datum) 0);
 }
 
-/* True if a predicate has more than columns, IS [NOT] NULL, AND, OR, NOT. */
+/* True if the function can be replaced: initdb has not made it. */
+static bool
+is_not_built_in(Oid function, void *context)
+{
+	return function >= FirstUnpinnedObjectId;
+}
+
+/*
+ * True if a predicate has more than columns, constants, conditions on them and
+ * functions that are built in.
+ */
 static bool
 evaluates_more(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (!IsA(node, List) && !IsA(node, Var) && !IsA(node, NullTest) &&
-		!IsA(node, BoolExpr))
+	if (!IsA(node, List) && !IsA(node, Var) && !IsA(node, Const) &&
+		!IsA(node, NullTest) && !IsA(node, BoolExpr) && !IsA(node, OpExpr) &&
+		!IsA(node, RelabelType))
 		return true;
-	return expression_tree_walker(node, evaluates_more, context);
+	return check_functions_in_node(node, is_not_built_in, NULL) ||
+		expression_tree_walker(node, evaluates_more, context);
 }
 
 /* True if the writer may be kept (see above). */
@@ -108,6 +137,7 @@ make_writer(RowWriter *writer, Relation rel)
 											"pg_booking row writer",
 											ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(writer->context);
+	writer->is_kept = false;
 	writer->estate = CreateExecutorState();
 	writer->slot =
 		MakeTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)),
@@ -124,52 +154,88 @@ make_writer(RowWriter *writer, Relation rel)
 	MemoryContextSwitchTo(old);
 }
 
-/* Opens the table and indexes of the kept writer. */
-static void
-reopen_kept(RowWriter *writer, Relation rel)
+/* Returns the kept writer of the table, or NULL. */
+static KeptWriter *
+find_kept(Relation rel)
 {
-	ResultRelInfo *result_rel = kept.result_rel;
+	for (int i = 0; i < (int) lengthof(kept_writers); i++)
+	{
+		KeptWriter *kept = &kept_writers[i];
 
-	*writer = kept;
+		if (kept->is_valid && kept->relid == RelationGetRelid(rel))
+			return kept;
+	}
+	return NULL;
+}
+
+/* Opens the table and indexes of a kept writer. */
+static void
+reopen(KeptWriter *kept, RowWriter *writer, Relation rel)
+{
+	ResultRelInfo *result_rel = kept->writer.result_rel;
+
+	*writer = kept->writer;
 	result_rel->ri_RelationDesc = rel;
 	for (int i = 0; i < result_rel->ri_NumIndices; i++)
 		result_rel->ri_IndexRelationDescs[i] =
-			index_open(kept.index_oids[i], RowExclusiveLock);
+			index_open(writer->index_oids[i], RowExclusiveLock);
 }
 
-/* Keeps the writer instead of the one that was kept before. */
+/* Keeps the writer in the place of one that is not valid, if there is one. */
 static void
 keep(RowWriter *writer, Relation rel)
 {
-	kept_is_valid = false;
-	if (kept.context != NULL)
-		MemoryContextDelete(kept.context);
+	KeptWriter *kept = kept_writers;
+
+	while (kept->is_valid)
+	{
+		if (++kept == kept_writers + lengthof(kept_writers))
+			return;
+	}
+	if (kept->writer.context != NULL)
+		MemoryContextDelete(kept->writer.context);
 	MemoryContextSetParent(writer->context, CacheMemoryContext);
-	kept = *writer;
-	kept_table = RelationGetRelid(rel);
-	kept_is_valid = true;
+	writer->is_kept = true;
+	kept->writer = *writer;
+	kept->relid = RelationGetRelid(rel);
+	kept->is_valid = true;
 }
 
 /*
- * True if the table's writer is kept.  Then neither opening it nor inserting
- * by it runs a function that a user has written.
+ * True if writing rows of the table may run a function that is not built in.
+ * except is as for row_writer_open_kept().
  */
 bool
-row_writer_is_kept(Relation rel)
+row_writer_runs_code(Relation rel, Oid except)
 {
-	return kept_is_valid && kept_table == RelationGetRelid(rel);
+	return find_kept(rel) == NULL || row_triggers_any(rel, except);
 }
 
 /*
  * Prepares to write into rel, which the caller has opened and locked ROW
- * EXCLUSIVE; locks its indexes likewise.  may_keep is true for the one table
- * whose writer is kept.  After an error nothing needs to be closed.
+ * EXCLUSIVE; locks its indexes likewise.  No trigger will be fired.  After an
+ * error nothing needs to be closed.
  */
 void
-row_writer_open(RowWriter *writer, Relation rel, bool may_keep)
+row_writer_open(RowWriter *writer, Relation rel)
 {
-	if (may_keep && row_writer_is_kept(rel))
-		reopen_kept(writer, rel);
+	make_writer(writer, rel);
+	writer->rel = rel;
+	writer->triggers.estate = NULL;
+}
+
+/*
+ * The same with a writer that is kept.  The AFTER ROW triggers will be fired
+ * when it is closed, other than those that call the function except (or
+ * InvalidOid); the table must have no other ones for INSERT.
+ */
+void
+row_writer_open_kept(RowWriter *writer, Relation rel, Oid except)
+{
+	KeptWriter *kept = find_kept(rel);
+
+	if (kept != NULL)
+		reopen(kept, writer, rel);
 	else
 	{
 		uint64		before = messages;
@@ -177,33 +243,66 @@ row_writer_open(RowWriter *writer, Relation rel, bool may_keep)
 		make_writer(writer, rel);
 
 		/* don't keep it if a message arrived while it was made */
-		if (may_keep && before == messages && can_be_kept(writer->result_rel))
+		if (before == messages && can_be_kept(writer->result_rel))
 			keep(writer, rel);
 	}
 	writer->rel = rel;
+	row_triggers_begin(&writer->triggers, rel, except);
 }
 
-/* Inserts the index entries of the row in the slot. */
-static void
-insert_index_entries(RowWriter *writer, TupleTableSlot *slot, bool update)
+/* Begins a new row in the slot: all of it is null. */
+void
+row_writer_begin_row(TupleTableSlot *slot)
 {
-	ResetPerTupleExprContext(writer->estate);
-	if (writer->result_rel->ri_NumIndices > 0)
-		compat_insert_index_tuples(writer->result_rel, slot, writer->estate,
-								   update);
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true,
+		   slot->tts_tupleDescriptor->natts * sizeof(bool));
+}
+
+/* Sets a column of the row. */
+void
+row_writer_set(TupleTableSlot *slot, AttrNumber attnum, Datum value)
+{
+	slot->tts_values[attnum - 1] = value;
+	slot->tts_isnull[attnum - 1] = false;
 }
 
 /*
- * Inserts the row that the caller has stored in writer->slot.  Raises what
+ * Inserts the index entries of the row in the slot.  Returns the indexes of
+ * deferrable constraints that it may violate.
+ */
+static List *
+insert_index_entries(RowWriter *writer, TupleTableSlot *slot, bool update)
+{
+	ResetPerTupleExprContext(writer->estate);
+	if (writer->result_rel->ri_NumIndices == 0)
+		return NIL;
+	return compat_insert_index_tuples(writer->result_rel, slot, writer->estate,
+									  update);
+}
+
+/* Does what follows the insertion of a row into the table itself. */
+static void
+finish_row(RowWriter *writer, TupleTableSlot *slot)
+{
+	List	   *recheck = insert_index_entries(writer, slot, false);
+
+	row_triggers_queue(&writer->triggers, slot, recheck);
+	list_free(recheck);
+}
+
+/*
+ * Inserts the row in writer->slot, which the caller has filled.  Raises what
  * its indexes raise (23505, 23P01), after waiting for a transaction that has
  * inserted the same key.
  */
 void
 row_writer_insert(RowWriter *writer)
 {
+	ExecStoreVirtualTuple(writer->slot);
 	table_tuple_insert(writer->rel, writer->slot, GetCurrentCommandId(true),
 					   0, NULL);
-	insert_index_entries(writer, writer->slot, false);
+	finish_row(writer, writer->slot);
 }
 
 /* The same for many rows, each in a slot of the caller's. */
@@ -211,10 +310,12 @@ void
 row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots, int count,
 					   struct BulkInsertStateData *bulk)
 {
+	for (int i = 0; i < count; i++)
+		ExecStoreVirtualTuple(slots[i]);
 	table_multi_insert(writer->rel, slots, count, GetCurrentCommandId(true), 0,
 					   bulk);
 	for (int i = 0; i < count; i++)
-		insert_index_entries(writer, slots[i], false);
+		finish_row(writer, slots[i]);
 }
 
 /*
@@ -227,10 +328,13 @@ row_writer_index_update(RowWriter *writer, HeapTuple tuple)
 	ExecForceStoreHeapTuple(tuple, writer->slot, false);
 	writer->slot->tts_tid = tuple->t_self;
 	writer->slot->tts_tableOid = RelationGetRelid(writer->rel);
-	insert_index_entries(writer, writer->slot, true);
+	(void) insert_index_entries(writer, writer->slot, true);
 }
 
-/* Closes the indexes.  The table stays open, and all locks are kept. */
+/*
+ * Closes the indexes, and then fires the triggers.  The table stays open, and
+ * all locks are kept.  Afterwards the command counter must be advanced.
+ */
 void
 row_writer_close(RowWriter *writer)
 {
@@ -243,9 +347,11 @@ row_writer_close(RowWriter *writer)
 									result_rel->ri_IndexRelationInfo[i]);
 		index_close(result_rel->ri_IndexRelationDescs[i], NoLock);
 	}
-	if (writer->context != kept.context)
+	if (!writer->is_kept)
 	{
 		FreeExecutorState(writer->estate);
 		MemoryContextDelete(writer->context);
 	}
+	/* last: a trigger may use the same kept writer */
+	row_triggers_fire(&writer->triggers);
 }

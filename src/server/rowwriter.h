@@ -14,6 +14,8 @@
 #include "executor/tuptable.h"
 #include "utils/relcache.h"
 
+#include "server/row_triggers.h"
+
 struct BulkInsertStateData;
 
 typedef struct RowWriter
@@ -24,16 +26,22 @@ typedef struct RowWriter
 	struct EState *estate;
 	struct ResultRelInfo *result_rel;
 	Oid		   *index_oids;
+	bool		is_kept;
+	RowTriggers triggers;
 } RowWriter;
 
 extern void row_writer_init(void);
-extern void row_writer_open(RowWriter *writer, Relation rel, bool may_keep);
+extern bool row_writer_runs_code(Relation rel, Oid except);
+extern void row_writer_open(RowWriter *writer, Relation rel);
+extern void row_writer_open_kept(RowWriter *writer, Relation rel, Oid except);
+extern void row_writer_begin_row(TupleTableSlot *slot);
+extern void row_writer_set(TupleTableSlot *slot, AttrNumber attnum,
+						   Datum value);
 extern void row_writer_insert(RowWriter *writer);
 extern void row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots,
 								   int count,
 								   struct BulkInsertStateData *bulk);
 extern void row_writer_index_update(RowWriter *writer, HeapTuple tuple);
-extern bool row_writer_is_kept(Relation rel);
 extern void row_writer_close(RowWriter *writer);
 
 #endif							/* ROWWRITER_H */

@@ -293,21 +293,22 @@ check_settle_trigger(Relation inventory, Oid function)
 		error_no_trigger(inventory);
 }
 
-/* True if an INSERT would fire another trigger, such as a foreign key's. */
+/*
+ * True if an INSERT would fire a trigger that is not AFTER ROW.  Those that
+ * are, such as a foreign key's, are fired without a statement, too
+ * (row_triggers.c).
+ */
 static bool
-has_other_insert_trigger(Relation rel, Oid ours)
+has_other_insert_trigger(Relation rel)
 {
 	TriggerDesc *triggers = rel->trigdesc;
 
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		Trigger    *trigger = &triggers->triggers[i];
-
-		if (TRIGGER_FOR_INSERT(trigger->tgtype) &&
-			trigger->tgfoid != ours)
-			return true;
-	}
-	return false;
+	return triggers != NULL &&
+		(triggers->trig_insert_before_row ||
+		 triggers->trig_insert_instead_row ||
+		 triggers->trig_insert_before_statement ||
+		 triggers->trig_insert_after_statement ||
+		 triggers->trig_insert_new_table);
 }
 
 /* True if the default of the column is clock_timestamp(), and nothing else. */
@@ -363,7 +364,7 @@ columns_are_plain(const BookingTables *tables, Relation rel)
  * message tells when the last one has gone, so booking_call.c looks for them.
  */
 static bool
-ticket_is_plain(const BookingTables *tables, Relation rel, Oid our_trigger)
+ticket_is_plain(const BookingTables *tables, Relation rel)
 {
 	TupleConstr *constr = RelationGetDescr(rel)->constr;
 	Form_pg_class form = rel->rd_rel;
@@ -375,7 +376,7 @@ ticket_is_plain(const BookingTables *tables, Relation rel, Oid our_trigger)
 		!(form->relrowsecurity && form->relforcerowsecurity) &&
 		(constr == NULL || constr->num_check == 0) &&
 		columns_are_plain(tables, rel) &&
-		!has_other_insert_trigger(rel, our_trigger) &&
+		!has_other_insert_trigger(rel) &&
 		!has_superclass(RelationGetRelid(rel));
 }
 
@@ -452,8 +453,8 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 {
 	Relation	ticket = open->ticket;
 	Oid			schema = RelationGetNamespace(ticket);
-	Oid			ticket_trigger = find_trigger_function(schema, "ticket_changed");
 
+	tables->ticket_trigger = find_trigger_function(schema, "ticket_changed");
 	tables->owner = ticket->rd_rel->relowner;
 	find_user_id_type(tables, ticket);
 	inspect_table(tables, ticket, ticket_columns);
@@ -473,8 +474,8 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 						 find_trigger_function(schema, "inventory_settle"));
 	check_triggers(open->event, find_trigger_function(schema, "event_changed"));
 	check_triggers(open->hold, find_trigger_function(schema, "hold_changed"));
-	check_triggers(ticket, ticket_trigger);
-	tables->ticket_is_plain = ticket_is_plain(tables, ticket, ticket_trigger);
+	check_triggers(ticket, tables->ticket_trigger);
+	tables->ticket_is_plain = ticket_is_plain(tables, ticket);
 	if (tables->ticket_is_plain)
 		tables->ticket_id_sequence =
 			compat_identity_sequence(ticket, tables->ticket_ticket_id);

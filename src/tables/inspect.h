@@ -35,6 +35,7 @@ typedef struct BookingTables
 	PoolShape	pool_shape;		/* of the inventory */
 	bool		ticket_is_plain;	/* inspect.c */
 	Oid			ticket_id_sequence; /* if it is */
+	Oid			ticket_trigger; /* the function of our trigger on it */
 
 	AttrNumber	ticket_ticket_id;
 	AttrNumber	ticket_event_id;

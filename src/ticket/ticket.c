@@ -165,22 +165,16 @@ fill_ticket(BookingCall *call, TupleTableSlot *slot, const NewTickets *new,
 
 	ticket_id =
 		Int64GetDatum(nextval_internal(tables->ticket_id_sequence, false));
-	ExecClearTuple(slot);
-	memset(slot->tts_isnull, true,
-		   RelationGetDescr(call->ticket)->natts * sizeof(bool));
-	slot->tts_values[tables->ticket_ticket_id - 1] = ticket_id;
-	slot->tts_isnull[tables->ticket_ticket_id - 1] = false;
-	slot->tts_values[tables->ticket_event_id - 1] =
-		Int64GetDatum(new->event_id);
-	slot->tts_isnull[tables->ticket_event_id - 1] = false;
-	slot->tts_values[tables->ticket_user_id - 1] = user_id;
-	slot->tts_isnull[tables->ticket_user_id - 1] = false;
-	slot->tts_values[tables->ticket_hold_id - 1] = Int64GetDatum(new->hold_id);
-	slot->tts_isnull[tables->ticket_hold_id - 1] = new->hold_id == 0;
-	slot->tts_values[tables->ticket_booked_at - 1] =
-		TimestampTzGetDatum(GetCurrentTimestamp());
-	slot->tts_isnull[tables->ticket_booked_at - 1] = false;
-	ExecStoreVirtualTuple(slot);
+	row_writer_begin_row(slot);
+	row_writer_set(slot, tables->ticket_ticket_id, ticket_id);
+	row_writer_set(slot, tables->ticket_event_id,
+				   Int64GetDatum(new->event_id));
+	row_writer_set(slot, tables->ticket_user_id, user_id);
+	if (new->hold_id != 0)
+		row_writer_set(slot, tables->ticket_hold_id,
+					   Int64GetDatum(new->hold_id));
+	row_writer_set(slot, tables->ticket_booked_at,
+				   TimestampTzGetDatum(GetCurrentTimestamp()));
 	return ticket_id;
 }
 
@@ -216,11 +210,12 @@ static void
 insert_directly(BookingCall *call, const NewTickets *new, int32 quantity,
 				Datum *ticket_ids)
 {
+	Oid			except = call->tables.ticket_trigger;
 	RowWriter	writer;
 
-	if (!row_writer_is_kept(call->ticket))
+	if (row_writer_runs_code(call->ticket, except))
 		call_guard_search_path(&call->base);
-	row_writer_open(&writer, call->ticket, true);
+	row_writer_open_kept(&writer, call->ticket, except);
 	if (quantity == 1)
 	{
 		ticket_ids[0] = fill_ticket(call, writer.slot, new, user_of(new, 0));
