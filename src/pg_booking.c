@@ -41,7 +41,7 @@ _PG_init(void)
 	DefineCustomBoolVariable("booking.direct_path",
 							 "Inserts tickets by direct table access if that does all that INSERT would do.",
 							 "If off, every ticket is inserted by an SQL statement. The results are the same.",
-							 &ticket_direct_path,
+							 &row_shape_direct_path,
 							 true,
 							 PGC_USERSET,
 							 0,

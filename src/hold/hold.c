@@ -21,18 +21,24 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "miscadmin.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "event/handover.h"
 #include "event/refusal.h"
 #include "event/sale.h"
 #include "hold/hold.h"
+#include "pool/remembered.h"
 #include "server/errors.h"
 #include "server/fault.h"
 #include "server/plan.h"
 #include "server/result.h"
+#include "server/rowwriter.h"
 #include "tables/user_id.h"
 
 /* Holds that were locked in order to end them. */
@@ -191,13 +197,10 @@ read_hold(const BookingCall *call, uint64 row, MemoryContext context,
 	MemoryContextSwitchTo(old);
 }
 
-/*
- * Inserts a hold, whose places the caller has taken, and returns its id.
- * Raises what the table's constraints and triggers raise.
- */
-int64
-hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
-			TimestampTz expires_at)
+/* Inserts a hold by an INSERT. */
+static int64
+insert_by_sql(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
+			  TimestampTz expires_at)
 {
 	Call	   *base = &call->base;
 	Handover	handover = {
@@ -220,6 +223,73 @@ hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
 					1, 1);
 	hold_id = DatumGetInt64(plan_result(base, 0, 2, INT8OID, &isnull));
 	plan_disconnect(base);
+	return hold_id;
+}
+
+/* What can be reclaimed for the event has changed, for this transaction. */
+void
+hold_note_change(BookingCall *call, int64 event_id)
+{
+	SalePool	pool;
+
+	sale_open_pool(call, event_id, &pool);
+	remembered_note_reclaim(&pool.pool, &pool.key);
+}
+
+/*
+ * Inserts a hold without a statement.  Our trigger isn't fired: its places are
+ * taken, and only this is left to do.
+ */
+static int64
+insert_directly(BookingCall *call, Relation rel, int64 event_id, Datum user_id,
+				int32 quantity, TimestampTz expires_at)
+{
+	const RowShape *shape = &call->tables.hold_shape;
+	int64		hold_id = nextval_internal(shape->id_sequence, false);
+	RowWriter	writer;
+	TupleTableSlot *slot;
+
+	if (row_writer_runs_code(rel, shape->trigger))
+		call_guard_search_path(&call->base);
+	hold_note_change(call, event_id);
+	row_writer_open_kept(&writer, rel, shape->trigger);
+	slot = writer.slot;
+	row_writer_begin_row(slot);
+	row_writer_set(slot, shape->attnum[INSPECT_HOLD_ID],
+				   Int64GetDatum(hold_id));
+	row_writer_set(slot, shape->attnum[INSPECT_HOLD_EVENT_ID],
+				   Int64GetDatum(event_id));
+	row_writer_set(slot, shape->attnum[INSPECT_HOLD_USER_ID], user_id);
+	row_writer_set(slot, shape->attnum[INSPECT_HOLD_QUANTITY],
+				   Int32GetDatum(quantity));
+	row_writer_set(slot, shape->attnum[INSPECT_HOLD_EXPIRES_AT],
+				   TimestampTzGetDatum(expires_at));
+	row_writer_set(slot, shape->attnum[INSPECT_HOLD_CREATED_AT],
+				   TimestampTzGetDatum(GetCurrentTimestamp()));
+	row_writer_insert(&writer);
+	row_writer_close(&writer);
+	CommandCounterIncrement();
+	return hold_id;
+}
+
+/*
+ * Inserts a hold, whose places the caller has taken, and returns its id.
+ * Raises what the table's constraints and triggers raise.
+ */
+int64
+hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
+			TimestampTz expires_at)
+{
+	Relation	rel = table_open(call->tables.hold, RowExclusiveLock);
+	int64		hold_id;
+
+	if (booking_call_is_plain(call, &call->tables.hold_shape, rel))
+		hold_id = insert_directly(call, rel, event_id, user_id, quantity,
+								  expires_at);
+	else
+		hold_id =
+			insert_by_sql(call, event_id, user_id, quantity, expires_at);
+	table_close(rel, NoLock);
 	return hold_id;
 }
 

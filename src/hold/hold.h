@@ -30,6 +30,7 @@ typedef struct Hold
 } Hold;
 
 extern void hold_init(void);
+extern void hold_note_change(BookingCall *call, int64 event_id);
 extern int64 hold_insert(BookingCall *call, int64 event_id, Datum user_id,
 						 int32 quantity, TimestampTz expires_at);
 extern bool hold_read(BookingCall *call, int64 hold_id, bool lock, Hold *hold);

@@ -13,10 +13,8 @@
 #include "event/handover.h"
 #include "event/inventory.h"
 #include "event/placed_row.h"
-#include "event/sale.h"
 #include "hold/hold.h"
 #include "hold/ttl.h"
-#include "pool/remembered.h"
 #include "request/request.h"
 #include "server/errors.h"
 #include "tables/trigger.h"
@@ -96,16 +94,6 @@ check_ttl(BookingCall *call, Relation rel, TupleTableSlot *slot,
 	ttl_check_latest(created_at, new->expires_at, &max_ttl);
 }
 
-/* What can be reclaimed for the event has changed, for this transaction. */
-static void
-note_change(BookingCall *call, const PlacedRow *row)
-{
-	SalePool	pool;
-
-	sale_open_pool(call, row->event_id, &pool);
-	remembered_note_reclaim(&pool.pool, &pool.key);
-}
-
 /* What the trigger does after a row. */
 static void
 row_changed(BookingCall *call, TriggerData *data)
@@ -113,7 +101,7 @@ row_changed(BookingCall *call, TriggerData *data)
 	Relation	rel = data->tg_relation;
 	PlacedRow	row = read_row(rel, data->tg_trigslot);
 
-	note_change(call, &row);
+	hold_note_change(call, row.event_id);
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
 		refuse_second_life(call, rel, data->tg_trigslot, NULL, &row);
@@ -126,7 +114,7 @@ row_changed(BookingCall *call, TriggerData *data)
 	{
 		PlacedRow	new = read_row(rel, data->tg_newslot);
 
-		note_change(call, &new);
+		hold_note_change(call, new.event_id);
 		refuse_second_life(call, rel, data->tg_newslot, &row, &new);
 		check_ttl(call, rel, data->tg_newslot, &row, &new);
 		placed_row_changed(call, &row, &new);

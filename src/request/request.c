@@ -35,6 +35,7 @@
 #include "server/errors.h"
 #include "server/plan.h"
 #include "server/result.h"
+#include "server/rowwriter.h"
 #include "tables/user_id.h"
 
 /* The longest key in bytes: it must fit into an index, and into a log line. */
@@ -323,9 +324,9 @@ request_begin(BookingCall *call, Request *request)
 	return answered;
 }
 
-/* Stores what the request was given. */
-void
-request_answer(BookingCall *call, const Request *request)
+/* Inserts the row by an INSERT. */
+static void
+insert_by_sql(BookingCall *call, const Request *request)
 {
 	bool		is_batch = request->user_ids != NULL;
 	Datum		values[10];
@@ -347,6 +348,70 @@ request_answer(BookingCall *call, const Request *request)
 					plan_execute(&call->base, &insert_plan, values, nulls), 1,
 					1);
 	plan_disconnect(&call->base);
+}
+
+/* Stores the row in the slot. */
+static void
+fill_row(TupleTableSlot *slot, const RowShape *shape, const Request *request)
+{
+	const AttrNumber *attnum = shape->attnum;
+
+	row_writer_begin_row(slot);
+	row_writer_set(slot, attnum[INSPECT_REQUEST_EVENT_ID],
+				   Int64GetDatum(request->event_id));
+	row_writer_set(slot, attnum[INSPECT_REQUEST_KEY],
+				   PointerGetDatum(request->key));
+	row_writer_set(slot, attnum[INSPECT_REQUEST_USER_ID], request->user_id);
+	row_writer_set(slot, attnum[INSPECT_REQUEST_QUANTITY],
+				   Int32GetDatum(request->quantity));
+	row_writer_set(slot, attnum[INSPECT_REQUEST_IS_HOLD],
+				   BoolGetDatum(request->is_hold));
+	row_writer_set(slot, attnum[INSPECT_REQUEST_IDS],
+				   result_id_array(request->ids, request->count));
+	row_writer_set(slot, attnum[INSPECT_REQUEST_CREATED_AT],
+				   TimestampTzGetDatum(GetCurrentTimestamp()));
+	if (request->ttl != NULL)
+		row_writer_set(slot, attnum[INSPECT_REQUEST_TTL],
+					   IntervalPGetDatum(request->ttl));
+	if (request->is_hold)
+		row_writer_set(slot, attnum[INSPECT_REQUEST_EXPIRES_AT],
+					   TimestampTzGetDatum(request->expires_at));
+	if (request->user_ids != NULL)
+	{
+		row_writer_set(slot, attnum[INSPECT_REQUEST_USER_IDS],
+					   PointerGetDatum(request->user_ids));
+		row_writer_set(slot, attnum[INSPECT_REQUEST_STATUSES],
+					   PointerGetDatum(request->statuses));
+	}
+}
+
+/* Inserts the row without a statement. */
+static void
+insert_directly(BookingCall *call, Relation rel, const Request *request)
+{
+	const RowShape *shape = &call->tables.request_shape;
+	RowWriter	writer;
+
+	if (row_writer_runs_code(rel, shape->trigger))
+		call_guard_search_path(&call->base);
+	row_writer_open_kept(&writer, rel, shape->trigger);
+	fill_row(writer.slot, shape, request);
+	row_writer_insert(&writer);
+	row_writer_close(&writer);
+	CommandCounterIncrement();
+}
+
+/* Stores what the request was given. */
+void
+request_answer(BookingCall *call, const Request *request)
+{
+	Relation	rel = table_open(call->tables.request, RowExclusiveLock);
+
+	if (booking_call_is_plain(call, &call->tables.request_shape, rel))
+		insert_directly(call, rel, request);
+	else
+		insert_by_sql(call, request);
+	table_close(rel, NoLock);
 	key_lock_end(request->event_id, request->key);
 }
 

@@ -11,7 +11,6 @@
 
 #include "access/table.h"
 #include "catalog/partition.h"
-#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
@@ -100,16 +99,25 @@ booking_call_check_tables(void)
 	UnlockRelationOid(call.tables.ticket, AccessShareLock);
 }
 
-/*
- * True if the direct path may write tickets.  Child tables are looked for at
- * each call (inspect.c).
- */
+/* True if the direct path may write tickets. */
 bool
 booking_call_is_ticket_plain(const BookingCall *call)
 {
-	return call->tables.ticket_is_plain &&
-		(!call->ticket->rd_rel->relhassubclass ||
-		 find_inheritance_children(call->tables.ticket, NoLock) == NIL);
+	return row_shape_direct_path && call->tables.ticket_shape.is_plain &&
+		!row_shape_has_children(call->ticket);
+}
+
+/*
+ * The same for holds or requests.  rel is their table, which the caller has
+ * locked ROW EXCLUSIVE: it may have been altered before.
+ */
+bool
+booking_call_is_plain(const BookingCall *call, const RowShape *shape,
+					  Relation rel)
+{
+	return row_shape_direct_path && shape->is_plain &&
+		tables_are_current(&call->tables) &&
+		!row_shape_has_children(rel);
 }
 
 /* True if rel is the table, or a partition of it at any depth. */

@@ -29,6 +29,8 @@ extern void booking_call_begin_read(BookingCall *call);
 extern void booking_call_end(BookingCall *call);
 extern void booking_call_check_tables(void);
 extern bool booking_call_is_ticket_plain(const BookingCall *call);
+extern bool booking_call_is_plain(const BookingCall *call,
+								  const RowShape *shape, Relation rel);
 extern bool booking_call_is_our_table(Relation rel, Oid table);
 
 #endif							/* BOOKING_CALL_H */

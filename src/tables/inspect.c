@@ -7,10 +7,6 @@
  * that the code relies on must be there and have its type, and the triggers
  * must be attached.  Anything else is 55000, and the message names it.
  *
- * A ticket table is "plain" if writing a row by the table access method does
- * all that an INSERT would do.  The direct path is for plain tables only.
- * Indexes don't matter, because both paths serve every index.
- *
  * Copyright (c) 2026, The pg_booking developers
  *
  *-------------------------------------------------------------------------
@@ -53,76 +49,65 @@ static const PoolLayout inventory_layout = {
 	.repair_hint = "Call booking.rebuild_inventory() for each event that booking.verify() names.",
 };
 
-/* What a column must be. */
-typedef struct ColumnSpec
-{
-	const char *name;
-	Oid			type;			/* or PLAN_USER_ID */
-	size_t		attnum;			/* offset in BookingTables, or 0: not kept */
-	bool		nullable;		/* left null by a booking */
-} ColumnSpec;
-
-#define KEPT(field) offsetof(BookingTables, field)
-
-static const ColumnSpec event_columns[] = {
-	{"event_id", INT8OID, 0, false},
-	{"capacity", INT4OID, 0, false},
-	{"max_per_user", INT4OID, 0, true},
-	{"sales_start", TIMESTAMPTZOID, 0, true},
-	{"sales_end", TIMESTAMPTZOID, 0, true},
-	{"hold_ttl", INTERVALOID, 0, false},
-	{"max_hold_ttl", INTERVALOID, 0, false},
-	{"created_at", TIMESTAMPTZOID, 0, false},
+static const RowShapeColumn event_columns[] = {
+	{"event_id", INT8OID, ROW_SHAPE_VALUE},
+	{"capacity", INT4OID, ROW_SHAPE_VALUE},
+	{"max_per_user", INT4OID, ROW_SHAPE_VALUE},
+	{"sales_start", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
+	{"sales_end", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
+	{"hold_ttl", INTERVALOID, ROW_SHAPE_VALUE},
+	{"max_hold_ttl", INTERVALOID, ROW_SHAPE_VALUE},
+	{"created_at", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
 	{NULL}
 };
 
-static const ColumnSpec inventory_columns[] = {
-	{"event_id", INT8OID, 0, false},
+static const RowShapeColumn inventory_columns[] = {
+	{"event_id", INT8OID, ROW_SHAPE_VALUE},
 	{NULL}
 };
 
-static const ColumnSpec ticket_columns[] = {
-	{"ticket_id", INT8OID, KEPT(ticket_ticket_id), false},
-	{"event_id", INT8OID, KEPT(ticket_event_id), false},
-	{"user_id", PLAN_USER_ID, KEPT(ticket_user_id), false},
-	{"seat", TEXTOID, 0, true},
-	{"hold_id", INT8OID, KEPT(ticket_hold_id), true},
-	{"booked_at", TIMESTAMPTZOID, KEPT(ticket_booked_at), false},
-	{"redeemed_at", TIMESTAMPTZOID, 0, true},
-	{"cancelled_at", TIMESTAMPTZOID, 0, true},
+static const RowShapeColumn ticket_columns[] = {
+	[INSPECT_TICKET_ID] = {"ticket_id", INT8OID, ROW_SHAPE_IDENTITY},
+	[INSPECT_TICKET_EVENT_ID] = {"event_id", INT8OID, ROW_SHAPE_VALUE},
+	[INSPECT_TICKET_USER_ID] = {"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
+	[INSPECT_TICKET_HOLD_ID] = {"hold_id", INT8OID, ROW_SHAPE_NULLABLE},
+	[INSPECT_TICKET_BOOKED_AT] = {"booked_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
+	{"seat", TEXTOID, ROW_SHAPE_NULLABLE},
+	{"redeemed_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
+	{"cancelled_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	{NULL}
 };
 
-static const ColumnSpec hold_columns[] = {
-	{"hold_id", INT8OID, 0, false},
-	{"event_id", INT8OID, 0, false},
-	{"user_id", PLAN_USER_ID, 0, false},
-	{"quantity", INT4OID, 0, false},
-	{"expires_at", TIMESTAMPTZOID, 0, false},
-	{"created_at", TIMESTAMPTZOID, 0, false},
-	{"ended_at", TIMESTAMPTZOID, 0, true},
-	{"confirmed_at", TIMESTAMPTZOID, 0, true},
+static const RowShapeColumn hold_columns[] = {
+	[INSPECT_HOLD_ID] = {"hold_id", INT8OID, ROW_SHAPE_IDENTITY},
+	[INSPECT_HOLD_EVENT_ID] = {"event_id", INT8OID, ROW_SHAPE_VALUE},
+	[INSPECT_HOLD_USER_ID] = {"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
+	[INSPECT_HOLD_QUANTITY] = {"quantity", INT4OID, ROW_SHAPE_POSITIVE},
+	[INSPECT_HOLD_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
+	[INSPECT_HOLD_CREATED_AT] = {"created_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
+	{"ended_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
+	{"confirmed_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	{NULL}
 };
 
-static const ColumnSpec request_columns[] = {
-	{"event_id", INT8OID, 0, false},
-	{"idempotency_key", TEXTOID, 0, false},
-	{"user_id", PLAN_USER_ID, 0, false},
-	{"quantity", INT4OID, 0, false},
-	{"is_hold", BOOLOID, 0, false},
-	{"ttl", INTERVALOID, 0, true},
-	{"ids", INT8ARRAYOID, 0, true},
-	{"expires_at", TIMESTAMPTZOID, 0, true},
-	{"user_ids", PLAN_USER_ID_ARRAY, 0, true},
-	{"statuses", TEXTARRAYOID, 0, true},
-	{"created_at", TIMESTAMPTZOID, 0, false},
+static const RowShapeColumn request_columns[] = {
+	[INSPECT_REQUEST_EVENT_ID] = {"event_id", INT8OID, ROW_SHAPE_VALUE},
+	[INSPECT_REQUEST_KEY] = {"idempotency_key", TEXTOID, ROW_SHAPE_VALUE},
+	[INSPECT_REQUEST_USER_ID] = {"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
+	[INSPECT_REQUEST_QUANTITY] = {"quantity", INT4OID, ROW_SHAPE_VALUE},
+	[INSPECT_REQUEST_IS_HOLD] = {"is_hold", BOOLOID, ROW_SHAPE_VALUE},
+	[INSPECT_REQUEST_TTL] = {"ttl", INTERVALOID, ROW_SHAPE_NULLABLE},
+	[INSPECT_REQUEST_IDS] = {"ids", INT8ARRAYOID, ROW_SHAPE_NULLABLE},
+	[INSPECT_REQUEST_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
+	[INSPECT_REQUEST_USER_IDS] = {"user_ids", PLAN_USER_ID_ARRAY, ROW_SHAPE_NULLABLE},
+	[INSPECT_REQUEST_STATUSES] = {"statuses", TEXTARRAYOID, ROW_SHAPE_NULLABLE},
+	[INSPECT_REQUEST_CREATED_AT] = {"created_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
 	{NULL}
 };
 
-static const ColumnSpec user_limit_columns[] = {
-	{"event_id", INT8OID, 0, false},
-	{"user_id", PLAN_USER_ID, 0, false},
+static const RowShapeColumn user_limit_columns[] = {
+	{"event_id", INT8OID, ROW_SHAPE_VALUE},
+	{"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
 	{NULL}
 };
 
@@ -146,11 +131,15 @@ check_collation(const BookingTables *tables, Relation rel, AttrNumber attnum)
 				   "Give all columns with user ids the collation of booking.ticket.user_id.");
 }
 
-/* Finds the columns of a table by name; 55000 names one that is not right. */
+/*
+ * Finds the columns of a table by name, and stores where they are in shape,
+ * unless that is NULL; 55000 names one that is not right.
+ */
 static void
-find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
+find_columns(const BookingTables *tables, Relation rel,
+			 const RowShapeColumn *columns, RowShape *shape)
 {
-	for (; spec->name != NULL; spec++)
+	for (const RowShapeColumn *spec = columns; spec->name != NULL; spec++)
 	{
 		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), spec->name);
 		Oid			type;
@@ -175,8 +164,8 @@ find_columns(BookingTables *tables, Relation rel, const ColumnSpec *spec)
 				"Change the column's type back.");
 		if (wanted != spec->type && OidIsValid(tables->user_id_collation))
 			check_collation(tables, rel, attnum);
-		if (spec->attnum != 0)
-			*(AttrNumber *) ((char *) tables + spec->attnum) = attnum;
+		if (shape != NULL)
+			shape->attnum[spec - columns] = attnum;
 	}
 }
 
@@ -226,9 +215,10 @@ check_request_key(Relation rel)
 
 /* Checks the columns of a table, and that it has the owner of all of them. */
 static void
-inspect_table(BookingTables *tables, Relation rel, const ColumnSpec *columns)
+inspect_table(const BookingTables *tables, Relation rel,
+			  const RowShapeColumn *columns, RowShape *shape)
 {
-	find_columns(tables, rel, columns);
+	find_columns(tables, rel, columns, shape);
 	if (rel->rd_rel->relowner != tables->owner)
 		error_unusable(psprintf("table %s.%s has another owner than table %s.ticket",
 								BOOKING_SCHEMA, RelationGetRelationName(rel),
@@ -294,93 +284,6 @@ check_settle_trigger(Relation inventory, Oid function)
 }
 
 /*
- * True if an INSERT would fire a trigger that is not AFTER ROW.  Those that
- * are, such as a foreign key's, are fired without a statement, too
- * (row_triggers.c).
- */
-static bool
-has_other_insert_trigger(Relation rel)
-{
-	TriggerDesc *triggers = rel->trigdesc;
-
-	return triggers != NULL &&
-		(triggers->trig_insert_before_row ||
-		 triggers->trig_insert_instead_row ||
-		 triggers->trig_insert_before_statement ||
-		 triggers->trig_insert_after_statement ||
-		 triggers->trig_insert_new_table);
-}
-
-/* True if the default of the column is clock_timestamp(), and nothing else. */
-static bool
-default_is_clock(Relation rel, AttrNumber attnum)
-{
-	TupleConstr *constr = RelationGetDescr(rel)->constr;
-
-	for (int i = 0; constr != NULL && i < constr->num_defval; i++)
-	{
-		Node	   *expr;
-
-		if (constr->defval[i].adnum != attnum)
-			continue;
-		expr = stringToNode(constr->defval[i].adbin);
-		return IsA(expr, FuncExpr) &&
-			((FuncExpr *) expr)->funcid == F_CLOCK_TIMESTAMP;
-	}
-	return false;
-}
-
-/* True if the ticket table has just the columns that create_tables() made. */
-static bool
-columns_are_plain(const BookingTables *tables, Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		const ColumnSpec *spec = ticket_columns;
-
-		if (att->attisdropped)
-			continue;
-		while (spec->name != NULL &&
-			   strcmp(spec->name, NameStr(att->attname)) != 0)
-			spec++;
-		if (spec->name == NULL)
-			return false;
-		if (spec->nullable && att->attnotnull)
-			return false;
-		if (att->attgenerated != '\0' ||
-			(att->attidentity != '\0') !=
-				(att->attnum == tables->ticket_ticket_id) ||
-			att->atthasdef != (att->attnum == tables->ticket_booked_at))
-			return false;
-	}
-	return default_is_clock(rel, tables->ticket_booked_at);
-}
-
-/*
- * True if the ticket table is plain, except for child tables: no invalidation
- * message tells when the last one has gone, so booking_call.c looks for them.
- */
-static bool
-ticket_is_plain(const BookingTables *tables, Relation rel)
-{
-	TupleConstr *constr = RelationGetDescr(rel)->constr;
-	Form_pg_class form = rel->rd_rel;
-
-	return form->relkind == RELKIND_RELATION &&
-		form->relam == HEAP_TABLE_AM_OID &&
-		!form->relispartition &&
-		rel->rd_rules == NULL &&
-		!(form->relrowsecurity && form->relforcerowsecurity) &&
-		(constr == NULL || constr->num_check == 0) &&
-		columns_are_plain(tables, rel) &&
-		!has_other_insert_trigger(rel) &&
-		!has_superclass(RelationGetRelid(rel));
-}
-
-/*
  * Returns the OID of a trigger function of ours, or InvalidOid.  Privileges on
  * it don't matter: the current user may have reached us through a view.
  */
@@ -436,12 +339,12 @@ check_pool_key(const PoolShape *shape, Relation inventory)
 void
 inspect_history(BookingTables *tables, Relation history)
 {
-	static const ColumnSpec columns[] = {
-		{"user_id", PLAN_USER_ID, 0, true},
+	static const RowShapeColumn columns[] = {
+		{"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
 		{NULL}
 	};
 
-	find_columns(tables, history, columns);
+	find_columns(tables, history, columns, NULL);
 }
 
 /*
@@ -453,16 +356,18 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 {
 	Relation	ticket = open->ticket;
 	Oid			schema = RelationGetNamespace(ticket);
+	Oid			ticket_trigger = find_trigger_function(schema, "ticket_changed");
+	Oid			hold_trigger = find_trigger_function(schema, "hold_changed");
 
-	tables->ticket_trigger = find_trigger_function(schema, "ticket_changed");
 	tables->owner = ticket->rd_rel->relowner;
 	find_user_id_type(tables, ticket);
-	inspect_table(tables, ticket, ticket_columns);
-	inspect_table(tables, open->event, event_columns);
-	inspect_table(tables, open->inventory, inventory_columns);
-	inspect_table(tables, open->hold, hold_columns);
-	inspect_table(tables, open->request, request_columns);
-	inspect_table(tables, open->user_limit, user_limit_columns);
+	inspect_table(tables, ticket, ticket_columns, &tables->ticket_shape);
+	inspect_table(tables, open->event, event_columns, NULL);
+	inspect_table(tables, open->inventory, inventory_columns, NULL);
+	inspect_table(tables, open->hold, hold_columns, &tables->hold_shape);
+	inspect_table(tables, open->request, request_columns,
+				  &tables->request_shape);
+	inspect_table(tables, open->user_limit, user_limit_columns, NULL);
 	check_primary_key(open->event);
 	check_primary_key(open->hold);
 	check_request_key(open->request);
@@ -473,10 +378,11 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 	check_settle_trigger(open->inventory,
 						 find_trigger_function(schema, "inventory_settle"));
 	check_triggers(open->event, find_trigger_function(schema, "event_changed"));
-	check_triggers(open->hold, find_trigger_function(schema, "hold_changed"));
-	check_triggers(ticket, tables->ticket_trigger);
-	tables->ticket_is_plain = ticket_is_plain(tables, ticket);
-	if (tables->ticket_is_plain)
-		tables->ticket_id_sequence =
-			compat_identity_sequence(ticket, tables->ticket_ticket_id);
+	check_triggers(open->hold, hold_trigger);
+	check_triggers(ticket, ticket_trigger);
+	row_shape_find(&tables->ticket_shape, ticket, ticket_columns,
+				   ticket_trigger);
+	row_shape_find(&tables->hold_shape, open->hold, hold_columns, hold_trigger);
+	row_shape_find(&tables->request_shape, open->request, request_columns,
+				   InvalidOid);
 }

@@ -11,6 +11,7 @@
 #define INSPECT_H
 
 #include "pool/shape.h"
+#include "tables/row_shape.h"
 
 /* The terms of an event's pool: the columns of its sale rules. */
 enum
@@ -18,6 +19,41 @@ enum
 	INSPECT_TERM_SALES_START,
 	INSPECT_TERM_SALES_END,
 	INSPECT_TERM_MAX_PER_USER
+};
+
+/* The columns that we write, in the order of their shapes. */
+enum
+{
+	INSPECT_TICKET_ID,
+	INSPECT_TICKET_EVENT_ID,
+	INSPECT_TICKET_USER_ID,
+	INSPECT_TICKET_HOLD_ID,
+	INSPECT_TICKET_BOOKED_AT
+};
+
+enum
+{
+	INSPECT_HOLD_ID,
+	INSPECT_HOLD_EVENT_ID,
+	INSPECT_HOLD_USER_ID,
+	INSPECT_HOLD_QUANTITY,
+	INSPECT_HOLD_EXPIRES_AT,
+	INSPECT_HOLD_CREATED_AT
+};
+
+enum
+{
+	INSPECT_REQUEST_EVENT_ID,
+	INSPECT_REQUEST_KEY,
+	INSPECT_REQUEST_USER_ID,
+	INSPECT_REQUEST_QUANTITY,
+	INSPECT_REQUEST_IS_HOLD,
+	INSPECT_REQUEST_TTL,
+	INSPECT_REQUEST_IDS,
+	INSPECT_REQUEST_EXPIRES_AT,
+	INSPECT_REQUEST_USER_IDS,
+	INSPECT_REQUEST_STATUSES,
+	INSPECT_REQUEST_CREATED_AT
 };
 
 typedef struct BookingTables
@@ -33,15 +69,10 @@ typedef struct BookingTables
 	Oid			user_id_collation;	/* of each, or InvalidOid */
 	bool		user_id_by_image;	/* equal ids have the same bytes */
 	PoolShape	pool_shape;		/* of the inventory */
-	bool		ticket_is_plain;	/* inspect.c */
-	Oid			ticket_id_sequence; /* if it is */
-	Oid			ticket_trigger; /* the function of our trigger on it */
-
-	AttrNumber	ticket_ticket_id;
-	AttrNumber	ticket_event_id;
-	AttrNumber	ticket_user_id;
-	AttrNumber	ticket_hold_id;
-	AttrNumber	ticket_booked_at;
+	RowShape	ticket_shape;
+	RowShape	hold_shape;
+	RowShape	request_shape;
+	uint64		generation;		/* tables.c */
 } BookingTables;
 
 /* All booking tables, open. */

@@ -146,6 +146,7 @@ load(BookingTables *tables, LOCKMODE lockmode)
 	/* from here on, messages about these tables are counted */
 	known = *tables;
 	started = generation;
+	tables->generation = started;
 	open.event = table_open(tables->event, NoLock);
 	open.ticket = table_open(tables->ticket, NoLock);
 	open.inventory = table_open(tables->inventory, NoLock);
@@ -182,4 +183,14 @@ tables_lock(BookingTables *tables, LOCKMODE lockmode)
 	}
 	if (!known_is_valid)
 		load(tables, lockmode);
+}
+
+/*
+ * True if *tables still is what a new look-up would find.  To be asked under a
+ * lock on the table in question, if that is not ticket or inventory.
+ */
+bool
+tables_are_current(const BookingTables *tables)
+{
+	return tables->generation == generation;
 }

@@ -16,5 +16,6 @@
 
 extern void tables_init(void);
 extern void tables_lock(BookingTables *tables, LOCKMODE lockmode);
+extern bool tables_are_current(const BookingTables *tables);
 
 #endif							/* TABLES_H */

@@ -42,8 +42,6 @@
  */
 #define LOCK_ATTEMPTS 100
 
-bool		ticket_direct_path = true;
-
 static SqlPlan insert_plan = {
 	.sql = "INSERT INTO booking.ticket (event_id, user_id, hold_id)"
 		   " SELECT $1, u, $3 FROM pg_catalog.unnest($2) AS u"
@@ -160,20 +158,20 @@ static Datum
 fill_ticket(BookingCall *call, TupleTableSlot *slot, const NewTickets *new,
 			Datum user_id)
 {
-	BookingTables *tables = &call->tables;
+	const RowShape *shape = &call->tables.ticket_shape;
 	Datum		ticket_id;
 
 	ticket_id =
-		Int64GetDatum(nextval_internal(tables->ticket_id_sequence, false));
+		Int64GetDatum(nextval_internal(shape->id_sequence, false));
 	row_writer_begin_row(slot);
-	row_writer_set(slot, tables->ticket_ticket_id, ticket_id);
-	row_writer_set(slot, tables->ticket_event_id,
+	row_writer_set(slot, shape->attnum[INSPECT_TICKET_ID], ticket_id);
+	row_writer_set(slot, shape->attnum[INSPECT_TICKET_EVENT_ID],
 				   Int64GetDatum(new->event_id));
-	row_writer_set(slot, tables->ticket_user_id, user_id);
+	row_writer_set(slot, shape->attnum[INSPECT_TICKET_USER_ID], user_id);
 	if (new->hold_id != 0)
-		row_writer_set(slot, tables->ticket_hold_id,
+		row_writer_set(slot, shape->attnum[INSPECT_TICKET_HOLD_ID],
 					   Int64GetDatum(new->hold_id));
-	row_writer_set(slot, tables->ticket_booked_at,
+	row_writer_set(slot, shape->attnum[INSPECT_TICKET_BOOKED_AT],
 				   TimestampTzGetDatum(GetCurrentTimestamp()));
 	return ticket_id;
 }
@@ -210,7 +208,7 @@ static void
 insert_directly(BookingCall *call, const NewTickets *new, int32 quantity,
 				Datum *ticket_ids)
 {
-	Oid			except = call->tables.ticket_trigger;
+	Oid			except = call->tables.ticket_shape.trigger;
 	RowWriter	writer;
 
 	if (row_writer_runs_code(call->ticket, except))
@@ -236,7 +234,7 @@ void
 ticket_insert(BookingCall *call, const NewTickets *new, int32 quantity,
 			  Datum *ticket_ids)
 {
-	if (ticket_direct_path && booking_call_is_ticket_plain(call))
+	if (booking_call_is_ticket_plain(call))
 		insert_directly(call, new, quantity, ticket_ids);
 	else
 		insert_by_sql(call, new, quantity, ticket_ids);

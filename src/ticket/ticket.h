@@ -15,7 +15,6 @@
 #include "tables/booking_call.h"
 
 /* booking.direct_path */
-extern bool ticket_direct_path;
 
 /* The state of a ticket. */
 typedef struct TicketState

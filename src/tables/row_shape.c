@@ -1,0 +1,205 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_shape.c
+ *	  May a row of a table be inserted without an SQL statement?
+ *
+ * A table is "plain" if writing a row by the table access method, with its
+ * index entries and AFTER ROW triggers (server/rowwriter.c), does all that an
+ * INSERT would do.  The direct path is for plain tables only.
+ *
+ * Copyright (c) 2026, The pg_booking developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_am.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+
+#include "server/compat.h"
+#include "tables/row_shape.h"
+
+bool		row_shape_direct_path = true;
+
+/*
+ * True if an INSERT would fire a trigger that is not AFTER ROW.  Those that
+ * are, such as a foreign key's, are fired without a statement, too
+ * (row_triggers.c).
+ */
+static bool
+has_other_insert_trigger(Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	return triggers != NULL &&
+		(triggers->trig_insert_before_row ||
+		 triggers->trig_insert_instead_row ||
+		 triggers->trig_insert_before_statement ||
+		 triggers->trig_insert_after_statement ||
+		 triggers->trig_insert_new_table);
+}
+
+/* Returns the place of a column in the list, or -1. */
+static int
+find_column(const RowShapeColumn *columns, const char *name)
+{
+	for (int i = 0; columns[i].name != NULL; i++)
+	{
+		if (strcmp(columns[i].name, name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* True if the default of the column is clock_timestamp(), and nothing else. */
+static bool
+default_is_clock(Relation rel, AttrNumber attnum)
+{
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+	for (int i = 0; constr != NULL && i < constr->num_defval; i++)
+	{
+		Node	   *expr;
+
+		if (constr->defval[i].adnum != attnum)
+			continue;
+		expr = stringToNode(constr->defval[i].adbin);
+		return IsA(expr, FuncExpr) &&
+			((FuncExpr *) expr)->funcid == F_CLOCK_TIMESTAMP;
+	}
+	return false;
+}
+
+/* True if the column is what the list says, and nothing else. */
+static bool
+column_is_plain(Relation rel, Form_pg_attribute att,
+				const RowShapeColumn *column)
+{
+	bool		is_clock = column->kind == ROW_SHAPE_CLOCK;
+	bool		is_identity = column->kind == ROW_SHAPE_IDENTITY;
+
+	return !(column->kind == ROW_SHAPE_NULLABLE && att->attnotnull) &&
+		att->attgenerated == '\0' &&
+		(att->attidentity != '\0') == is_identity &&
+		att->atthasdef == is_clock &&
+		(!is_clock || default_is_clock(rel, att->attnum));
+}
+
+/* True if the table has just the columns of the list. */
+static bool
+columns_are_plain(Relation rel, const RowShapeColumn *columns)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		int			place;
+
+		if (att->attisdropped)
+			continue;
+		place = find_column(columns, NameStr(att->attname));
+		if (place < 0 || !column_is_plain(rel, att, &columns[place]))
+			return false;
+	}
+	return true;
+}
+
+/* True if the expression is "column >= 1" for such a column of the list. */
+static bool
+is_positive_check(Node *expr, const RowShape *shape,
+				  const RowShapeColumn *columns)
+{
+	OpExpr	   *comparison = (OpExpr *) expr;
+	Var		   *var;
+	Const	   *bound;
+
+	if (!IsA(expr, OpExpr) || comparison->opfuncid != F_INT4GE ||
+		!IsA(linitial(comparison->args), Var) ||
+		!IsA(lsecond(comparison->args), Const))
+		return false;
+	var = linitial(comparison->args);
+	bound = lsecond(comparison->args);
+	for (int i = 0; columns[i].name != NULL; i++)
+	{
+		if (columns[i].kind == ROW_SHAPE_POSITIVE &&
+			shape->attnum[i] == var->varattno)
+			return !bound->constisnull &&
+				DatumGetInt32(bound->constvalue) == 1;
+	}
+	return false;
+}
+
+/* True if the table has no CHECK but those of the list. */
+static bool
+checks_are_plain(Relation rel, const RowShape *shape,
+				 const RowShapeColumn *columns)
+{
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+	for (int i = 0; constr != NULL && i < constr->num_check; i++)
+	{
+		Node	   *expr = stringToNode(constr->check[i].ccbin);
+
+		/* the parser leaves the function out */
+		if (IsA(expr, OpExpr))
+			set_opfuncid((OpExpr *) expr);
+		if (!is_positive_check(expr, shape, columns))
+			return false;
+	}
+	return true;
+}
+
+/* True if the table is plain, except for child tables. */
+static bool
+is_plain(Relation rel, const RowShape *shape, const RowShapeColumn *columns)
+{
+	Form_pg_class form = rel->rd_rel;
+
+	return form->relkind == RELKIND_RELATION &&
+		form->relam == HEAP_TABLE_AM_OID &&
+		!form->relispartition &&
+		rel->rd_rules == NULL &&
+		!(form->relrowsecurity && form->relforcerowsecurity) &&
+		checks_are_plain(rel, shape, columns) &&
+		columns_are_plain(rel, columns) &&
+		!has_other_insert_trigger(rel) &&
+		!has_superclass(RelationGetRelid(rel));
+}
+
+/*
+ * Completes the shape of a table, whose columns have been found.  trigger is
+ * the function of our trigger on it, or InvalidOid.
+ */
+void
+row_shape_find(RowShape *shape, Relation rel, const RowShapeColumn *columns,
+			   Oid trigger)
+{
+	shape->trigger = trigger;
+	shape->is_plain = is_plain(rel, shape, columns);
+	shape->id_sequence = InvalidOid;
+	if (!shape->is_plain)
+		return;
+	for (int i = 0; columns[i].name != NULL; i++)
+	{
+		if (columns[i].kind == ROW_SHAPE_IDENTITY)
+			shape->id_sequence =
+				compat_identity_sequence(rel, shape->attnum[i]);
+	}
+}
+
+/*
+ * True if the table has child tables: then it is not plain.  To be asked at
+ * each call, because no invalidation message tells when the last one has gone.
+ */
+bool
+row_shape_has_children(Relation rel)
+{
+	return rel->rd_rel->relhassubclass &&
+		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL;
+}
