@@ -39,8 +39,8 @@ void
 _PG_init(void)
 {
 	DefineCustomBoolVariable("booking.direct_path",
-							 "Inserts tickets by direct table access if that does all that INSERT would do.",
-							 "If off, every ticket is inserted by an SQL statement. The results are the same.",
+							 "Inserts rows by direct table access if that does all that INSERT would do.",
+							 "If off, every row is inserted by an SQL statement. The results are the same.",
 							 &row_shape_direct_path,
 							 true,
 							 PGC_USERSET,

@@ -1,14 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * user_limit.c
- *	  The limit per user: lock the user at the event, count his places.
+ *	  The limit per user: count his places at the event.
  *
- * A call that takes places of an event with a limit first locks the user's row
- * in booking.user_limit, which it inserts if it is missing.  Then it counts
- * the user's places with the newest snapshot.  So of two sessions that book
- * for one user, the second sees what the first has booked.  Several users are
- * locked in the order of their ids.  An event without a limit has no such
- * rows.
+ * A call that takes places of an event with a limit first locks the user at the
+ * event (user_lock.c).  Then it counts the user's places with the newest
+ * snapshot.  So of two sessions that book for one user, the second sees what
+ * the first has booked.
  *
  * A hold that has expired doesn't count, whether it was swept or not.  But a
  * session that has it locked may have confirmed it before it expired, so that
@@ -21,30 +19,16 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "utils/timestamp.h"
 
 #include "event/user_limit.h"
+#include "event/user_lock.h"
 #include "server/errors.h"
 #include "server/plan.h"
 #include "server/subtransaction.h"
 #include "tables/user_id.h"
-
-static SqlPlan lock_user_plan = {
-	.sql = "SELECT 1 FROM booking.user_limit"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
-		   " FOR NO KEY UPDATE",
-	.nargs = 2,
-	.argtypes = { INT8OID, PLAN_USER_ID },
-};
-
-static SqlPlan add_user_plan = {
-	.sql = "INSERT INTO booking.user_limit (event_id, user_id) VALUES ($1, $2)"
-		   " ON CONFLICT DO NOTHING",
-	.nargs = 2,
-	.argtypes = { INT8OID, PLAN_USER_ID },
-};
 
 /* The places of a user, and whether some of his holds had expired by $3. */
 static SqlPlan count_plan = {
@@ -93,24 +77,6 @@ static SqlPlan lock_expired_plan = {
 	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY, TIMESTAMPTZOID },
 };
 
-/* $2 is ascending, and unnest() returns it in its order. */
-static SqlPlan add_users_plan = {
-	.sql = "INSERT INTO booking.user_limit (event_id, user_id)"
-		   " SELECT $1, u FROM pg_catalog.unnest($2) AS u"
-		   " ON CONFLICT DO NOTHING",
-	.nargs = 2,
-	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY },
-};
-
-static SqlPlan lock_users_plan = {
-	.sql = "SELECT 1 FROM booking.user_limit"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
-		   " AND user_id OPERATOR(pg_catalog.=) ANY ($2)"
-		   " ORDER BY user_id FOR NO KEY UPDATE",
-	.nargs = 2,
-	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY },
-};
-
 /*
  * For each user of the array: is he within the limit, if all before him are?
  * The array has no column's collation, so equal ids are alike in it.
@@ -136,27 +102,6 @@ static SqlPlan judge_plan = {
 	.nargs = 3,
 	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY, TIMESTAMPTZOID },
 };
-
-/*
- * Locks the user at the event until the end of the transaction, after waiting
- * for another transaction that has him locked.  Raises 40001 as the isolation
- * level demands.
- */
-void
-user_limit_lock(BookingCall *call, int64 event_id, Datum user_id)
-{
-	Call	   *base = &call->base;
-	Datum		values[2];
-	int			attempts = 0;
-
-	values[0] = Int64GetDatum(event_id);
-	values[1] = user_id;
-	plan_connect_for_all_rows(base);
-	while (plan_execute(base, &lock_user_plan, values, NULL) == 0 &&
-		   plan_execute(base, &add_user_plan, values, NULL) == 0)
-		plan_check_attempts("user_limit", &attempts);
-	plan_disconnect(base);
-}
 
 /* The expired holds of users, to be waited for. */
 typedef struct ExpiredHolds
@@ -195,6 +140,91 @@ wait_for_expired(BookingCall *call, int64 event_id, ArrayType *user_ids,
 	(void) subtransaction_run(&call->base, lock_expired, &holds);
 }
 
+/* The places of a user that a scan has counted. */
+typedef struct PlacesCount
+{
+	const RowShape *hold_shape;
+	TimestampTz now;
+	int64		places;
+	bool		some_expired;
+} PlacesCount;
+
+/* Counts a ticket. */
+static void
+count_ticket(TupleTableSlot *slot, void *arg)
+{
+	PlacesCount *count = arg;
+
+	count->places++;
+}
+
+/* Counts a hold. */
+static void
+count_hold(TupleTableSlot *slot, void *arg)
+{
+	PlacesCount *count = arg;
+	const AttrNumber *attnum = count->hold_shape->attnum;
+	bool		isnull;
+	TimestampTz expires_at = DatumGetTimestampTz(
+		slot_getattr(slot, attnum[INSPECT_HOLD_EXPIRES_AT], &isnull));
+
+	if (expires_at <= count->now)
+		count->some_expired = true;
+	else
+		count->places += DatumGetInt32(
+			slot_getattr(slot, attnum[INSPECT_HOLD_QUANTITY], &isnull));
+}
+
+/*
+ * Does what count_places() does without a statement.  Returns false if that
+ * can't be: an index is missing, or there are partitions or child tables.
+ */
+static bool
+count_directly(BookingCall *call, int64 event_id, Datum user_id,
+			   PlacesCount *count)
+{
+	const BookingTables *tables = &call->tables;
+	Relation	hold;
+	bool		possible;
+
+	if (!booking_call_is_ticket_plain(call) ||
+		!OidIsValid(tables->ticket_user_index.relid))
+		return false;
+	hold = booking_call_open(tables->hold, "hold", AccessShareLock);
+	possible = booking_call_is_plain(call, &tables->hold_shape, hold) &&
+		OidIsValid(tables->hold_user_index.relid);
+	if (possible)
+	{
+		user_index_scan(&tables->ticket_user_index, call->ticket, event_id,
+						user_id, tables->user_id_type, count_ticket, count);
+		user_index_scan(&tables->hold_user_index, hold, event_id, user_id,
+						tables->user_id_type, count_hold, count);
+	}
+	table_close(hold, NoLock);
+	return possible;
+}
+
+/* Does it by a statement. */
+static void
+count_by_sql(BookingCall *call, int64 event_id, Datum user_id,
+			 PlacesCount *count)
+{
+	Call	   *base = &call->base;
+	Datum		values[3];
+	bool		isnull;
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = user_id;
+	values[2] = TimestampTzGetDatum(count->now);
+	plan_connect_for_all_rows(base);
+	(void) plan_execute_latest(base, &count_plan, values, 0);
+	count->places = DatumGetInt64(plan_result(base, 0, 1, INT8OID, &isnull)) +
+		DatumGetInt64(plan_result(base, 0, 2, INT8OID, &isnull));
+	count->some_expired =
+		DatumGetBool(plan_result(base, 0, 3, BOOLOID, &isnull));
+	plan_disconnect(base);
+}
+
 /*
  * Counts the user's places by the newest snapshot, without holds that had
  * expired by now.  Returns true if there are such holds.
@@ -203,21 +233,12 @@ static bool
 count_places(BookingCall *call, int64 event_id, Datum user_id, TimestampTz now,
 			 int64 *places)
 {
-	Call	   *base = &call->base;
-	Datum		values[3];
-	bool		some_expired;
-	bool		isnull;
+	PlacesCount count = {.hold_shape = &call->tables.hold_shape, .now = now};
 
-	values[0] = Int64GetDatum(event_id);
-	values[1] = user_id;
-	values[2] = TimestampTzGetDatum(now);
-	plan_connect_for_all_rows(base);
-	(void) plan_execute_latest(base, &count_plan, values, 0);
-	*places = DatumGetInt64(plan_result(base, 0, 1, INT8OID, &isnull));
-	*places += DatumGetInt64(plan_result(base, 0, 2, INT8OID, &isnull));
-	some_expired = DatumGetBool(plan_result(base, 0, 3, BOOLOID, &isnull));
-	plan_disconnect(base);
-	return some_expired;
+	if (!count_directly(call, event_id, user_id, &count))
+		count_by_sql(call, event_id, user_id, &count);
+	*places = count.places;
+	return count.some_expired;
 }
 
 /* Locks the user at the event, and returns the number of his places there. */
@@ -227,7 +248,7 @@ user_limit_count(BookingCall *call, int64 event_id, Datum user_id)
 	TimestampTz now;
 	int64		places;
 
-	user_limit_lock(call, event_id, user_id);
+	user_lock_one(call, event_id, user_id);
 	now = GetCurrentTimestamp();
 	if (count_places(call, event_id, user_id, now, &places))
 	{
@@ -239,31 +260,6 @@ user_limit_count(BookingCall *call, int64 event_id, Datum user_id)
 }
 
 /*
- * Locks several users in the order of their ids.  If the limit is lifted at the
- * same time, purge() may delete the row of a user who is not locked yet.  So
- * this repeats until all are locked.  Such a user is then locked out of order,
- * so two batches for the same users can deadlock (40P01).
- */
-static void
-lock_users(BookingCall *call, int64 event_id, const UserIdSet *set)
-{
-	Call	   *base = &call->base;
-	Datum		values[2];
-	uint64		users = set->count;
-	int			attempts = 0;
-
-	values[0] = Int64GetDatum(event_id);
-	values[1] = PointerGetDatum(set->distinct);
-	plan_connect_for_all_rows(base);
-	do
-	{
-		plan_check_attempts("user_limit", &attempts);
-		(void) plan_execute(base, &add_users_plan, values, NULL);
-	} while (plan_execute(base, &lock_users_plan, values, NULL) < users);
-	plan_disconnect(base);
-}
-
-/*
  * Locks several users, and waits for sessions that have locked one of their
  * expired holds.  Returns the time by which these had expired.
  */
@@ -272,7 +268,7 @@ lock_users_and_wait(BookingCall *call, int64 event_id, const UserIdSet *set)
 {
 	TimestampTz now;
 
-	lock_users(call, event_id, set);
+	user_lock_several(call, event_id, set->distinct, set->count);
 	now = GetCurrentTimestamp();
 	wait_for_expired(call, event_id, set->distinct, now);
 	return now;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * user_limit.h
- *	  The limit per user: lock the user at the event, count his places.
+ *	  The limit per user: count his places at the event.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -12,7 +12,6 @@
 
 #include "tables/booking_call.h"
 
-extern void user_limit_lock(BookingCall *call, int64 event_id, Datum user_id);
 extern int64 user_limit_count(BookingCall *call, int64 event_id,
 							  Datum user_id);
 extern int64 user_limit_count_most(BookingCall *call, int64 event_id,

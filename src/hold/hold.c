@@ -249,9 +249,9 @@ insert_directly(BookingCall *call, Relation rel, int64 event_id, Datum user_id,
 	RowWriter	writer;
 	TupleTableSlot *slot;
 
+	hold_note_change(call, event_id);
 	if (row_writer_runs_code(rel, shape->trigger))
 		call_guard_search_path(&call->base);
-	hold_note_change(call, event_id);
 	row_writer_open_kept(&writer, rel, shape->trigger);
 	slot = writer.slot;
 	row_writer_begin_row(slot);
@@ -280,7 +280,7 @@ int64
 hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
 			TimestampTz expires_at)
 {
-	Relation	rel = table_open(call->tables.hold, RowExclusiveLock);
+	Relation	rel = booking_call_open(call->tables.hold, "hold", RowExclusiveLock);
 	int64		hold_id;
 
 	if (booking_call_is_plain(call, &call->tables.hold_shape, rel))

@@ -21,6 +21,7 @@
 #include "event/event.h"
 #include "event/sale.h"
 #include "event/user_limit.h"
+#include "event/user_lock.h"
 #include "hold/hold.h"
 #include "hold/ttl.h"
 #include "request/request.h"
@@ -221,7 +222,7 @@ lock_hold(BookingCall *call, int64 hold_id, bool may_rebook, Hold *hold)
 {
 	if (may_rebook && hold_read(call, hold_id, false, hold) &&
 		event_has_limit(call, hold->event_id))
-		user_limit_lock(call, hold->event_id, hold->user_id);
+		user_lock_one(call, hold->event_id, hold->user_id);
 	if (!hold_read(call, hold_id, true, hold))
 		error_no_row("hold", hold_id);
 }

@@ -303,7 +303,7 @@ bool
 request_begin(BookingCall *call, Request *request)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Relation	rel = table_open(call->tables.request, RowExclusiveLock);
+	Relation	rel = booking_call_open(call->tables.request, "request", RowExclusiveLock);
 	Datum		values[6];
 	const char *nulls = request_values(request, values);
 	bool		answered = false;
@@ -405,7 +405,7 @@ insert_directly(BookingCall *call, Relation rel, const Request *request)
 void
 request_answer(BookingCall *call, const Request *request)
 {
-	Relation	rel = table_open(call->tables.request, RowExclusiveLock);
+	Relation	rel = booking_call_open(call->tables.request, "request", RowExclusiveLock);
 
 	if (booking_call_is_plain(call, &call->tables.request_shape, rel))
 		insert_directly(call, rel, request);

@@ -86,14 +86,16 @@ compat_heap_update(Relation rel, ItemPointer tid, HeapTuple newtup,
 /* 16 can leave all but the summarizing indexes out. */
 static inline List *
 compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
-						   EState *estate, bool update)
+						   EState *estate, bool update, bool *conflict)
 {
+	bool		may_conflict = conflict != NULL;
+
 #if PG_VERSION_NUM >= 160000
-	return ExecInsertIndexTuples(result_rel, slot, estate, update, false, NULL,
-								 NIL, false);
+	return ExecInsertIndexTuples(result_rel, slot, estate, update,
+								 may_conflict, conflict, NIL, false);
 #else
-	return ExecInsertIndexTuples(result_rel, slot, estate, update, false, NULL,
-								 NIL);
+	return ExecInsertIndexTuples(result_rel, slot, estate, update,
+								 may_conflict, conflict, NIL);
 #endif
 }
 

@@ -9,8 +9,8 @@
  * is done here for the rows that a RowWriter inserts, as if they were those of
  * one INSERT: PostgreSQL's own code queues and fires.
  *
- * A table with triggers of other kinds for INSERT (BEFORE, or for each
- * statement) must be written by an INSERT.
+ * A table with triggers of other kinds for INSERT (BEFORE, for each statement,
+ * or with a WHEN condition) must be written by an INSERT.
  *
  * Copyright (c) 2026, The pg_booking developers
  *

@@ -4,9 +4,10 @@
  *	  Reading and writing versions of a row beneath the executor.
  *
  * This file is the only one that relies on how PostgreSQL's heap works inside.
- * It is used for the stripes of pools and for named locks: tables of ours, of a
- * plain heap with plain btree indexes (pool/shape.c and lock/lock_table.c check
- * that).  It assumes:
+ * It is used for tables of ours, of a plain heap: the stripes of pools, named
+ * locks, and the rows of keys and users.  Of the first two, whose rows it
+ * updates, all indexes are plain btrees (pool/shape.c and lock/lock_table.c
+ * check that).  It assumes:
  *
  * 1. While a page is pinned, no version is pruned from it.  So a TID that was
  *    read stays the same row version's while the pin is held.
@@ -443,6 +444,28 @@ row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
 	ExecDropSingleTupleTableSlot(slot);
 }
 
+/* Notes where a row is. */
+static void
+note_tid(HeapTuple tuple, Buffer buffer, void *arg)
+{
+	*(ItemPointer) arg = tuple->t_self;
+}
+
+/*
+ * Looks for the row with the keys in the newest committed state.  Returns true
+ * if there is one, and its place.
+ */
+static bool
+find_committed(Relation rel, ScanKey keys, int nkeys, ItemPointer tid)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+	ItemPointerSetInvalid(tid);
+	row_version_scan(rel, keys, nkeys, snapshot, note_tid, tid);
+	UnregisterSnapshot(snapshot);
+	return ItemPointerIsValid(tid);
+}
+
 /*
  * Looks for the row with the keys, also for one that is not committed.  Returns
  * true if there is one.  If another transaction is inserting, changing or
@@ -476,5 +499,7 @@ row_version_find(Relation rel, ScanKey keys, int nkeys, TransactionId *writer,
 	index_endscan(scan);
 	index_close(index, NoLock);
 	ExecDropSingleTupleTableSlot(slot);
-	return found;
+
+	/* the row's entry may have moved to a page that had been read */
+	return found || find_committed(rel, keys, nkeys, tid);
 }

@@ -22,6 +22,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/nbtree.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/transam.h"
@@ -29,6 +30,7 @@
 #include "catalog/pg_am.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
+#include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -44,7 +46,7 @@ typedef struct KeptWriter
 	RowWriter	writer;			/* its context is NULL if there is none */
 } KeptWriter;
 
-/* For as many tables as have rows that are written without a statement. */
+/* For ticket, hold, request and user_limit, and some to spare. */
 static KeptWriter kept_writers[8];
 
 /* Counts the invalidation messages about relations. */
@@ -85,7 +87,7 @@ row_writer_init(void)
 	CacheRegisterRelcacheCallback(forget_kept, (Datum) 0);
 }
 
-/* True if the function can be replaced: initdb has not made it. */
+/* True if the function can be replaced: it is not one of PostgreSQL's own. */
 static bool
 is_not_built_in(Oid function, void *context)
 {
@@ -109,6 +111,18 @@ evaluates_more(Node *node, void *context)
 		expression_tree_walker(node, evaluates_more, context);
 }
 
+/* True if a btree compares a column by a function that is not built in. */
+static bool
+compares_by_other_code(Relation index)
+{
+	for (int i = 1; i <= IndexRelationGetNumberOfKeyAttributes(index); i++)
+	{
+		if (is_not_built_in(index_getprocid(index, i, BTORDER_PROC), NULL))
+			return true;
+	}
+	return false;
+}
+
 /* True if the writer may be kept (see above). */
 static bool
 can_be_kept(const ResultRelInfo *result_rel)
@@ -118,7 +132,8 @@ can_be_kept(const ResultRelInfo *result_rel)
 		IndexInfo  *index = result_rel->ri_IndexRelationInfo[i];
 
 		if (index->ii_Am != BTREE_AM_OID || index->ii_Expressions != NIL ||
-			evaluates_more((Node *) index->ii_Predicate, NULL))
+			evaluates_more((Node *) index->ii_Predicate, NULL) ||
+			compares_by_other_code(result_rel->ri_IndexRelationDescs[i]))
 			return false;
 	}
 	return true;
@@ -269,24 +284,24 @@ row_writer_set(TupleTableSlot *slot, AttrNumber attnum, Datum value)
 
 /*
  * Inserts the index entries of the row in the slot.  Returns the indexes of
- * deferrable constraints that it may violate.
+ * deferrable constraints that it may violate.  If a row with the same unique
+ * key is there, raises 23505, or sets *conflict if that is not NULL.
  */
 static List *
-insert_index_entries(RowWriter *writer, TupleTableSlot *slot, bool update)
+insert_index_entries(RowWriter *writer, TupleTableSlot *slot, bool update,
+					 bool *conflict)
 {
 	ResetPerTupleExprContext(writer->estate);
 	if (writer->result_rel->ri_NumIndices == 0)
 		return NIL;
 	return compat_insert_index_tuples(writer->result_rel, slot, writer->estate,
-									  update);
+									  update, conflict);
 }
 
-/* Does what follows the insertion of a row into the table itself. */
+/* The row is in the table and its indexes: its triggers will be fired. */
 static void
-finish_row(RowWriter *writer, TupleTableSlot *slot)
+finish_row(RowWriter *writer, TupleTableSlot *slot, List *recheck)
 {
-	List	   *recheck = insert_index_entries(writer, slot, false);
-
 	row_triggers_queue(&writer->triggers, slot, recheck);
 	list_free(recheck);
 }
@@ -302,7 +317,34 @@ row_writer_insert(RowWriter *writer)
 	ExecStoreVirtualTuple(writer->slot);
 	table_tuple_insert(writer->rel, writer->slot, GetCurrentCommandId(true),
 					   0, NULL);
-	finish_row(writer, writer->slot);
+	finish_row(writer, writer->slot,
+			   insert_index_entries(writer, writer->slot, false, NULL));
+}
+
+/*
+ * The same as INSERT ... ON CONFLICT DO NOTHING does it: if a row with the same
+ * unique key is there, committed or not, inserts nothing and returns false.
+ * Never waits.  (nodeModifyTable.c, ExecInsert: the row is speculative until
+ * its index entries have found no other.)
+ */
+bool
+row_writer_try_insert(RowWriter *writer)
+{
+	TupleTableSlot *slot = writer->slot;
+	TransactionId xid = GetCurrentTransactionId();
+	uint32		token = SpeculativeInsertionLockAcquire(xid);
+	bool		conflict = false;
+	List	   *recheck;
+
+	ExecStoreVirtualTuple(slot);
+	table_tuple_insert_speculative(writer->rel, slot,
+								   GetCurrentCommandId(true), 0, NULL, token);
+	recheck = insert_index_entries(writer, slot, false, &conflict);
+	table_tuple_complete_speculative(writer->rel, slot, token, !conflict);
+	SpeculativeInsertionLockRelease(xid);
+	if (!conflict)
+		finish_row(writer, slot, recheck);
+	return !conflict;
 }
 
 /* The same for many rows, each in a slot of the caller's. */
@@ -315,7 +357,8 @@ row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots, int count,
 	table_multi_insert(writer->rel, slots, count, GetCurrentCommandId(true), 0,
 					   bulk);
 	for (int i = 0; i < count; i++)
-		finish_row(writer, slots[i]);
+		finish_row(writer, slots[i],
+				   insert_index_entries(writer, slots[i], false, NULL));
 }
 
 /*
@@ -328,7 +371,7 @@ row_writer_index_update(RowWriter *writer, HeapTuple tuple)
 	ExecForceStoreHeapTuple(tuple, writer->slot, false);
 	writer->slot->tts_tid = tuple->t_self;
 	writer->slot->tts_tableOid = RelationGetRelid(writer->rel);
-	(void) insert_index_entries(writer, writer->slot, true);
+	(void) insert_index_entries(writer, writer->slot, true, NULL);
 }
 
 /*

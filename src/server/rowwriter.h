@@ -22,7 +22,7 @@ typedef struct RowWriter
 {
 	Relation	rel;
 	TupleTableSlot *slot;		/* the caller stores the row here */
-	MemoryContext context;		/* of all that follows */
+	MemoryContext context;		/* of all but the triggers */
 	struct EState *estate;
 	struct ResultRelInfo *result_rel;
 	Oid		   *index_oids;
@@ -38,6 +38,7 @@ extern void row_writer_begin_row(TupleTableSlot *slot);
 extern void row_writer_set(TupleTableSlot *slot, AttrNumber attnum,
 						   Datum value);
 extern void row_writer_insert(RowWriter *writer);
+extern bool row_writer_try_insert(RowWriter *writer);
 extern void row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots,
 								   int count,
 								   struct BulkInsertStateData *bulk);

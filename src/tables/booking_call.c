@@ -15,6 +15,7 @@
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 
+#include "server/errors.h"
 #include "tables/booking_call.h"
 
 /*
@@ -99,25 +100,38 @@ booking_call_check_tables(void)
 	UnlockRelationOid(call.tables.ticket, AccessShareLock);
 }
 
-/* True if the direct path may write tickets. */
-bool
-booking_call_is_ticket_plain(const BookingCall *call)
+/*
+ * Opens a table of ours other than ticket and inventory, which are open.
+ * Raises 42P01 if it was dropped while its lock was waited for.
+ */
+Relation
+booking_call_open(Oid table, const char *name, LOCKMODE lockmode)
 {
-	return row_shape_direct_path && call->tables.ticket_shape.is_plain &&
-		!row_shape_has_children(call->ticket);
+	Relation	rel = try_table_open(table, lockmode);
+
+	if (rel == NULL)
+		error_no_table(name);
+	return rel;
 }
 
 /*
- * The same for holds or requests.  rel is their table, which the caller has
- * locked ROW EXCLUSIVE: it may have been altered before.
+ * True if the direct path may write rows of the table, which is open, and
+ * locked ROW EXCLUSIVE.  It may have been altered since the call began.
  */
 bool
 booking_call_is_plain(const BookingCall *call, const RowShape *shape,
 					  Relation rel)
 {
 	return row_shape_direct_path && shape->is_plain &&
-		tables_are_current(&call->tables) &&
-		!row_shape_has_children(rel);
+		tables_are_current(&call->tables) && !row_shape_has_children(rel);
+}
+
+/* The same for the tickets. */
+bool
+booking_call_is_ticket_plain(const BookingCall *call)
+{
+	return booking_call_is_plain(call, &call->tables.ticket_shape,
+								 call->ticket);
 }
 
 /* True if rel is the table, or a partition of it at any depth. */

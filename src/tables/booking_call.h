@@ -28,6 +28,8 @@ extern void booking_call_begin_internal(BookingCall *call);
 extern void booking_call_begin_read(BookingCall *call);
 extern void booking_call_end(BookingCall *call);
 extern void booking_call_check_tables(void);
+extern Relation booking_call_open(Oid table, const char *name,
+								  LOCKMODE lockmode);
 extern bool booking_call_is_ticket_plain(const BookingCall *call);
 extern bool booking_call_is_plain(const BookingCall *call,
 								  const RowShape *shape, Relation rel);

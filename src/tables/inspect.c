@@ -72,9 +72,9 @@ static const RowShapeColumn ticket_columns[] = {
 	[INSPECT_TICKET_USER_ID] = {"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
 	[INSPECT_TICKET_HOLD_ID] = {"hold_id", INT8OID, ROW_SHAPE_NULLABLE},
 	[INSPECT_TICKET_BOOKED_AT] = {"booked_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
+	[INSPECT_TICKET_CANCELLED_AT] = {"cancelled_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	{"seat", TEXTOID, ROW_SHAPE_NULLABLE},
 	{"redeemed_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
-	{"cancelled_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	{NULL}
 };
 
@@ -85,7 +85,7 @@ static const RowShapeColumn hold_columns[] = {
 	[INSPECT_HOLD_QUANTITY] = {"quantity", INT4OID, ROW_SHAPE_POSITIVE},
 	[INSPECT_HOLD_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
 	[INSPECT_HOLD_CREATED_AT] = {"created_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
-	{"ended_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
+	[INSPECT_HOLD_ENDED_AT] = {"ended_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	{"confirmed_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	{NULL}
 };
@@ -106,8 +106,8 @@ static const RowShapeColumn request_columns[] = {
 };
 
 static const RowShapeColumn user_limit_columns[] = {
-	{"event_id", INT8OID, ROW_SHAPE_VALUE},
-	{"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
+	[INSPECT_USER_LIMIT_EVENT_ID] = {"event_id", INT8OID, ROW_SHAPE_VALUE},
+	[INSPECT_USER_LIMIT_USER_ID] = {"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
 	{NULL}
 };
 
@@ -190,26 +190,34 @@ check_primary_key(Relation rel)
 		error_no_primary_key(rel);
 }
 
+/* True if the primary key consists of these two columns, in this order. */
+static bool
+primary_key_is(Relation rel, AttrNumber first, AttrNumber second)
+{
+	Relation	index = index_open(compat_primary_key(rel), AccessShareLock);
+	int2vector *columns = &index->rd_index->indkey;
+	bool		result = columns->dim1 == 2 && columns->values[0] == first &&
+		columns->values[1] == second;
+
+	index_close(index, AccessShareLock);
+	return result;
+}
+
 /*
- * The same for the keys of requests, which are looked for in that index without
- * the executor (request/key_lock.c).
+ * Raises 55000 unless the requests are an ordinary table whose primary key is
+ * as it was made: keys are looked for in it without the executor
+ * (request/key_lock.c).
  */
 static void
-check_request_key(Relation rel)
+check_request_key(Relation rel, const RowShape *shape)
 {
-	Relation	index;
-	int2vector *columns;
-	bool		as_made;
-
 	check_primary_key(rel);
-	index = index_open(compat_primary_key(rel), AccessShareLock);
-	columns = &index->rd_index->indkey;
-	as_made = columns->dim1 == 2 &&
-		columns->values[0] == get_attnum(RelationGetRelid(rel), "event_id") &&
-		columns->values[1] ==
-			get_attnum(RelationGetRelid(rel), "idempotency_key");
-	index_close(index, AccessShareLock);
-	if (!as_made)
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		error_unusable(psprintf("table %s.%s is not an ordinary table",
+								BOOKING_SCHEMA, RelationGetRelationName(rel)),
+					   "The table is internal to pg_booking. Leave it as it was made.");
+	if (!primary_key_is(rel, shape->attnum[INSPECT_REQUEST_EVENT_ID],
+						shape->attnum[INSPECT_REQUEST_KEY]))
 		error_no_primary_key(rel);
 }
 
@@ -347,6 +355,34 @@ inspect_history(BookingTables *tables, Relation history)
 	find_columns(tables, history, columns, NULL);
 }
 
+/* Finds by which ways rows can be read and written without a statement. */
+static void
+find_shapes(BookingTables *tables, const OpenTables *open, Oid ticket_trigger,
+			Oid hold_trigger)
+{
+	RowShape   *ticket = &tables->ticket_shape;
+	RowShape   *hold = &tables->hold_shape;
+	RowShape   *user = &tables->user_limit_shape;
+
+	row_shape_find(ticket, open->ticket, ticket_columns, ticket_trigger);
+	row_shape_find(hold, open->hold, hold_columns, hold_trigger);
+	row_shape_find(&tables->request_shape, open->request, request_columns,
+				   InvalidOid);
+	row_shape_find(user, open->user_limit, user_limit_columns, InvalidOid);
+	user->is_plain &=
+		primary_key_is(open->user_limit,
+					   user->attnum[INSPECT_USER_LIMIT_EVENT_ID],
+					   user->attnum[INSPECT_USER_LIMIT_USER_ID]);
+	user_index_find(&tables->ticket_user_index, open->ticket,
+					ticket->attnum[INSPECT_TICKET_EVENT_ID],
+					ticket->attnum[INSPECT_TICKET_USER_ID],
+					ticket->attnum[INSPECT_TICKET_CANCELLED_AT]);
+	user_index_find(&tables->hold_user_index, open->hold,
+					hold->attnum[INSPECT_HOLD_EVENT_ID],
+					hold->attnum[INSPECT_HOLD_USER_ID],
+					hold->attnum[INSPECT_HOLD_ENDED_AT]);
+}
+
 /*
  * Fills *tables from the open relations; raises 55000 if one of them is not as
  * it must be.
@@ -367,10 +403,11 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 	inspect_table(tables, open->hold, hold_columns, &tables->hold_shape);
 	inspect_table(tables, open->request, request_columns,
 				  &tables->request_shape);
-	inspect_table(tables, open->user_limit, user_limit_columns, NULL);
+	inspect_table(tables, open->user_limit, user_limit_columns,
+				  &tables->user_limit_shape);
 	check_primary_key(open->event);
 	check_primary_key(open->hold);
-	check_request_key(open->request);
+	check_request_key(open->request, &tables->request_shape);
 	check_primary_key(open->user_limit);
 	shape_load(&tables->pool_shape, open->inventory, &inventory_layout);
 	check_pool_key(&tables->pool_shape, open->inventory);
@@ -380,9 +417,5 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 	check_triggers(open->event, find_trigger_function(schema, "event_changed"));
 	check_triggers(open->hold, hold_trigger);
 	check_triggers(ticket, ticket_trigger);
-	row_shape_find(&tables->ticket_shape, ticket, ticket_columns,
-				   ticket_trigger);
-	row_shape_find(&tables->hold_shape, open->hold, hold_columns, hold_trigger);
-	row_shape_find(&tables->request_shape, open->request, request_columns,
-				   InvalidOid);
+	find_shapes(tables, open, ticket_trigger, hold_trigger);
 }

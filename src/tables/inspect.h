@@ -12,6 +12,7 @@
 
 #include "pool/shape.h"
 #include "tables/row_shape.h"
+#include "tables/user_index.h"
 
 /* The terms of an event's pool: the columns of its sale rules. */
 enum
@@ -28,7 +29,8 @@ enum
 	INSPECT_TICKET_EVENT_ID,
 	INSPECT_TICKET_USER_ID,
 	INSPECT_TICKET_HOLD_ID,
-	INSPECT_TICKET_BOOKED_AT
+	INSPECT_TICKET_BOOKED_AT,
+	INSPECT_TICKET_CANCELLED_AT
 };
 
 enum
@@ -38,7 +40,8 @@ enum
 	INSPECT_HOLD_USER_ID,
 	INSPECT_HOLD_QUANTITY,
 	INSPECT_HOLD_EXPIRES_AT,
-	INSPECT_HOLD_CREATED_AT
+	INSPECT_HOLD_CREATED_AT,
+	INSPECT_HOLD_ENDED_AT
 };
 
 enum
@@ -54,6 +57,12 @@ enum
 	INSPECT_REQUEST_USER_IDS,
 	INSPECT_REQUEST_STATUSES,
 	INSPECT_REQUEST_CREATED_AT
+};
+
+enum
+{
+	INSPECT_USER_LIMIT_EVENT_ID,
+	INSPECT_USER_LIMIT_USER_ID
 };
 
 typedef struct BookingTables
@@ -72,6 +81,9 @@ typedef struct BookingTables
 	RowShape	ticket_shape;
 	RowShape	hold_shape;
 	RowShape	request_shape;
+	RowShape	user_limit_shape;
+	UserIndex	ticket_user_index;
+	UserIndex	hold_user_index;
 	uint64		generation;		/* tables.c */
 } BookingTables;
 

@@ -15,6 +15,7 @@
 
 #include "catalog/pg_am.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
@@ -26,10 +27,25 @@
 
 bool		row_shape_direct_path = true;
 
+/* True if an INSERT fires a trigger that has a WHEN condition. */
+static bool
+has_insert_condition(const TriggerDesc *triggers)
+{
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_INSERT(trigger->tgtype) && trigger->tgqual != NULL)
+			return true;
+	}
+	return false;
+}
+
 /*
- * True if an INSERT would fire a trigger that is not AFTER ROW.  Those that
- * are, such as a foreign key's, are fired without a statement, too
- * (row_triggers.c).
+ * True if an INSERT would fire a trigger that is not a plain AFTER ROW.  Those
+ * that are, such as a foreign key's, are fired without a statement, too
+ * (row_triggers.c).  WHEN conditions are not: they are evaluated while the row
+ * is written, and may do anything.
  */
 static bool
 has_other_insert_trigger(Relation rel)
@@ -41,7 +57,8 @@ has_other_insert_trigger(Relation rel)
 		 triggers->trig_insert_instead_row ||
 		 triggers->trig_insert_before_statement ||
 		 triggers->trig_insert_after_statement ||
-		 triggers->trig_insert_new_table);
+		 triggers->trig_insert_new_table ||
+		 has_insert_condition(triggers));
 }
 
 /* Returns the place of a column in the list, or -1. */
@@ -84,7 +101,7 @@ column_is_plain(Relation rel, Form_pg_attribute att,
 	bool		is_identity = column->kind == ROW_SHAPE_IDENTITY;
 
 	return !(column->kind == ROW_SHAPE_NULLABLE && att->attnotnull) &&
-		att->attgenerated == '\0' &&
+		att->attgenerated == '\0' && att->atttypmod < 0 &&
 		(att->attidentity != '\0') == is_identity &&
 		att->atthasdef == is_clock &&
 		(!is_clock || default_is_clock(rel, att->attnum));

@@ -129,10 +129,8 @@ find_and_lock(BookingTables *tables, LOCKMODE lockmode)
 }
 
 /*
- * Fills *tables under the locks, and publishes it as `known`.  ROW EXCLUSIVE
- * excludes every command that would change a table.  Under a weaker lock
- * *tables is published only if no message has arrived.  It is good for this
- * call anyway.
+ * Fills *tables under the locks, and publishes it as `known`, unless a message
+ * has arrived in the meantime.  It is good for this call anyway.
  */
 static void
 load(BookingTables *tables, LOCKMODE lockmode)
@@ -161,7 +159,7 @@ load(BookingTables *tables, LOCKMODE lockmode)
 	table_close(open.ticket, NoLock);
 	table_close(open.event, AccessShareLock);
 
-	if (lockmode == RowExclusiveLock || started == generation)
+	if (started == generation)
 	{
 		known = *tables;
 		known_is_valid = true;

@@ -4,10 +4,10 @@
  *	  The rows of the ticket table: insert them, lock one, change its state.
  *
  * Tickets are inserted in one of two ways with the same result.  The direct
- * path writes the row and its index entries by the table access method.  It is
- * taken if the table is as create_tables() made it, except for its indexes
- * (inspect.c decides).  The SQL path runs an INSERT, which honours everything
- * that the user has added.
+ * path writes the row and its index entries by the table access method, and
+ * fires what a foreign key or another AFTER ROW trigger needs.  It is taken if
+ * an INSERT would do no more than that (tables/row_shape.c decides).  The SQL
+ * path runs an INSERT, which honours everything that the user has added.
  *
  * Copyright (c) 2026, The pg_booking developers
  *

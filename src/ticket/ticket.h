@@ -14,8 +14,6 @@
 
 #include "tables/booking_call.h"
 
-/* booking.direct_path */
-
 /* The state of a ticket. */
 typedef struct TicketState
 {
