@@ -360,6 +360,25 @@ RESET search_path;
 RESET ROLE;
 DROP FUNCTION label CASCADE;
 DROP FUNCTION public.lookup;
+-- The same for the comparison function of an operator class.
+CREATE FUNCTION public.compared(bigint, bigint) RETURNS integer LANGUAGE sql IMMUTABLE
+    RETURN btint8cmp($1, $2);
+CREATE FUNCTION compare(bigint, bigint) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+    $$BEGIN RETURN compared($1, $2); END$$;
+CREATE OPERATOR CLASS own_ops FOR TYPE bigint USING btree AS
+    OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 compare(bigint, bigint);
+CREATE INDEX ticket_own ON booking.ticket (user_id own_ops);
+SET ROLE regress_booking_clerk;
+CREATE FUNCTION regress_booking_evil.compared(bigint, bigint) RETURNS integer LANGUAGE plpgsql
+    AS $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
+SET search_path = regress_booking_evil, public;
+SELECT code, message FROM public.outcome('SELECT booking.book_ticket(1, 1)');
+SELECT code, message FROM public.outcome('SELECT booking.book_ticket(1, 1)');
+RESET search_path;
+RESET ROLE;
+DROP INDEX booking.ticket_own;
+DROP OPERATOR FAMILY own_ops USING btree CASCADE;
+DROP FUNCTION compare(bigint, bigint), public.compared(bigint, bigint);
 -- The same for a function in an index predicate, which is evaluated when the index
 -- is opened.
 CREATE FUNCTION floor_of(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS

@@ -95,7 +95,9 @@ INSERT INTO addition VALUES
     (16, 'ALTER TABLE booking.ticket ALTER seat SET DEFAULT ''standing''',
          'ALTER TABLE booking.ticket ALTER seat DROP DEFAULT'),
     (17, 'ALTER TABLE booking.ticket ALTER booked_at SET DEFAULT now()',
-         'ALTER TABLE booking.ticket ALTER booked_at SET DEFAULT clock_timestamp()');
+         'ALTER TABLE booking.ticket ALTER booked_at SET DEFAULT clock_timestamp()'),
+    (18, 'CREATE TRIGGER t AFTER INSERT ON booking.ticket FOR EACH ROW'
+         ' WHEN (NEW.user_id > 0) EXECUTE FUNCTION trigger_noop()', 'DROP TRIGGER t ON booking.ticket');
 -- These don't change what an INSERT does, so functions stay on the direct path.
 INSERT INTO addition VALUES
     (31, 'CREATE INDEX i ON booking.ticket (booked_at)', 'DROP INDEX booking.i'),
@@ -420,6 +422,75 @@ SELECT user_id FROM booking.ticket WHERE event_id = 2 AND cancelled_at IS NULL;
 SELECT * FROM booking.availability(2);
 DROP TRIGGER cancel_companion ON booking.ticket;
 DELETE FROM booking.ticket WHERE event_id = 2;
+SELECT * FROM booking.verify();
+
+-- A condition books.
+CREATE FUNCTION books(u bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF u < 10 THEN
+        PERFORM booking.book_ticket(2, u + 100);
+    END IF;
+    RETURN true;
+END
+$$;
+CREATE TRIGGER a AFTER INSERT ON booking.ticket FOR EACH ROW
+    WHEN (books(NEW.user_id)) EXECUTE FUNCTION trigger_noop();
+CREATE TRIGGER b AFTER INSERT ON booking.ticket FOR EACH ROW
+    WHEN (NEW.user_id > 0) EXECUTE FUNCTION trigger_noop();
+SELECT booking.book_ticket(2, 2) > 0 AS booked;
+SELECT user_id FROM booking.ticket WHERE event_id = 2 ORDER BY 1;
+DROP TRIGGER a ON booking.ticket;
+DROP TRIGGER b ON booking.ticket;
+DROP FUNCTION books;
+DELETE FROM booking.ticket WHERE event_id = 2;
+
+-- Holds and keys, too, obey what was added to their tables.
+CREATE FUNCTION hold_path(key text DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql
+SET track_functions = 'all'
+SET booking.direct_path = on
+AS $$
+DECLARE
+    calls bigint := coalesce(pg_stat_get_xact_function_calls('booking.hold_changed'::regproc), 0);
+BEGIN
+    PERFORM booking.hold_tickets(1, 1, 1, '1 hour', key);
+    calls := coalesce(pg_stat_get_xact_function_calls('booking.hold_changed'::regproc), 0) - calls;
+    RETURN CASE calls WHEN 0 THEN 'direct' ELSE 'SQL' END;
+END
+$$;
+SELECT hold_path();
+ALTER TABLE booking.hold ADD CONSTRAINT few CHECK (quantity < 3);
+SELECT hold_path();
+SELECT code FROM outcome('SELECT booking.hold_tickets(1, 1, 3)');
+ALTER TABLE booking.hold DROP CONSTRAINT few;
+SELECT hold_path();
+ALTER TABLE booking.hold DROP CONSTRAINT hold_quantity_check,
+    ADD CONSTRAINT hold_quantity_check CHECK (quantity >= 2) NOT VALID;
+SELECT code FROM outcome('SELECT booking.hold_tickets(1, 1, 1)');
+ALTER TABLE booking.hold DROP CONSTRAINT hold_quantity_check,
+    ADD CONSTRAINT hold_quantity_check CHECK (quantity >= 1);
+ALTER TABLE booking.hold ADD FOREIGN KEY (user_id) REFERENCES customer NOT VALID;
+SELECT booking.hold_tickets(1, 99);
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE booking.hold DROP CONSTRAINT hold_user_id_fkey;
+SELECT hold_path();
+ALTER TABLE booking.request ALTER expires_at TYPE timestamptz(0);
+SELECT hold_path('rounded');
+SELECT expires_at = date_trunc('second', expires_at) AS rounded FROM booking.request
+WHERE idempotency_key = 'rounded';
+ALTER TABLE booking.request ALTER expires_at TYPE timestamptz;
+ALTER TABLE booking.request ADD CONSTRAINT one CHECK (quantity = 1);
+SELECT code FROM outcome('SELECT booking.book_tickets(1, 1, 2, ''two'')');
+ALTER TABLE booking.request DROP CONSTRAINT one;
+BEGIN;
+ALTER TABLE booking.request RENAME TO old_request;
+CREATE TABLE booking.request (LIKE booking.old_request INCLUDING ALL) PARTITION BY LIST (event_id);
+SELECT booking.book_ticket(1, 1, 'partitioned');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+SELECT count(booking.release_hold(hold_id)) FROM booking.hold WHERE ended_at IS NULL;
+DELETE FROM booking.request;
+DROP FUNCTION hold_path;
 SELECT * FROM booking.verify();
 
 -- Row level security is forced on the owner.
