@@ -10,6 +10,8 @@
 #ifndef USER_LOCK_H
 #define USER_LOCK_H
 
+#include "utils/array.h"
+
 #include "tables/booking_call.h"
 
 extern void user_lock_one(BookingCall *call, int64 event_id, Datum user_id);
