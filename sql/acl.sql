@@ -364,10 +364,12 @@ DROP FUNCTION public.lookup;
 CREATE FUNCTION public.compared(bigint, bigint) RETURNS integer LANGUAGE sql IMMUTABLE
     RETURN btint8cmp($1, $2);
 CREATE FUNCTION compare(bigint, bigint) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
-    $$BEGIN RETURN compared($1, $2); END$$;
+    $$BEGIN RETURN public.compared($1, $2); END$$;
 CREATE OPERATOR CLASS own_ops FOR TYPE bigint USING btree AS
     OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 compare(bigint, bigint);
 CREATE INDEX ticket_own ON booking.ticket (user_id own_ops);
+CREATE OR REPLACE FUNCTION compare(bigint, bigint) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+    $$BEGIN RETURN compared($1, $2); END$$;
 SET ROLE regress_booking_clerk;
 CREATE FUNCTION regress_booking_evil.compared(bigint, bigint) RETURNS integer LANGUAGE plpgsql
     AS $$BEGIN RAISE EXCEPTION 'evil code as the owner'; END$$;
