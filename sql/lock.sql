@@ -77,7 +77,7 @@ SELECT booking.renew_lock('report', 4, '1 minute') > clock_timestamp() AS renewe
 CALL let_locks_expire();
 SELECT status, token, owner FROM booking.try_acquire_lock('report', 'carl', '2 minutes');
 TABLE held;
-SELECT statement, o.code, o.message, regexp_replace(o.detail, 'until .*', 'until ...') AS detail, o.hint, o.fields
+SELECT statement, o.code, o.message, regexp_replace(o.detail, 'until [^.,]*[.0-9+:-]*', 'until ...') AS detail, o.hint, o.fields
 FROM (VALUES
     (1, 'SELECT booking.assert_lock(''report'', 4)'),
     (2, 'SELECT booking.renew_lock(''report'', 4, ''1 minute'')'),
@@ -85,7 +85,9 @@ FROM (VALUES
     (3, 'SELECT booking.assert_lock(''report'', 2)'),
     (4, 'SELECT booking.assert_lock(''report'', -1)'),
     (5, 'SELECT booking.assert_lock(''no such lock'', 4)'),
-    (6, 'SELECT booking.renew_lock(''no such lock'', 4, ''1 minute'')')) AS s (n, statement),
+    (6, 'SELECT booking.renew_lock(''no such lock'', 4, ''1 minute'')'),
+    -- it has expired
+    (7, 'SELECT booking.assert_lock(''import'', 1)')) AS s (n, statement),
     diagnosed(statement) o ORDER BY n \gx
 SELECT booking.release_lock('report', 4);
 -- A ttl of a millisecond has passed soon.

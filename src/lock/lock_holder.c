@@ -34,7 +34,11 @@ error_lost(text *resource, int64 token, const LockRow *holder)
 			 holder == NULL ?
 				 errdetail("Token " INT64_FORMAT " is not the lock's, which has no holder.",
 						   token) :
+				 holder->expires_at > GetCurrentTimestamp() ?
 				 errdetail("Token " INT64_FORMAT " is not the lock's. Owner \"%s\" has it until %s.",
+						   token, text_to_cstring(holder->owner),
+						   timestamptz_to_str(holder->expires_at)) :
+				 errdetail("Token " INT64_FORMAT " is not the lock's. Owner \"%s\" had it until %s, and none has acquired it since.",
 						   token, text_to_cstring(holder->owner),
 						   timestamptz_to_str(holder->expires_at)),
 			 errhint("Roll back what was written under the lock, and acquire it again."),
