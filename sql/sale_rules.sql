@@ -207,6 +207,18 @@ SELECT owned(2, 22);
 SELECT * FROM booking.verify();
 UPDATE booking.hold SET ended_at = now() WHERE event_id = 2 AND ended_at IS NULL;
 
+-- Places are counted rightly whatever indexes the tickets have.
+BEGIN;
+DROP INDEX booking.ticket_user_id_event_id_idx;
+CREATE INDEX unredeemed ON booking.ticket (user_id, event_id) WHERE redeemed_at IS NULL;
+SELECT booking.redeem_ticket(ticket_id) IS NOT NULL AS redeemed
+FROM unnest(booking.book_tickets(1, 77, 2)) AS ticket_id;
+SELECT status FROM booking.try_book_ticket(1, 77);
+CREATE INDEX live ON booking.ticket (event_id, user_id) WHERE cancelled_at IS NULL;
+SELECT status FROM booking.try_book_ticket(1, 77);
+SELECT status FROM booking.try_book_ticket(1, 78);
+ROLLBACK;
+
 -- ---- the limit is changed ----
 
 -- A user has more places than the new limit.  They stay, and no more are booked.

@@ -32,21 +32,6 @@
 #include "server/rowwriter.h"
 #include "tables/user_id.h"
 
-static SqlPlan lock_user_plan = {
-	.sql = "SELECT 1 FROM booking.user_limit"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND user_id OPERATOR(pg_catalog.=) $2"
-		   " FOR NO KEY UPDATE",
-	.nargs = 2,
-	.argtypes = { INT8OID, PLAN_USER_ID },
-};
-
-static SqlPlan add_user_plan = {
-	.sql = "INSERT INTO booking.user_limit (event_id, user_id) VALUES ($1, $2)"
-		   " ON CONFLICT DO NOTHING",
-	.nargs = 2,
-	.argtypes = { INT8OID, PLAN_USER_ID },
-};
-
 /* $2 is ascending, and unnest() returns it in its order. */
 static SqlPlan add_users_plan = {
 	.sql = "INSERT INTO booking.user_limit (event_id, user_id)"
@@ -64,23 +49,6 @@ static SqlPlan lock_users_plan = {
 	.nargs = 2,
 	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY },
 };
-
-/* Locks the user by statements. */
-static void
-lock_by_sql(BookingCall *call, int64 event_id, Datum user_id)
-{
-	Call	   *base = &call->base;
-	Datum		values[2];
-	int			attempts = 0;
-
-	values[0] = Int64GetDatum(event_id);
-	values[1] = user_id;
-	plan_connect_for_all_rows(base);
-	while (plan_execute(base, &lock_user_plan, values, NULL) == 0 &&
-		   plan_execute(base, &add_user_plan, values, NULL) == 0)
-		plan_check_attempts("user_limit", &attempts);
-	plan_disconnect(base);
-}
 
 /* Prepares the search for the user's row in the primary key. */
 static void
@@ -104,17 +72,14 @@ insert_row(BookingCall *call, Relation rel, int64 event_id, Datum user_id)
 	RowWriter	writer;
 	bool		inserted;
 
-	if (row_writer_runs_code(rel, shape->trigger))
-		call_guard_search_path(&call->base);
-	row_writer_open_kept(&writer, rel, shape->trigger);
+	booking_call_open_writer(call, shape, rel, &writer);
 	row_writer_begin_row(writer.slot);
 	row_writer_set(writer.slot, shape->attnum[INSPECT_USER_LIMIT_EVENT_ID],
 				   Int64GetDatum(event_id));
 	row_writer_set(writer.slot, shape->attnum[INSPECT_USER_LIMIT_USER_ID],
 				   user_id);
 	inserted = row_writer_try_insert(&writer);
-	row_writer_close(&writer);
-	CommandCounterIncrement();
+	booking_call_close_writer(&writer);
 	return inserted;
 }
 
@@ -181,24 +146,6 @@ lock_directly(BookingCall *call, Relation rel, int64 event_id, Datum user_id)
 }
 
 /*
- * Locks the user at the event until the end of the transaction, after waiting
- * for another transaction that has him locked.  Raises 40001 as the isolation
- * level demands.
- */
-void
-user_lock_one(BookingCall *call, int64 event_id, Datum user_id)
-{
-	Relation	rel = booking_call_open(call->tables.user_limit, "user_limit", RowExclusiveLock);
-
-	if (!IsolationUsesXactSnapshot() &&
-		booking_call_is_plain(call, &call->tables.user_limit_shape, rel))
-		lock_directly(call, rel, event_id, user_id);
-	else
-		lock_by_sql(call, event_id, user_id);
-	table_close(rel, NoLock);
-}
-
-/*
  * Locks several users, whose ids are ascending, in this order.  If the limit
  * is lifted at the same time, purge() may delete the row of a user who is not
  * locked yet.  So this repeats until all are locked.  Such a user is then
@@ -222,4 +169,25 @@ user_lock_several(BookingCall *call, int64 event_id, ArrayType *user_ids,
 	} while (plan_execute(base, &lock_users_plan, values, NULL) <
 			 (uint64) count);
 	plan_disconnect(base);
+}
+
+/*
+ * Locks the user at the event until the end of the transaction, after waiting
+ * for another transaction that has him locked.  Raises 40001 as the isolation
+ * level demands.
+ */
+void
+user_lock_one(BookingCall *call, int64 event_id, Datum user_id)
+{
+	Relation	rel;
+
+	rel = booking_call_open(call->tables.user_limit, "user_limit",
+							RowExclusiveLock);
+	if (!IsolationUsesXactSnapshot() &&
+		booking_call_is_plain(call, &call->tables.user_limit_shape, rel))
+		lock_directly(call, rel, event_id, user_id);
+	else
+		user_lock_several(call, event_id,
+						  user_id_array(&call->base, &user_id, 1), 1);
+	table_close(rel, NoLock);
 }

@@ -250,9 +250,7 @@ insert_directly(BookingCall *call, Relation rel, int64 event_id, Datum user_id,
 	TupleTableSlot *slot;
 
 	hold_note_change(call, event_id);
-	if (row_writer_runs_code(rel, shape->trigger))
-		call_guard_search_path(&call->base);
-	row_writer_open_kept(&writer, rel, shape->trigger);
+	booking_call_open_writer(call, shape, rel, &writer);
 	slot = writer.slot;
 	row_writer_begin_row(slot);
 	row_writer_set(slot, shape->attnum[INSPECT_HOLD_ID],
@@ -267,8 +265,7 @@ insert_directly(BookingCall *call, Relation rel, int64 event_id, Datum user_id,
 	row_writer_set(slot, shape->attnum[INSPECT_HOLD_CREATED_AT],
 				   TimestampTzGetDatum(GetCurrentTimestamp()));
 	row_writer_insert(&writer);
-	row_writer_close(&writer);
-	CommandCounterIncrement();
+	booking_call_close_writer(&writer);
 	return hold_id;
 }
 

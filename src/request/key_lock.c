@@ -53,7 +53,7 @@ key_lock_begin(Relation rel, int64 event_id, text *key)
 					 errhint("A trigger must not send the key of the statement that fired it.")));
 		found = row_version_find(rel, keys, 2, &writer, &tid);
 		if (!TransactionIdIsValid(writer))
-			return found;
+			return found || row_version_exists(rel, keys, 2);
 		/* or the writer, if it sends the key again, would wait for us */
 		key_lock_end(event_id, key);
 		CHECK_FOR_INTERRUPTS();

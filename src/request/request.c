@@ -392,13 +392,10 @@ insert_directly(BookingCall *call, Relation rel, const Request *request)
 	const RowShape *shape = &call->tables.request_shape;
 	RowWriter	writer;
 
-	if (row_writer_runs_code(rel, shape->trigger))
-		call_guard_search_path(&call->base);
-	row_writer_open_kept(&writer, rel, shape->trigger);
+	booking_call_open_writer(call, shape, rel, &writer);
 	fill_row(writer.slot, shape, request);
 	row_writer_insert(&writer);
-	row_writer_close(&writer);
-	CommandCounterIncrement();
+	booking_call_close_writer(&writer);
 }
 
 /* Stores what the request was given. */

@@ -444,34 +444,16 @@ row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Notes where a row is. */
-static void
-note_tid(HeapTuple tuple, Buffer buffer, void *arg)
-{
-	*(ItemPointer) arg = tuple->t_self;
-}
-
-/*
- * Looks for the row with the keys in the newest committed state.  Returns true
- * if there is one, and its place.
- */
-static bool
-find_committed(Relation rel, ScanKey keys, int nkeys, ItemPointer tid)
-{
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-
-	ItemPointerSetInvalid(tid);
-	row_version_scan(rel, keys, nkeys, snapshot, note_tid, tid);
-	UnregisterSnapshot(snapshot);
-	return ItemPointerIsValid(tid);
-}
-
 /*
  * Looks for the row with the keys, also for one that is not committed.  Returns
  * true if there is one.  If another transaction is inserting, changing or
  * deleting it, this is *writer; otherwise *writer is InvalidTransactionId.
  * *tid is the row's place.  The keys are given the collations of the primary
  * key.  Locks no row.
+ *
+ * It may miss a row that is updated, not HOT, at the same time: the new entry
+ * is on a page that was read already, and the old version is out of date.  If
+ * that matters, ask row_version_exists() afterwards.
  */
 bool
 row_version_find(Relation rel, ScanKey keys, int nkeys, TransactionId *writer,
@@ -499,7 +481,24 @@ row_version_find(Relation rel, ScanKey keys, int nkeys, TransactionId *writer,
 	index_endscan(scan);
 	index_close(index, NoLock);
 	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}
 
-	/* the row's entry may have moved to a page that had been read */
-	return found || find_committed(rel, keys, nkeys, tid);
+/* Notes that a row was found. */
+static void
+note_found(HeapTuple tuple, Buffer buffer, void *arg)
+{
+	*(bool *) arg = true;
+}
+
+/* True if the newest committed state has a row with the keys. */
+bool
+row_version_exists(Relation rel, ScanKey keys, int nkeys)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool		found = false;
+
+	row_version_scan(rel, keys, nkeys, snapshot, note_found, &found);
+	UnregisterSnapshot(snapshot);
+	return found;
 }

@@ -44,5 +44,6 @@ extern void row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
 								 RowVersionVisitor visit, void *arg);
 extern bool row_version_find(Relation rel, ScanKey keys, int nkeys,
 							 TransactionId *writer, ItemPointer tid);
+extern bool row_version_exists(Relation rel, ScanKey keys, int nkeys);
 
 #endif							/* ROWVERSION_H */

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/partition.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -132,6 +133,27 @@ booking_call_is_ticket_plain(const BookingCall *call)
 {
 	return booking_call_is_plain(call, &call->tables.ticket_shape,
 								 call->ticket);
+}
+
+/*
+ * Opens a writer for rows of a plain table, which is open.  Users' code that it
+ * runs, such as a trigger, must not see the caller's search_path.
+ */
+void
+booking_call_open_writer(BookingCall *call, const RowShape *shape,
+						 Relation rel, RowWriter *writer)
+{
+	if (row_writer_runs_code(rel, shape->trigger))
+		call_guard_search_path(&call->base);
+	row_writer_open_kept(writer, rel, shape->trigger);
+}
+
+/* Closes it.  The next command sees the rows. */
+void
+booking_call_close_writer(RowWriter *writer)
+{
+	row_writer_close(writer);
+	CommandCounterIncrement();
 }
 
 /* True if rel is the table, or a partition of it at any depth. */

@@ -11,6 +11,7 @@
 #define BOOKING_CALL_H
 
 #include "server/call.h"
+#include "server/rowwriter.h"
 #include "tables/tables.h"
 
 typedef struct BookingCall
@@ -33,6 +34,10 @@ extern Relation booking_call_open(Oid table, const char *name,
 extern bool booking_call_is_ticket_plain(const BookingCall *call);
 extern bool booking_call_is_plain(const BookingCall *call,
 								  const RowShape *shape, Relation rel);
+extern void booking_call_open_writer(BookingCall *call,
+									 const RowShape *shape, Relation rel,
+									 RowWriter *writer);
+extern void booking_call_close_writer(RowWriter *writer);
 extern bool booking_call_is_our_table(Relation rel, Oid table);
 
 #endif							/* BOOKING_CALL_H */

@@ -208,12 +208,10 @@ static void
 insert_directly(BookingCall *call, const NewTickets *new, int32 quantity,
 				Datum *ticket_ids)
 {
-	Oid			except = call->tables.ticket_shape.trigger;
 	RowWriter	writer;
 
-	if (row_writer_runs_code(call->ticket, except))
-		call_guard_search_path(&call->base);
-	row_writer_open_kept(&writer, call->ticket, except);
+	booking_call_open_writer(call, &call->tables.ticket_shape, call->ticket,
+							 &writer);
 	if (quantity == 1)
 	{
 		ticket_ids[0] = fill_ticket(call, writer.slot, new, user_of(new, 0));
@@ -221,8 +219,7 @@ insert_directly(BookingCall *call, const NewTickets *new, int32 quantity,
 	}
 	else
 		insert_many(call, &writer, new, quantity, ticket_ids);
-	row_writer_close(&writer);
-	CommandCounterIncrement();
+	booking_call_close_writer(&writer);
 }
 
 /*

@@ -1,5 +1,6 @@
 # book_batch() with a million users: users are served in the order of the array, and
-# memory is bounded.  A batch that is cancelled leaves nothing behind.
+# memory is bounded.  A batch that is cancelled leaves nothing behind.  Many sessions
+# that book for the same new user wait for each other, and none fails.
 
 use strict;
 use warnings;
@@ -174,6 +175,21 @@ foreach my $type (sort keys %user)
 }
 like(($node->psql('uuid', q{SELECT * FROM booking.book_batch(1, ARRAY['x'])}))[2],
 	qr/invalid input syntax for type uuid/, 'a user that is no uuid is refused');
+
+# ---- many sessions book for a user who is new at the event ----
+
+# The user follows from the clock, so it is the same one for all of them.
+$node->safe_psql('postgres', <<~'SQL');
+	TRUNCATE booking.event, booking.ticket, booking.hold, booking.user_limit;
+	INSERT INTO booking.event (event_id, capacity, max_per_user) VALUES (1, 1000000, 3);
+	CREATE FUNCTION newcomer() RETURNS bigint LANGUAGE sql
+	RETURN (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+	SQL
+run_pgbench(
+	$node, 'one new user', [ '-c16', '-T' . long_run(60, 6) ],
+	'single@8' => 'SELECT status FROM booking.try_book_ticket(1::bigint, newcomer());',
+	'batch@1' => 'SELECT count(*) FROM booking.book_batch(1, ARRAY[newcomer(), newcomer() + 1]);');
+check_sound($node, 'one new user');
 
 check_log($node, 'batch', '57014', '22P02');
 $node->stop;
