@@ -17,7 +17,7 @@
 
 #include "constraint/condition.h"
 #include "constraint/definition.h"
-#include "hold/hold.h"
+#include "hold/expiry.h"
 #include "lock/lock_assert.h"
 #include "lock/lock_table.h"
 #include "pool/guard.h"
@@ -75,7 +75,7 @@ _PG_init(void)
 	condition_init();
 	definition_init();
 	pending_init();
-	hold_init();
+	expiry_init();
 	lock_table_init();
 	lock_assert_init();
 }

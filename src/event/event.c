@@ -9,12 +9,17 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/snapmgr.h"
 
 #include "event/event.h"
 #include "event/refusal.h"
 #include "server/errors.h"
 #include "server/plan.h"
+#include "server/rowversion.h"
 
 static SqlPlan exists_plan = {
 	.sql = "SELECT 1 FROM booking.event WHERE event_id OPERATOR(pg_catalog.=) $1",
@@ -159,6 +164,70 @@ event_any_ticket_or_hold(BookingCall *call)
 		is_there(call, &any_hold_plan, 0);
 }
 
+/* Stores the times of an event, of which none may be null. */
+static void
+store_ttl(const Datum *values, const bool *isnull, Interval *ttl,
+		  Interval *max_ttl)
+{
+	if (isnull[0] || isnull[1])
+		error_unusable("table booking.event has a null in hold_ttl or max_hold_ttl",
+					   "Give these columns their NOT NULL back.");
+	*ttl = *DatumGetIntervalP(values[0]);
+	*max_ttl = *DatumGetIntervalP(values[1]);
+}
+
+/* Reads them without a statement.  Returns false if there is no such event. */
+static bool
+read_ttl_directly(const BookingCall *call, Relation rel, int64 event_id,
+				  Interval *ttl, Interval *max_ttl)
+{
+	const AttrNumber *attnum = call->tables.event_shape.attnum;
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	Snapshot	snapshot;
+	Datum		values[2];
+	bool		isnull[2];
+	bool		found;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	found =
+		row_version_find_by_id(rel, event_id, snapshot, AccessShareLock, slot);
+	if (found)
+	{
+		values[0] =
+			slot_getattr(slot, attnum[INSPECT_EVENT_HOLD_TTL], &isnull[0]);
+		values[1] =
+			slot_getattr(slot, attnum[INSPECT_EVENT_MAX_HOLD_TTL], &isnull[1]);
+		store_ttl(values, isnull, ttl, max_ttl);
+	}
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}
+
+/* Does it by a statement. */
+static bool
+read_ttl_by_sql(BookingCall *call, int64 event_id, Interval *ttl,
+				Interval *max_ttl)
+{
+	Call	   *base = &call->base;
+	Datum		value = Int64GetDatum(event_id);
+	Datum		values[2];
+	bool		isnull[2];
+	bool		found;
+
+	plan_connect_for_all_rows(base);
+	found = plan_execute(base, &hold_ttl_plan, &value, NULL) > 0;
+	if (found)
+	{
+		values[0] = plan_result(base, 0, 1, INTERVALOID, &isnull[0]);
+		values[1] = plan_result(base, 0, 2, INTERVALOID, &isnull[1]);
+		store_ttl(values, isnull, ttl, max_ttl);
+	}
+	plan_disconnect(base);
+	return found;
+}
+
 /*
  * Reads how long a hold of the event lasts by default, and at most in all.
  * Raises 23503 if there is no such event.
@@ -167,22 +236,17 @@ void
 event_read_hold_ttl(BookingCall *call, int64 event_id, Interval *ttl,
 					Interval *max_ttl)
 {
-	Call	   *base = &call->base;
-	Datum		value = Int64GetDatum(event_id);
-	Datum		values[2];
-	bool		isnull[2];
+	Relation	rel =
+		booking_call_open(call->tables.event, "event", AccessShareLock);
+	bool		found;
 
-	plan_connect_for_all_rows(base);
-	if (plan_execute(base, &hold_ttl_plan, &value, NULL) == 0)
+	if (booking_call_may_find(call, &call->tables.event_shape, rel))
+		found = read_ttl_directly(call, rel, event_id, ttl, max_ttl);
+	else
+		found = read_ttl_by_sql(call, event_id, ttl, max_ttl);
+	table_close(rel, NoLock);
+	if (!found)
 		refusal_no_event(event_id, "hold");
-	values[0] = plan_result(base, 0, 1, INTERVALOID, &isnull[0]);
-	values[1] = plan_result(base, 0, 2, INTERVALOID, &isnull[1]);
-	if (isnull[0] || isnull[1])
-		error_unusable("table booking.event has a null in hold_ttl or max_hold_ttl",
-					   "Give these columns their NOT NULL back.");
-	*ttl = *DatumGetIntervalP(values[0]);
-	*max_ttl = *DatumGetIntervalP(values[1]);
-	plan_disconnect(base);
 }
 
 /* Deletes the idempotency keys of an event that was deleted. */

@@ -24,7 +24,7 @@
 #include "event/user_limit.h"
 #include "server/errors.h"
 
-/* Set once a session, by hold_init(). */
+/* Set once a session, by expiry_init(). */
 static const SaleReclaimer *reclaimer = NULL;
 
 /* Tells how expired holds are found and ended. */

@@ -18,8 +18,10 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -29,6 +31,7 @@
 #include "event/handover.h"
 #include "server/compat.h"
 #include "server/plan.h"
+#include "server/rowwriter.h"
 #include "tables/moved_row.h"
 #include "tables/trigger.h"
 #include "tables/user_id.h"
@@ -155,6 +158,17 @@ action_of(const BookingCall *call, const TriggerData *data, bool is_hold)
 	return is_hold ? hold_action(&old, &new) : ticket_action(call, &old, &new);
 }
 
+/* The arguments of record_plan, in its order. */
+static const int argument_columns[] = {
+	INSPECT_HISTORY_TABLE_NAME,
+	INSPECT_HISTORY_ACTION,
+	INSPECT_HISTORY_EVENT_ID,
+	INSPECT_HISTORY_USER_ID,
+	INSPECT_HISTORY_TICKET_ID,
+	INSPECT_HISTORY_HOLD_ID,
+	INSPECT_HISTORY_QUANTITY
+};
+
 /* Copies a column of the row into the arguments of the statement. */
 static void
 copy_column(Relation rel, TupleTableSlot *slot, const char *column, int place,
@@ -167,13 +181,63 @@ copy_column(Relation rel, TupleTableSlot *slot, const char *column, int place,
 		nulls[place] = ' ';
 }
 
+/* Inserts a row of the history without a statement, as record_plan would. */
+static void
+insert_directly(BookingCall *call, Relation history, const Datum *values,
+				const char *nulls)
+{
+	const RowShape *shape = &call->tables.history_shape;
+	NameData	session_user;
+	RowWriter	writer;
+	TupleTableSlot *slot;
+
+	namestrcpy(&session_user, GetUserNameFromId(GetSessionUserId(), false));
+	booking_call_open_writer(call, shape, history, &writer);
+	slot = writer.slot;
+	row_writer_begin_row(slot);
+	row_writer_set(slot, shape->attnum[INSPECT_HISTORY_ID],
+				   Int64GetDatum(nextval_internal(shape->id_sequence, false)));
+	row_writer_set(slot, shape->attnum[INSPECT_HISTORY_HAPPENED_AT],
+				   TimestampTzGetDatum(GetCurrentTimestamp()));
+	row_writer_set(slot, shape->attnum[INSPECT_HISTORY_SESSION_USER_NAME],
+				   NameGetDatum(&session_user));
+	for (int i = 0; i < (int) lengthof(argument_columns); i++)
+	{
+		if (nulls[i] == ' ')
+			row_writer_set(slot, shape->attnum[argument_columns[i]],
+						   values[i]);
+	}
+	row_writer_insert(&writer);
+	booking_call_close_writer(&writer);
+}
+
+/* Inserts a row of the history without a statement, if that can be. */
+static bool
+try_insert_directly(BookingCall *call, const Datum *values, const char *nulls)
+{
+	Oid			table = call->tables.history;
+	Relation	history = OidIsValid(table) ?
+		try_table_open(table, RowExclusiveLock) :
+		NULL;
+	bool		possible;
+
+	if (history == NULL)
+		return false;
+	possible =
+		booking_call_is_plain(call, &call->tables.history_shape, history);
+	if (possible)
+		insert_directly(call, history, values, nulls);
+	table_close(history, NoLock);
+	return possible;
+}
+
 /* Writes a row of the history. */
 static void
 record(BookingCall *call, const TriggerData *data, bool is_hold,
 	   const char *action)
 {
 	Relation	rel = data->tg_relation;
-	Datum		values[7] = {0};
+	Datum		values[lengthof(argument_columns)] = {0};
 	char		nulls[] = "  nnnnn";
 
 	values[0] = CStringGetTextDatum(is_hold ? "hold" : "ticket");
@@ -192,6 +256,8 @@ record(BookingCall *call, const TriggerData *data, bool is_hold,
 		else
 			copy_column(rel, slot, "ticket_id", 4, values, nulls);
 	}
+	if (try_insert_directly(call, values, nulls))
+		return;
 	plan_connect_for_all_rows(&call->base);
 	(void) plan_execute(&call->base, &record_plan, values, nulls);
 	plan_disconnect(&call->base);

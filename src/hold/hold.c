@@ -1,19 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * hold.c
- *	  The rows of the hold table, and their expiry.
+ *	  The rows of the hold table.
  *
- * A hold is live, and holds its places, while ended_at is null: a hold that
- * has expired gives nothing back by itself.  A session that finds no place
- * left ends the event's expired holds in its own transaction (sale.c).  The
- * sweep does the same for all events, and is only a convenience.
+ * A hold is live, and holds its places, while ended_at is null: also if it has
+ * expired (expiry.c).
  *
  * Every change of a hold is decided under the lock of its row.  Confirming and
  * extending read the clock after they have locked it.  So a hold that had not
  * expired under the lock can be confirmed: a session that comes to end it
- * waits, and finds it ended.  end_expired() and hold_sweep() read the clock
- * before they lock.  This is safe, because what had expired at the earlier time
- * has expired now.
+ * waits, and finds it ended.
+ *
+ * As tickets are (ticket/ticket.c), one hold is inserted, locked and changed in
+ * one of two ways with the same result: directly, or by a statement.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -22,35 +21,24 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "event/handover.h"
-#include "event/refusal.h"
 #include "event/sale.h"
 #include "hold/hold.h"
 #include "pool/remembered.h"
 #include "server/errors.h"
-#include "server/fault.h"
-#include "server/plan.h"
 #include "server/result.h"
+#include "server/rowversion.h"
 #include "server/rowwriter.h"
 #include "tables/user_id.h"
-
-/* Holds that were locked in order to end them. */
-typedef struct HoldSet
-{
-	int			count;
-	Hold	   *hold;
-} HoldSet;
-
-#define HOLD_COLUMNS \
-	"hold_id, event_id, user_id, quantity, expires_at, created_at, ended_at," \
-	" confirmed_at IS NOT NULL"
 
 static SqlPlan insert_plan = {
 	.sql = "INSERT INTO booking.hold (event_id, user_id, quantity, expires_at)"
@@ -102,63 +90,14 @@ static SqlPlan extend_plan = {
 	.argtypes = { INT8OID, TIMESTAMPTZOID },
 };
 
-/* The places in expired holds, as far as needed, and the next to expire. */
-static SqlPlan expired_places_plan = {
-	.sql = "SELECT (SELECT pg_catalog.sum(h.quantity) FROM"
-		   " (SELECT quantity FROM booking.hold"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
-		   " AND expires_at OPERATOR(pg_catalog.<=) $2"
-		   " ORDER BY expires_at LIMIT $3) h),"
-		   " (SELECT expires_at FROM booking.hold"
-		   " WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL"
-		   " AND expires_at OPERATOR(pg_catalog.>) $2"
-		   " ORDER BY expires_at LIMIT 1)",
-	.nargs = 3,
-	.argtypes = { INT8OID, TIMESTAMPTZOID, INT8OID },
-};
-
-/* The time is an argument: an index can't search for a volatile value. */
-#define EXPIRED_HOLDS \
-	"SELECT " HOLD_COLUMNS " FROM booking.hold" \
-	" WHERE event_id OPERATOR(pg_catalog.=) $1 AND ended_at IS NULL" \
-	" AND expires_at OPERATOR(pg_catalog.<=) $3" \
-	" ORDER BY expires_at, hold_id LIMIT $2 FOR NO KEY UPDATE"
-
-static SqlPlan lock_free_plan = {
-	.sql = EXPIRED_HOLDS " SKIP LOCKED",
-	.nargs = 3,
-	.argtypes = { INT8OID, INT8OID,
-				  TIMESTAMPTZOID },
-};
-
-static SqlPlan lock_expired_plan = {
-	.sql = EXPIRED_HOLDS,
-	.nargs = 3,
-	.argtypes = { INT8OID, INT8OID,
-				  TIMESTAMPTZOID },
-};
-
-/* Tells if a hold's event has a pool; a subquery, so that an index is used. */
-#define HAS_INVENTORY \
-	"(SELECT true FROM booking.inventory i" \
-	" WHERE i.event_id OPERATOR(pg_catalog.=) hold.event_id LIMIT 1)"
-
-static SqlPlan sweep_plan = {
-	.sql = "SELECT " HOLD_COLUMNS " FROM booking.hold"
-		   " WHERE ended_at IS NULL"
-		   " AND expires_at OPERATOR(pg_catalog.<=) $2 AND " HAS_INVENTORY
-		   " ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED",
-	.nargs = 2,
-	.argtypes = { INT8OID, TIMESTAMPTZOID },
-};
-
-static SqlPlan not_swept_plan = {
-	.sql = "SELECT event_id FROM booking.hold WHERE ended_at IS NULL"
-		   " AND expires_at OPERATOR(pg_catalog.<=) $1"
-		   " AND " HAS_INVENTORY " IS NULL LIMIT 1",
-	.nargs = 1,
-	.argtypes = { TIMESTAMPTZOID },
-};
+/* Raises 55000 if a column that must have a value is null. */
+static void
+check_value(bool isnull)
+{
+	if (isnull)
+		error_unusable("table booking.hold has a null in a column that must have a value",
+					   "Give its columns their NOT NULL back.");
+}
 
 /* Returns a column of the last result, which must not be null. */
 static Datum
@@ -167,9 +106,7 @@ hold_column(const BookingCall *call, uint64 row, int column, Oid type)
 	bool		isnull;
 	Datum		value = plan_result(&call->base, row, column, type, &isnull);
 
-	if (isnull)
-		error_unusable("table booking.hold has a null in a column that must have a value",
-					   "Give its columns their NOT NULL back.");
+	check_value(isnull);
 	return value;
 }
 
@@ -194,7 +131,46 @@ read_hold(const BookingCall *call, uint64 row, MemoryContext context,
 		plan_result(&call->base, row, 7, TIMESTAMPTZOID, &isnull));
 	hold->ended = !isnull;
 	hold->confirmed = DatumGetBool(hold_column(call, row, 8, BOOLOID));
+	ItemPointerSetInvalid(&hold->tid);
 	MemoryContextSwitchTo(old);
+}
+
+/* Returns a column of a row in a slot, which must not be null. */
+static Datum
+slot_column(const BookingCall *call, TupleTableSlot *slot, int column)
+{
+	bool		isnull;
+	Datum		value =
+		slot_getattr(slot, call->tables.hold_shape.attnum[column], &isnull);
+
+	check_value(isnull);
+	return value;
+}
+
+/* Reads a locked row in a slot; copies the user's id. */
+static void
+read_slot(const BookingCall *call, TupleTableSlot *slot, Hold *hold)
+{
+	const AttrNumber *attnum = call->tables.hold_shape.attnum;
+	bool		isnull;
+
+	hold->hold_id = DatumGetInt64(slot_column(call, slot, INSPECT_HOLD_ID));
+	hold->event_id =
+		DatumGetInt64(slot_column(call, slot, INSPECT_HOLD_EVENT_ID));
+	hold->user_id = user_id_copy(&call->base,
+								 slot_column(call, slot,
+											 INSPECT_HOLD_USER_ID));
+	hold->quantity =
+		DatumGetInt32(slot_column(call, slot, INSPECT_HOLD_QUANTITY));
+	hold->expires_at =
+		DatumGetTimestampTz(slot_column(call, slot, INSPECT_HOLD_EXPIRES_AT));
+	hold->created_at =
+		DatumGetTimestampTz(slot_column(call, slot, INSPECT_HOLD_CREATED_AT));
+	hold->ended_at = DatumGetTimestampTz(
+		slot_getattr(slot, attnum[INSPECT_HOLD_ENDED_AT], &isnull));
+	hold->ended = !isnull;
+	hold->confirmed = !slot_attisnull(slot, attnum[INSPECT_HOLD_CONFIRMED_AT]);
+	hold->tid = slot->tts_tid;
 }
 
 /* Inserts a hold by an INSERT. */
@@ -290,24 +266,84 @@ hold_insert(BookingCall *call, int64 event_id, Datum user_id, int32 quantity,
 	return hold_id;
 }
 
-/*
- * Reads a hold.  Returns false if there is none.  If lock is true, it is
- * locked first until the end of the transaction, as an UPDATE of it would.
- */
-bool
-hold_read(BookingCall *call, int64 hold_id, bool lock, Hold *hold)
+/* Reads the hold by the statement.  Returns false if there is none. */
+static bool
+read_by_sql(BookingCall *call, SqlPlan *plan, int64 hold_id, Hold *hold)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Datum		value = Int64GetDatum(hold_id);
 	bool		found;
 
 	plan_connect_for_all_rows(&call->base);
-	found = plan_execute(&call->base, lock ? &lock_plan : &read_plan, &value,
-						 NULL) > 0;
+	found = plan_execute(&call->base, plan, &value, NULL) > 0;
 	if (found)
 		read_hold(call, 0, context, hold);
 	plan_disconnect(&call->base);
 	return found;
+}
+
+/* Reads a hold.  Returns false if there is none.  Locks nothing. */
+bool
+hold_read(BookingCall *call, int64 hold_id, Hold *hold)
+{
+	return read_by_sql(call, &read_plan, hold_id, hold);
+}
+
+/* Locks and reads the hold without a statement. */
+static bool
+lock_directly(BookingCall *call, Relation rel, int64 hold_id, Hold *hold)
+{
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	bool		found = row_version_lock_by_id(rel, hold_id, slot);
+
+	if (found)
+		read_slot(call, slot, hold);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}
+
+/* True if the direct path may change holds; rel is their table. */
+static bool
+is_updatable(const BookingCall *call, Relation rel)
+{
+	return booking_call_may_update(call, &call->tables.hold_shape, rel);
+}
+
+/*
+ * Locks a hold until the end of the transaction, as an UPDATE of it would, and
+ * then reads it.  Returns false if there is none.
+ */
+bool
+hold_lock(BookingCall *call, int64 hold_id, Hold *hold)
+{
+	Relation	rel =
+		booking_call_open(call->tables.hold, "hold", RowExclusiveLock);
+	bool		found;
+
+	if (is_updatable(call, rel))
+		found = lock_directly(call, rel, hold_id, hold);
+	else
+		found = read_by_sql(call, &lock_plan, hold_id, hold);
+	table_close(rel, NoLock);
+	return found;
+}
+
+/*
+ * Runs a statement that locks holds and returns HOLD_COLUMNS of them, which
+ * *set then has.
+ */
+void
+hold_lock_all(BookingCall *call, SqlPlan *plan, Datum *values, HoldSet *set)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	plan_connect_for_all_rows(&call->base);
+	set->count = (int) plan_execute(&call->base, plan, values, NULL);
+	set->hold = MemoryContextAllocHuge(context,
+									   Max(set->count, 1) * sizeof(Hold));
+	for (int i = 0; i < set->count; i++)
+		read_hold(call, i, context, &set->hold[i]);
+	plan_disconnect(&call->base);
 }
 
 /* True if the hold has expired, by the clock. */
@@ -328,9 +364,9 @@ ids_of(const Hold *hold, int count)
 	return result_id_array(ids, count);
 }
 
-/* Ends locked holds of one event, whose places the caller accounts for. */
-static void
-end_rows(BookingCall *call, const Hold *hold, int count, int64 places)
+/* Ends locked holds of one event, whose places the caller has given back. */
+void
+hold_end_all(BookingCall *call, const Hold *hold, int count, int64 places)
 {
 	Handover	handover = {.event_id = hold->event_id, .places = -places};
 	Datum		ids = ids_of(hold, count);
@@ -342,11 +378,82 @@ end_rows(BookingCall *call, const Hold *hold, int count, int64 places)
 	plan_disconnect(&call->base);
 }
 
+/* A column and its new value. */
+typedef struct NewValue
+{
+	int			column;			/* INSPECT_HOLD_... */
+	TimestampTz value;
+} NewValue;
+
+/* Writes a new version of a locked hold, as insert_directly() does. */
+static void
+write_version(BookingCall *call, Relation rel, Hold *hold,
+			  const NewValue *values, int count)
+{
+	const RowShape *shape = &call->tables.hold_shape;
+	TupleTableSlot *old = table_slot_create(rel, NULL);
+	RowWriter	writer;
+
+	hold_note_change(call, hold->event_id);
+	if (!table_tuple_fetch_row_version(rel, &hold->tid, SnapshotAny, old))
+		/* can't happen: this transaction has the row locked */
+		elog(ERROR, "a locked hold has gone");
+	booking_call_open_updater(call, shape, rel, &writer);
+	row_writer_copy_row(writer.slot, old);
+	for (int i = 0; i < count; i++)
+		row_writer_set(writer.slot, shape->attnum[values[i].column],
+					   TimestampTzGetDatum(values[i].value));
+	if (!row_writer_update(&writer, &hold->tid))
+		error_row_changed("hold");
+	booking_call_close_writer(&writer);
+	ExecDropSingleTupleTableSlot(old);
+	ItemPointerSetInvalid(&hold->tid);
+}
+
+/*
+ * Changes a locked hold without a statement.  Returns false if that can't be,
+ * and nothing was done.
+ */
+static bool
+change_directly(BookingCall *call, Hold *hold, const NewValue *values,
+				int count)
+{
+	Relation	rel =
+		booking_call_open(call->tables.hold, "hold", RowExclusiveLock);
+	bool		possible =
+		ItemPointerIsValid(&hold->tid) && is_updatable(call, rel);
+
+	if (possible)
+		write_version(call, rel, hold, values, count);
+	table_close(rel, NoLock);
+	return possible;
+}
+
+/* Changes a locked hold by a statement, for which handover is NULL or is. */
+static void
+change_by_sql(BookingCall *call, Hold *hold, SqlPlan *plan, Datum *values,
+			  Handover *handover)
+{
+	uint64		rows;
+
+	plan_connect_for_all_rows(&call->base);
+	rows = handover == NULL ?
+		plan_execute(&call->base, plan, values, NULL) :
+		handover_execute(call, handover, plan, values, NULL);
+	plan_check_rows(&call->base, "hold", rows, 1, 1);
+	plan_disconnect(&call->base);
+	ItemPointerSetInvalid(&hold->tid);
+}
+
 /* Ends a locked hold, whose places the caller has given back. */
 void
-hold_end(BookingCall *call, const Hold *hold)
+hold_end(BookingCall *call, Hold *hold)
 {
-	end_rows(call, hold, 1, hold->quantity);
+	NewValue	value = {INSPECT_HOLD_ENDED_AT, GetCurrentTimestamp()};
+
+	if (!change_directly(call, hold, &value, 1))
+		hold_end_all(call, hold, 1, hold->quantity);
+	ItemPointerSetInvalid(&hold->tid);
 }
 
 /*
@@ -354,20 +461,21 @@ hold_end(BookingCall *call, const Hold *hold)
  * into tickets; if it had ended, he has taken places again.
  */
 void
-hold_confirm(BookingCall *call, const Hold *hold)
+hold_confirm(BookingCall *call, Hold *hold)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	NewValue	values[] = {
+		{INSPECT_HOLD_CONFIRMED_AT, now},
+		{INSPECT_HOLD_ENDED_AT, now}
+	};
 	Handover	handover = {
 		.event_id = hold->event_id,
 		.places = hold->ended ? 0 : -hold->quantity
 	};
 	Datum		hold_id = Int64GetDatum(hold->hold_id);
 
-	plan_connect_for_all_rows(&call->base);
-	plan_check_rows(&call->base, "hold",
-					handover_execute(call, &handover, &confirm_plan, &hold_id,
-									 NULL),
-					1, 1);
-	plan_disconnect(&call->base);
+	if (!change_directly(call, hold, values, hold->ended ? 1 : 2))
+		change_by_sql(call, hold, &confirm_plan, &hold_id, &handover);
 }
 
 /*
@@ -386,159 +494,13 @@ hold_error_state(int64 hold_id, const char *refused, const char *state)
 
 /* Changes when a locked hold expires. */
 void
-hold_extend(BookingCall *call, const Hold *hold, TimestampTz expires_at)
+hold_extend(BookingCall *call, Hold *hold, TimestampTz expires_at)
 {
+	NewValue	value = {INSPECT_HOLD_EXPIRES_AT, expires_at};
 	Datum		values[2];
 
 	values[0] = Int64GetDatum(hold->hold_id);
 	values[1] = TimestampTzGetDatum(expires_at);
-	plan_connect_for_all_rows(&call->base);
-	plan_check_rows(&call->base, "hold",
-					plan_execute(&call->base, &extend_plan, values, NULL),
-					1, 1);
-	plan_disconnect(&call->base);
-}
-
-/*
- * Returns the places in expired holds of the event that the snapshot shows.
- * Counts at most that many holds, each of which has a place or more.
- * *next_expiry is when the next hold expires, or DT_NOEND; DT_NOBEGIN if a
- * statement is in progress that changes holds.  Locks nothing.
- */
-static int64
-expired_places(BookingCall *call, int64 event_id, Snapshot snapshot,
-			   int64 most, TimestampTz *next_expiry)
-{
-	Datum		values[3];
-	int64		places;
-	bool		isnull;
-
-	values[0] = Int64GetDatum(event_id);
-	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[2] = Int64GetDatum(most);
-	plan_connect_for_all_rows(&call->base);
-	(void) plan_execute_snapshot(&call->base, &expired_places_plan, values,
-								 snapshot);
-	places = DatumGetInt64(plan_result(&call->base, 0, 1, INT8OID, &isnull));
-	*next_expiry = DatumGetTimestampTz(
-		plan_result(&call->base, 0, 2, TIMESTAMPTZOID, &isnull));
-	if (isnull)
-		*next_expiry = DT_NOEND;
-	if (call_has_pending_triggers(call->tables.hold))
-		*next_expiry = DT_NOBEGIN;
-	plan_disconnect(&call->base);
-	return places;
-}
-
-/* Runs a statement that locks expired holds. */
-static HoldSet
-lock_holds(BookingCall *call, SqlPlan *plan, Datum *values)
-{
-	MemoryContext context = CurrentMemoryContext;
-	HoldSet		set = {0};
-
-	plan_connect_for_all_rows(&call->base);
-	set.count = (int) plan_execute(&call->base, plan, values, NULL);
-	set.hold = MemoryContextAllocHuge(context,
-									  Max(set.count, 1) * sizeof(Hold));
-	for (int i = 0; i < set.count; i++)
-		read_hold(call, i, context, &set.hold[i]);
-	plan_disconnect(&call->base);
-	return set;
-}
-
-/*
- * Ends expired holds of the event, in the order of their expiry, until that
- * many places are found or no more are left.  Returns the places, which the
- * caller gives back.  Locks up to that many holds, not only those that it ends.
- * Holds that another session has locked are waited for if wait is true;
- * otherwise they are skipped.
- */
-static int64
-end_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
-{
-	Datum		values[3];
-	HoldSet		set;
-	int64		found = 0;
-	int			used = 0;
-
-	values[0] = Int64GetDatum(event_id);
-	values[1] = Int64GetDatum(places);
-	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
-	set = lock_holds(call, wait ? &lock_expired_plan : &lock_free_plan, values);
-	while (used < set.count && found < places)
-		found += set.hold[used++].quantity;
-	if (used > 0)
-		end_rows(call, set.hold, used, found);
-	fault_point("expire: not given back");
-	return found;
-}
-
-/* Compares two holds by event, for qsort(). */
-static int
-by_event(const void *a, const void *b)
-{
-	int64		left = ((const Hold *) a)->event_id;
-	int64		right = ((const Hold *) b)->event_id;
-
-	return left < right ? -1 : left > right;
-}
-
-/* Warns if there are expired holds of an event without a pool. */
-static void
-warn_of_not_swept(BookingCall *call, Datum now)
-{
-	bool		isnull;
-
-	plan_connect_for_all_rows(&call->base);
-	if (plan_execute(&call->base, &not_swept_plan, &now, NULL) > 0)
-		refusal_warn_no_inventory(DatumGetInt64(
-			plan_result(&call->base, 0, 1, INT8OID, &isnull)));
-	plan_disconnect(&call->base);
-}
-
-/*
- * Ends expired holds of all events, at most that many, and gives their places
- * back; returns how many holds were ended.  Holds that another session has
- * locked are skipped.  The events are served in the order of their ids, so
- * that two sweeps don't deadlock.  Events without a pool are skipped, so that
- * they don't stop the sweep of all others; a warning follows at the end.
- */
-int32
-hold_sweep(BookingCall *call, int32 most)
-{
-	Datum		values[2];
-	HoldSet		set;
-	int			next;
-
-	values[0] = Int64GetDatum(most);
-	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	set = lock_holds(call, &sweep_plan, values);
-	qsort(set.hold, set.count, sizeof(Hold), by_event);
-	for (int first = 0; first < set.count; first = next)
-	{
-		int64		event_id = set.hold[first].event_id;
-		int64		places = 0;
-
-		CHECK_FOR_INTERRUPTS();
-		for (next = first;
-			 next < set.count && set.hold[next].event_id == event_id; next++)
-			places += set.hold[next].quantity;
-		if (!sale_give(call, event_id, (int32) places))
-			/* can't happen: the pool was there, and holds keep the event */
-			refusal_no_inventory(event_id);
-		end_rows(call, &set.hold[first], next - first, places);
-	}
-	if (set.count < most)
-		warn_of_not_swept(call, values[1]);
-	return set.count;
-}
-
-/* Offers expired holds to the sale; once a session. */
-void
-hold_init(void)
-{
-	static const SaleReclaimer reclaimer = {expired_places, end_expired};
-
-	sale_set_reclaimer(&reclaimer);
+	if (!change_directly(call, hold, &value, 1))
+		change_by_sql(call, hold, &extend_plan, values, NULL);
 }

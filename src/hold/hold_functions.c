@@ -22,6 +22,7 @@
 #include "event/sale.h"
 #include "event/user_limit.h"
 #include "event/user_lock.h"
+#include "hold/expiry.h"
 #include "hold/hold.h"
 #include "hold/ttl.h"
 #include "request/request.h"
@@ -131,7 +132,7 @@ was_released(const Hold *hold)
 
 /* Gives the places of a locked hold back and ends it.  Locks a stripe. */
 static void
-end_and_give_back(BookingCall *call, const Hold *hold)
+end_and_give_back(BookingCall *call, Hold *hold)
 {
 	sale_give_or_raise(call, hold->event_id, hold->quantity, "hold");
 	hold_end(call, hold);
@@ -220,10 +221,10 @@ may_rebook_argument(FunctionCallInfo fcinfo, int argno)
 static void
 lock_hold(BookingCall *call, int64 hold_id, bool may_rebook, Hold *hold)
 {
-	if (may_rebook && hold_read(call, hold_id, false, hold) &&
+	if (may_rebook && hold_read(call, hold_id, hold) &&
 		event_has_limit(call, hold->event_id))
 		user_lock_one(call, hold->event_id, hold->user_id);
-	if (!hold_read(call, hold_id, true, hold))
+	if (!hold_lock(call, hold_id, hold))
 		error_no_row("hold", hold_id);
 }
 
@@ -337,7 +338,7 @@ booking_release_hold(PG_FUNCTION_ARGS)
 	hold_id = PG_GETARG_INT64(0);
 
 	booking_call_begin(&call, "booking.release_hold()");
-	live = hold_read(&call, hold_id, true, &hold) && !hold.ended;
+	live = hold_lock(&call, hold_id, &hold) && !hold.ended;
 	if (live)
 		end_and_give_back(&call, &hold);
 	booking_call_end(&call);
@@ -361,7 +362,7 @@ booking_expire_holds(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_holds must not be negative")));
 	booking_call_begin(&call, "booking.expire_holds()");
-	ended = hold_sweep(&call, most);
+	ended = expiry_sweep(&call, most);
 	booking_call_end(&call);
 	PG_RETURN_INT32(ended);
 }

@@ -63,9 +63,21 @@
 #endif
 
 /*
- * 16 reports which indexes an update needs entries in.  A summarizing index
- * (BRIN) may need one after a HOT update; a table of stripes has none (shape.c
- * checks), so that "not heap-only" stays the whole answer.
+ * 16 reports which indexes an update needs entries in: all, none, or after a
+ * HOT update only the summarizing ones (BRIN).
+ */
+#if PG_VERSION_NUM >= 160000
+#define compat_needs_entries(indexes) ((indexes) != TU_None)
+#define compat_needs_summary(indexes) ((indexes) == TU_Summarizing)
+#else
+typedef bool TU_UpdateIndexes;
+#define compat_needs_entries(indexes) (indexes)
+#define compat_needs_summary(indexes) false
+#endif
+
+/*
+ * A table of stripes has no summarizing index (shape.c checks), so that "not
+ * heap-only" is the whole answer.
  */
 static inline TM_Result
 compat_heap_update(Relation rel, ItemPointer tid, HeapTuple newtup,
@@ -86,13 +98,14 @@ compat_heap_update(Relation rel, ItemPointer tid, HeapTuple newtup,
 /* 16 can leave all but the summarizing indexes out. */
 static inline List *
 compat_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot,
-						   EState *estate, bool update, bool *conflict)
+						   EState *estate, bool update, bool *conflict,
+						   bool summary)
 {
 	bool		may_conflict = conflict != NULL;
 
 #if PG_VERSION_NUM >= 160000
 	return ExecInsertIndexTuples(result_rel, slot, estate, update,
-								 may_conflict, conflict, NIL, false);
+								 may_conflict, conflict, NIL, summary);
 #else
 	return ExecInsertIndexTuples(result_rel, slot, estate, update,
 								 may_conflict, conflict, NIL);

@@ -21,11 +21,21 @@ typedef struct RowTriggers
 	struct ResultRelInfo *result_rel;
 } RowTriggers;
 
-extern bool row_triggers_any(Relation rel, Oid except);
+/* What is done to the rows. */
+typedef enum RowTriggersEvent
+{
+	ROW_TRIGGERS_INSERT,
+	ROW_TRIGGERS_UPDATE
+} RowTriggersEvent;
+
+extern bool row_triggers_are_simple(Relation rel, RowTriggersEvent event);
+extern bool row_triggers_any(Relation rel, RowTriggersEvent event, Oid except);
 extern void row_triggers_begin(RowTriggers *triggers, Relation rel,
-							   Oid except);
-extern void row_triggers_queue(RowTriggers *triggers, TupleTableSlot *slot,
-							   List *recheck);
+							   RowTriggersEvent event, Oid except);
+extern void row_triggers_inserted(RowTriggers *triggers, TupleTableSlot *slot,
+								  List *recheck);
+extern void row_triggers_updated(RowTriggers *triggers, ItemPointer old,
+								 TupleTableSlot *slot, List *recheck);
 extern void row_triggers_fire(RowTriggers *triggers);
 
 #endif							/* ROW_TRIGGERS_H */

@@ -52,9 +52,11 @@
 #include "access/relscan.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
+#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -369,13 +371,14 @@ visit_chain(Relation rel, ItemPointer root, Snapshot snapshot, Buffer buffer,
 
 /*
  * Opens the primary key.  It is looked up at each scan: REINDEX CONCURRENTLY
- * may have replaced it.
+ * may have replaced it.  If a row is to be written, its index is locked as the
+ * writer will lock it, which saves a lock.
  */
 static Relation
-open_primary_key(Relation rel)
+open_primary_key(Relation rel, LOCKMODE lockmode)
 {
 	list_free(RelationGetIndexList(rel));
-	return index_open(rel->rd_pkindex, AccessShareLock);
+	return index_open(rel->rd_pkindex, lockmode);
 }
 
 /*
@@ -393,7 +396,7 @@ row_version_scan(Relation rel, ScanKey keys, int nkeys, Snapshot snapshot,
 	Buffer		buffer = InvalidBuffer;
 	int			entries = 0;
 
-	index = open_primary_key(rel);
+	index = open_primary_key(rel, AccessShareLock);
 	scan = compat_index_beginscan(rel, index, snapshot, nkeys);
 	index_rescan(scan, keys, nkeys, NULL, 0);
 	while ((tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
@@ -430,7 +433,7 @@ row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
 	Relation	index;
 	IndexScanDesc scan;
 
-	index = open_primary_key(rel);
+	index = open_primary_key(rel, AccessShareLock);
 	scan = compat_index_beginscan(rel, index, SnapshotAny, nkeys);
 	index_rescan(scan, keys, nkeys, NULL, 0);
 	while (index_getnext_slot(scan, ForwardScanDirection, slot))
@@ -466,7 +469,7 @@ row_version_find(Relation rel, ScanKey keys, int nkeys, TransactionId *writer,
 	bool		found;
 
 	InitDirtySnapshot(dirty);
-	index = open_primary_key(rel);
+	index = open_primary_key(rel, AccessShareLock);
 	for (int i = 0; i < nkeys; i++)
 		keys[i].sk_collation = index->rd_indcollation[i];
 	scan = compat_index_beginscan(rel, index, &dirty, nkeys);
@@ -501,4 +504,61 @@ row_version_exists(Relation rel, ScanKey keys, int nkeys)
 	row_version_scan(rel, keys, nkeys, snapshot, note_found, &found);
 	UnregisterSnapshot(snapshot);
 	return found;
+}
+
+/*
+ * Reads the row with the id into the slot, as the snapshot shows it.  Returns
+ * false if there is none.  The primary key is this bigint column alone, and is
+ * locked in lockmode.  Locks no row.
+ */
+bool
+row_version_find_by_id(Relation rel, int64 id, Snapshot snapshot,
+					   LOCKMODE lockmode, TupleTableSlot *slot)
+{
+	Relation	index = open_primary_key(rel, lockmode);
+	IndexScanDesc scan = compat_index_beginscan(rel, index, snapshot, 1);
+	ScanKeyData key;
+	bool		found;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
+	index_rescan(scan, &key, 1, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	return found;
+}
+
+/*
+ * Locks the row until the end of the transaction, and then reads it, as SELECT
+ * ... FOR NO KEY UPDATE does under READ COMMITTED.
+ */
+bool
+row_version_lock_by_id(Relation rel, int64 id, TupleTableSlot *slot)
+{
+	TM_Result	result = TM_Updated;
+
+	CommandCounterIncrement();
+
+	/* if the row was changed before it was locked, look again */
+	while (result == TM_Updated || result == TM_Deleted)
+	{
+		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+		bool		found = row_version_find_by_id(rel, id, snapshot,
+											   RowExclusiveLock, slot);
+		TM_FailureData failure;
+
+		if (found)
+			result = table_tuple_lock(rel, &slot->tts_tid, snapshot, slot,
+									  GetCurrentCommandId(true),
+									  LockTupleNoKeyExclusive, LockWaitBlock,
+									  0, &failure);
+		UnregisterSnapshot(snapshot);
+		if (!found)
+			return false;
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (result != TM_Ok)
+		/* can't happen: no other command has written what this one sees */
+		elog(ERROR, "unexpected result %d of locking a row", result);
+	return true;
 }

@@ -15,6 +15,7 @@
 #include "access/tableam.h"
 #include "nodes/lockoptions.h"
 #include "storage/buf.h"
+#include "storage/lockdefs.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -45,5 +46,9 @@ extern void row_version_scan_all(Relation rel, ScanKey keys, int nkeys,
 extern bool row_version_find(Relation rel, ScanKey keys, int nkeys,
 							 TransactionId *writer, ItemPointer tid);
 extern bool row_version_exists(Relation rel, ScanKey keys, int nkeys);
+extern bool row_version_find_by_id(Relation rel, int64 id, Snapshot snapshot,
+								   LOCKMODE lockmode, TupleTableSlot *slot);
+extern bool row_version_lock_by_id(Relation rel, int64 id,
+								   TupleTableSlot *slot);
 
 #endif							/* ROWVERSION_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rowwriter.c
- *	  Inserting rows and their index entries, as the executor does.
+ *	  Writing rows and their index entries, as the executor does.
  *
  * Every index of the table is served, including partial indexes, indexes on
  * expressions, unique and exclusion constraints, and any access method.  The
@@ -218,12 +218,12 @@ keep(RowWriter *writer, Relation rel)
 
 /*
  * True if writing rows of the table may run a function that is not built in.
- * except is as for row_writer_open_kept().
+ * The arguments are as for row_writer_open_kept().
  */
 bool
-row_writer_runs_code(Relation rel, Oid except)
+row_writer_runs_code(Relation rel, RowTriggersEvent event, Oid except)
 {
-	return find_kept(rel) == NULL || row_triggers_any(rel, except);
+	return find_kept(rel) == NULL || row_triggers_any(rel, event, except);
 }
 
 /*
@@ -240,12 +240,14 @@ row_writer_open(RowWriter *writer, Relation rel)
 }
 
 /*
- * The same with a writer that is kept.  The AFTER ROW triggers will be fired
- * when it is closed, other than those that call the function except (or
- * InvalidOid); the table must have no other ones for INSERT.
+ * The same with a writer that is kept, to insert rows or to update them.  The
+ * AFTER ROW triggers will be fired when it is closed, other than those that
+ * call the function except (or InvalidOid).  row_triggers_are_simple() must be
+ * true of the table.
  */
 void
-row_writer_open_kept(RowWriter *writer, Relation rel, Oid except)
+row_writer_open_kept(RowWriter *writer, Relation rel, RowTriggersEvent event,
+					 Oid except)
 {
 	KeptWriter *kept = find_kept(rel);
 
@@ -262,7 +264,7 @@ row_writer_open_kept(RowWriter *writer, Relation rel, Oid except)
 			keep(writer, rel);
 	}
 	writer->rel = rel;
-	row_triggers_begin(&writer->triggers, rel, except);
+	row_triggers_begin(&writer->triggers, rel, event, except);
 }
 
 /* Begins a new row in the slot: all of it is null. */
@@ -288,21 +290,29 @@ row_writer_set(TupleTableSlot *slot, AttrNumber attnum, Datum value)
  * key is there, raises 23505, or sets *conflict if that is not NULL.
  */
 static List *
-insert_index_entries(RowWriter *writer, TupleTableSlot *slot, bool update,
-					 bool *conflict)
+insert_index_entries(RowWriter *writer, TupleTableSlot *slot, bool *conflict)
 {
 	ResetPerTupleExprContext(writer->estate);
 	if (writer->result_rel->ri_NumIndices == 0)
 		return NIL;
 	return compat_insert_index_tuples(writer->result_rel, slot, writer->estate,
-									  update, conflict);
+									  false, conflict, false);
 }
 
-/* The row is in the table and its indexes: its triggers will be fired. */
+/* The same for a new version of a row; summary: only of BRIN indexes. */
+static List *
+update_index_entries(RowWriter *writer, TupleTableSlot *slot, bool summary)
+{
+	ResetPerTupleExprContext(writer->estate);
+	return compat_insert_index_tuples(writer->result_rel, slot, writer->estate,
+									  true, NULL, summary);
+}
+
+/* A new row is in the table and its indexes: its triggers will be fired. */
 static void
 finish_row(RowWriter *writer, TupleTableSlot *slot, List *recheck)
 {
-	row_triggers_queue(&writer->triggers, slot, recheck);
+	row_triggers_inserted(&writer->triggers, slot, recheck);
 	list_free(recheck);
 }
 
@@ -318,7 +328,7 @@ row_writer_insert(RowWriter *writer)
 	table_tuple_insert(writer->rel, writer->slot, GetCurrentCommandId(true),
 					   0, NULL);
 	finish_row(writer, writer->slot,
-			   insert_index_entries(writer, writer->slot, false, NULL));
+			   insert_index_entries(writer, writer->slot, NULL));
 }
 
 /*
@@ -339,7 +349,7 @@ row_writer_try_insert(RowWriter *writer)
 	ExecStoreVirtualTuple(slot);
 	table_tuple_insert_speculative(writer->rel, slot,
 								   GetCurrentCommandId(true), 0, NULL, token);
-	recheck = insert_index_entries(writer, slot, false, &conflict);
+	recheck = insert_index_entries(writer, slot, &conflict);
 	table_tuple_complete_speculative(writer->rel, slot, token, !conflict);
 	SpeculativeInsertionLockRelease(xid);
 	if (!conflict)
@@ -358,7 +368,46 @@ row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots, int count,
 					   bulk);
 	for (int i = 0; i < count; i++)
 		finish_row(writer, slots[i],
-				   insert_index_entries(writer, slots[i], false, NULL));
+				   insert_index_entries(writer, slots[i], NULL));
+}
+
+/* Begins a new version of a row: all of it is as in the slot from. */
+void
+row_writer_copy_row(TupleTableSlot *slot, TupleTableSlot *from)
+{
+	int			natts = slot->tts_tupleDescriptor->natts;
+
+	ExecClearTuple(slot);
+	slot_getallattrs(from);
+	memcpy(slot->tts_values, from->tts_values, natts * sizeof(Datum));
+	memcpy(slot->tts_isnull, from->tts_isnull, natts * sizeof(bool));
+}
+
+/*
+ * Replaces the row version at old, which this transaction has locked, by the
+ * row in writer->slot.  Raises what its indexes raise.  Returns false if this
+ * transaction has changed the version since.
+ */
+bool
+row_writer_update(RowWriter *writer, ItemPointer old)
+{
+	TupleTableSlot *slot = writer->slot;
+	TM_FailureData failure;
+	LockTupleMode lockmode;
+	TU_UpdateIndexes indexes;
+	List	   *recheck = NIL;
+
+	ExecStoreVirtualTuple(slot);
+	if (table_tuple_update(writer->rel, old, slot, GetCurrentCommandId(true),
+						   InvalidSnapshot, InvalidSnapshot, true, &failure,
+						   &lockmode, &indexes) != TM_Ok)
+		return false;
+	if (compat_needs_entries(indexes) && writer->result_rel->ri_NumIndices > 0)
+		recheck = update_index_entries(writer, slot,
+									   compat_needs_summary(indexes));
+	row_triggers_updated(&writer->triggers, old, slot, recheck);
+	list_free(recheck);
+	return true;
 }
 
 /*
@@ -371,7 +420,7 @@ row_writer_index_update(RowWriter *writer, HeapTuple tuple)
 	ExecForceStoreHeapTuple(tuple, writer->slot, false);
 	writer->slot->tts_tid = tuple->t_self;
 	writer->slot->tts_tableOid = RelationGetRelid(writer->rel);
-	(void) insert_index_entries(writer, writer->slot, true, NULL);
+	(void) update_index_entries(writer, writer->slot, false);
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rowwriter.h
- *	  Inserting rows and their index entries, as the executor does.
+ *	  Writing rows and their index entries, as the executor does.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -13,6 +13,8 @@
 #include "access/htup.h"
 #include "executor/tuptable.h"
 #include "utils/relcache.h"
+
+#include "storage/itemptr.h"
 
 #include "server/row_triggers.h"
 
@@ -31,9 +33,11 @@ typedef struct RowWriter
 } RowWriter;
 
 extern void row_writer_init(void);
-extern bool row_writer_runs_code(Relation rel, Oid except);
+extern bool row_writer_runs_code(Relation rel, RowTriggersEvent event,
+								 Oid except);
 extern void row_writer_open(RowWriter *writer, Relation rel);
-extern void row_writer_open_kept(RowWriter *writer, Relation rel, Oid except);
+extern void row_writer_open_kept(RowWriter *writer, Relation rel,
+								 RowTriggersEvent event, Oid except);
 extern void row_writer_begin_row(TupleTableSlot *slot);
 extern void row_writer_set(TupleTableSlot *slot, AttrNumber attnum,
 						   Datum value);
@@ -42,6 +46,8 @@ extern bool row_writer_try_insert(RowWriter *writer);
 extern void row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots,
 								   int count,
 								   struct BulkInsertStateData *bulk);
+extern void row_writer_copy_row(TupleTableSlot *slot, TupleTableSlot *from);
+extern bool row_writer_update(RowWriter *writer, ItemPointer old);
 extern void row_writer_index_update(RowWriter *writer, HeapTuple tuple);
 extern void row_writer_close(RowWriter *writer);
 

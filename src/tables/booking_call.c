@@ -136,16 +136,57 @@ booking_call_is_ticket_plain(const BookingCall *call)
 }
 
 /*
- * Opens a writer for rows of a plain table, which is open.  Users' code that it
- * runs, such as a trigger, must not see the caller's search_path.
+ * True if rows of the table, which is open and locked, may be found by the id
+ * without a statement.
+ */
+bool
+booking_call_may_find(const BookingCall *call, const RowShape *shape,
+					  Relation rel)
+{
+	return row_shape_direct_path && shape->has_id_key &&
+		tables_are_current(&call->tables) && !row_shape_has_children(rel);
+}
+
+/*
+ * True if the direct path may also change rows of the table.  Under REPEATABLE
+ * READ a statement must: it compares the row with the snapshot.
+ */
+bool
+booking_call_may_update(const BookingCall *call, const RowShape *shape,
+						Relation rel)
+{
+	return booking_call_is_plain(call, shape, rel) && shape->is_updatable &&
+		!IsolationUsesXactSnapshot();
+}
+
+/* Opens a writer to insert rows of a plain table or to update them. */
+static void
+open_writer(BookingCall *call, const RowShape *shape, Relation rel,
+			RowTriggersEvent event, RowWriter *writer)
+{
+	/* a user's code, such as a trigger, must not see the caller's path */
+	if (row_writer_runs_code(rel, event, shape->trigger))
+		call_guard_search_path(&call->base);
+	row_writer_open_kept(writer, rel, event, shape->trigger);
+}
+
+/*
+ * Opens a writer to insert rows of a table, which is open, and for which
+ * booking_call_is_plain() is true.
  */
 void
 booking_call_open_writer(BookingCall *call, const RowShape *shape,
 						 Relation rel, RowWriter *writer)
 {
-	if (row_writer_runs_code(rel, shape->trigger))
-		call_guard_search_path(&call->base);
-	row_writer_open_kept(writer, rel, shape->trigger);
+	open_writer(call, shape, rel, ROW_TRIGGERS_INSERT, writer);
+}
+
+/* The same to update rows, if booking_call_may_update() is true. */
+void
+booking_call_open_updater(BookingCall *call, const RowShape *shape,
+						  Relation rel, RowWriter *writer)
+{
+	open_writer(call, shape, rel, ROW_TRIGGERS_UPDATE, writer);
 }
 
 /* Closes it.  The next command sees the rows. */

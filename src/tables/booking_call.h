@@ -34,9 +34,16 @@ extern Relation booking_call_open(Oid table, const char *name,
 extern bool booking_call_is_ticket_plain(const BookingCall *call);
 extern bool booking_call_is_plain(const BookingCall *call,
 								  const RowShape *shape, Relation rel);
+extern bool booking_call_may_find(const BookingCall *call,
+								  const RowShape *shape, Relation rel);
+extern bool booking_call_may_update(const BookingCall *call,
+									const RowShape *shape, Relation rel);
 extern void booking_call_open_writer(BookingCall *call,
 									 const RowShape *shape, Relation rel,
 									 RowWriter *writer);
+extern void booking_call_open_updater(BookingCall *call,
+									  const RowShape *shape, Relation rel,
+									  RowWriter *writer);
 extern void booking_call_close_writer(RowWriter *writer);
 extern bool booking_call_is_our_table(Relation rel, Oid table);
 

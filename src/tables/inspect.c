@@ -50,13 +50,13 @@ static const PoolLayout inventory_layout = {
 };
 
 static const RowShapeColumn event_columns[] = {
-	{"event_id", INT8OID, ROW_SHAPE_VALUE},
+	[INSPECT_EVENT_ID] = {"event_id", INT8OID, ROW_SHAPE_VALUE},
+	[INSPECT_EVENT_HOLD_TTL] = {"hold_ttl", INTERVALOID, ROW_SHAPE_VALUE},
+	[INSPECT_EVENT_MAX_HOLD_TTL] = {"max_hold_ttl", INTERVALOID, ROW_SHAPE_VALUE},
 	{"capacity", INT4OID, ROW_SHAPE_VALUE},
 	{"max_per_user", INT4OID, ROW_SHAPE_VALUE},
 	{"sales_start", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
 	{"sales_end", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
-	{"hold_ttl", INTERVALOID, ROW_SHAPE_VALUE},
-	{"max_hold_ttl", INTERVALOID, ROW_SHAPE_VALUE},
 	{"created_at", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
 	{NULL}
 };
@@ -86,7 +86,7 @@ static const RowShapeColumn hold_columns[] = {
 	[INSPECT_HOLD_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
 	[INSPECT_HOLD_CREATED_AT] = {"created_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
 	[INSPECT_HOLD_ENDED_AT] = {"ended_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
-	{"confirmed_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
+	[INSPECT_HOLD_CONFIRMED_AT] = {"confirmed_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	{NULL}
 };
 
@@ -111,6 +111,21 @@ static const RowShapeColumn user_limit_columns[] = {
 	{NULL}
 };
 
+/* Without it, bookings go on; then what is missing is found when it is written. */
+static const RowShapeColumn history_columns[] = {
+	[INSPECT_HISTORY_ID] = {"history_id", INT8OID, ROW_SHAPE_IDENTITY},
+	[INSPECT_HISTORY_HAPPENED_AT] = {"happened_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
+	[INSPECT_HISTORY_SESSION_USER_NAME] = {"session_user_name", NAMEOID, ROW_SHAPE_VALUE},
+	[INSPECT_HISTORY_TABLE_NAME] = {"table_name", TEXTOID, ROW_SHAPE_VALUE},
+	[INSPECT_HISTORY_ACTION] = {"action", TEXTOID, ROW_SHAPE_VALUE},
+	[INSPECT_HISTORY_EVENT_ID] = {"event_id", INT8OID, ROW_SHAPE_NULLABLE},
+	[INSPECT_HISTORY_USER_ID] = {"user_id", PLAN_USER_ID, ROW_SHAPE_NULLABLE},
+	[INSPECT_HISTORY_TICKET_ID] = {"ticket_id", INT8OID, ROW_SHAPE_NULLABLE},
+	[INSPECT_HISTORY_HOLD_ID] = {"hold_id", INT8OID, ROW_SHAPE_NULLABLE},
+	[INSPECT_HISTORY_QUANTITY] = {"quantity", INT4OID, ROW_SHAPE_NULLABLE},
+	{NULL}
+};
+
 /*
  * Raises 55000 unless a column with users' ids has the collation of the column
  * in the ticket table.  So all statements agree on which ids are equal, and in
@@ -131,6 +146,17 @@ check_collation(const BookingTables *tables, Relation rel, AttrNumber attnum)
 				   "Give all columns with user ids the collation of booking.ticket.user_id.");
 }
 
+/* The type that the column must have. */
+static Oid
+wanted_type(const BookingTables *tables, const RowShapeColumn *column)
+{
+	if (column->type == PLAN_USER_ID)
+		return tables->user_id_type;
+	if (column->type == PLAN_USER_ID_ARRAY)
+		return get_array_type(tables->user_id_type);
+	return column->type;
+}
+
 /*
  * Finds the columns of a table by name, and stores where they are in shape,
  * unless that is NULL; 55000 names one that is not right.
@@ -143,12 +169,8 @@ find_columns(const BookingTables *tables, Relation rel,
 	{
 		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), spec->name);
 		Oid			type;
-		Oid			wanted = spec->type;
+		Oid			wanted = wanted_type(tables, spec);
 
-		if (wanted == PLAN_USER_ID)
-			wanted = tables->user_id_type;
-		else if (wanted == PLAN_USER_ID_ARRAY)
-			wanted = get_array_type(tables->user_id_type);
 		if (attnum == InvalidAttrNumber)
 			error_unusable(
 				psprintf("table %s.%s has no column \"%s\"", BOOKING_SCHEMA,
@@ -355,6 +377,32 @@ inspect_history(BookingTables *tables, Relation history)
 	find_columns(tables, history, columns, NULL);
 }
 
+/*
+ * Finds if a row of the history can be inserted without a statement: as the
+ * owner of the tickets, who must own it for that.
+ */
+static void
+find_history_shape(BookingTables *tables, Relation history)
+{
+	RowShape   *shape = &tables->history_shape;
+
+	shape->is_plain = false;
+	if (history == NULL || history->rd_rel->relowner != tables->owner)
+		return;
+	for (const RowShapeColumn *spec = history_columns; spec->name != NULL;
+		 spec++)
+	{
+		AttrNumber	attnum = get_attnum(RelationGetRelid(history), spec->name);
+
+		if (attnum == InvalidAttrNumber ||
+			TupleDescAttr(RelationGetDescr(history), attnum - 1)->atttypid !=
+				wanted_type(tables, spec))
+			return;
+		shape->attnum[spec - history_columns] = attnum;
+	}
+	row_shape_find(shape, history, history_columns, InvalidOid);
+}
+
 /* Finds by which ways rows can be read and written without a statement. */
 static void
 find_shapes(BookingTables *tables, const OpenTables *open, Oid ticket_trigger,
@@ -364,6 +412,8 @@ find_shapes(BookingTables *tables, const OpenTables *open, Oid ticket_trigger,
 	RowShape   *hold = &tables->hold_shape;
 	RowShape   *user = &tables->user_limit_shape;
 
+	row_shape_find(&tables->event_shape, open->event, event_columns,
+				   InvalidOid);
 	row_shape_find(ticket, open->ticket, ticket_columns, ticket_trigger);
 	row_shape_find(hold, open->hold, hold_columns, hold_trigger);
 	row_shape_find(&tables->request_shape, open->request, request_columns,
@@ -373,6 +423,7 @@ find_shapes(BookingTables *tables, const OpenTables *open, Oid ticket_trigger,
 		primary_key_is(open->user_limit,
 					   user->attnum[INSPECT_USER_LIMIT_EVENT_ID],
 					   user->attnum[INSPECT_USER_LIMIT_USER_ID]);
+	find_history_shape(tables, open->history);
 	user_index_find(&tables->ticket_user_index, open->ticket,
 					ticket->attnum[INSPECT_TICKET_EVENT_ID],
 					ticket->attnum[INSPECT_TICKET_USER_ID],
@@ -398,7 +449,7 @@ inspect_tables(BookingTables *tables, const OpenTables *open)
 	tables->owner = ticket->rd_rel->relowner;
 	find_user_id_type(tables, ticket);
 	inspect_table(tables, ticket, ticket_columns, &tables->ticket_shape);
-	inspect_table(tables, open->event, event_columns, NULL);
+	inspect_table(tables, open->event, event_columns, &tables->event_shape);
 	inspect_table(tables, open->inventory, inventory_columns, NULL);
 	inspect_table(tables, open->hold, hold_columns, &tables->hold_shape);
 	inspect_table(tables, open->request, request_columns,

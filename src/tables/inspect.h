@@ -22,7 +22,14 @@ enum
 	INSPECT_TERM_MAX_PER_USER
 };
 
-/* The columns that we write, in the order of their shapes. */
+/* The columns that we read or write, in the order of their shapes. */
+enum
+{
+	INSPECT_EVENT_ID,
+	INSPECT_EVENT_HOLD_TTL,
+	INSPECT_EVENT_MAX_HOLD_TTL
+};
+
 enum
 {
 	INSPECT_TICKET_ID,
@@ -41,7 +48,8 @@ enum
 	INSPECT_HOLD_QUANTITY,
 	INSPECT_HOLD_EXPIRES_AT,
 	INSPECT_HOLD_CREATED_AT,
-	INSPECT_HOLD_ENDED_AT
+	INSPECT_HOLD_ENDED_AT,
+	INSPECT_HOLD_CONFIRMED_AT
 };
 
 enum
@@ -65,6 +73,20 @@ enum
 	INSPECT_USER_LIMIT_USER_ID
 };
 
+enum
+{
+	INSPECT_HISTORY_ID,
+	INSPECT_HISTORY_HAPPENED_AT,
+	INSPECT_HISTORY_SESSION_USER_NAME,
+	INSPECT_HISTORY_TABLE_NAME,
+	INSPECT_HISTORY_ACTION,
+	INSPECT_HISTORY_EVENT_ID,
+	INSPECT_HISTORY_USER_ID,
+	INSPECT_HISTORY_TICKET_ID,
+	INSPECT_HISTORY_HOLD_ID,
+	INSPECT_HISTORY_QUANTITY
+};
+
 typedef struct BookingTables
 {
 	Oid			event;
@@ -73,15 +95,18 @@ typedef struct BookingTables
 	Oid			hold;
 	Oid			request;
 	Oid			user_limit;
-	Oid			owner;			/* of all of them */
+	Oid			history;		/* or InvalidOid */
+	Oid owner; /* of all of them; the history may have another */
 	Oid			user_id_type;	/* of each column user_id */
 	Oid			user_id_collation;	/* of each, or InvalidOid */
 	bool		user_id_by_image;	/* equal ids have the same bytes */
 	PoolShape	pool_shape;		/* of the inventory */
+	RowShape	event_shape;
 	RowShape	ticket_shape;
 	RowShape	hold_shape;
 	RowShape	request_shape;
 	RowShape	user_limit_shape;
+	RowShape	history_shape;
 	UserIndex	ticket_user_index;
 	UserIndex	hold_user_index;
 	uint64		generation;		/* tables.c */
@@ -96,6 +121,7 @@ typedef struct OpenTables
 	Relation	hold;
 	Relation	request;
 	Relation	user_limit;
+	Relation	history;		/* or NULL */
 } OpenTables;
 
 extern void inspect_tables(BookingTables *tables, const OpenTables *open);

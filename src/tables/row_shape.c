@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * row_shape.c
- *	  May a row of a table be inserted without an SQL statement?
+ *	  May a row of a table be written without an SQL statement?
  *
- * A table is "plain" if writing a row by the table access method, with its
+ * A table is "plain" if inserting a row by the table access method, with its
  * index entries and AFTER ROW triggers (server/rowwriter.c), does all that an
- * INSERT would do.  The direct path is for plain tables only.
+ * INSERT would do.  The direct path is for plain tables only.  A plain table is
+ * "updatable" if the same is true of an UPDATE of a row that is found by its id.
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -15,51 +16,16 @@
 
 #include "catalog/pg_am.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 
 #include "server/compat.h"
+#include "server/row_triggers.h"
 #include "tables/row_shape.h"
 
 bool		row_shape_direct_path = true;
-
-/* True if an INSERT fires a trigger that has a WHEN condition. */
-static bool
-has_insert_condition(const TriggerDesc *triggers)
-{
-	for (int i = 0; i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-
-		if (TRIGGER_FOR_INSERT(trigger->tgtype) && trigger->tgqual != NULL)
-			return true;
-	}
-	return false;
-}
-
-/*
- * True if an INSERT would fire a trigger that is not a plain AFTER ROW.  Those
- * that are, such as a foreign key's, are fired without a statement, too
- * (row_triggers.c).  WHEN conditions are not: they are evaluated while the row
- * is written, and may do anything.
- */
-static bool
-has_other_insert_trigger(Relation rel)
-{
-	TriggerDesc *triggers = rel->trigdesc;
-
-	return triggers != NULL &&
-		(triggers->trig_insert_before_row ||
-		 triggers->trig_insert_instead_row ||
-		 triggers->trig_insert_before_statement ||
-		 triggers->trig_insert_after_statement ||
-		 triggers->trig_insert_new_table ||
-		 has_insert_condition(triggers));
-}
 
 /* Returns the place of a column in the list, or -1. */
 static int
@@ -185,8 +151,38 @@ is_plain(Relation rel, const RowShape *shape, const RowShapeColumn *columns)
 		!(form->relrowsecurity && form->relforcerowsecurity) &&
 		checks_are_plain(rel, shape, columns) &&
 		columns_are_plain(rel, columns) &&
-		!has_other_insert_trigger(rel) &&
+		row_triggers_are_simple(rel, ROW_TRIGGERS_INSERT) &&
 		!has_superclass(RelationGetRelid(rel));
+}
+
+/* True if it is an ordinary table with the column alone as its primary key. */
+static bool
+has_id_key(Relation rel, AttrNumber id)
+{
+	Oid			oid = compat_primary_key(rel);
+	Relation	index;
+	bool		result;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION || !OidIsValid(oid))
+		return false;
+	index = index_open(oid, AccessShareLock);
+	result = index->rd_index->indnkeyatts == 1 &&
+		index->rd_index->indkey.values[0] == id;
+	index_close(index, AccessShareLock);
+	return result;
+}
+
+/* Returns the sequence of the identity column, or InvalidOid if it has none. */
+static Oid
+identity_sequence(Relation rel, const RowShape *shape,
+				  const RowShapeColumn *columns)
+{
+	for (int i = 0; columns[i].name != NULL; i++)
+	{
+		if (columns[i].kind == ROW_SHAPE_IDENTITY)
+			return compat_identity_sequence(rel, shape->attnum[i]);
+	}
+	return InvalidOid;
 }
 
 /*
@@ -198,16 +194,13 @@ row_shape_find(RowShape *shape, Relation rel, const RowShapeColumn *columns,
 			   Oid trigger)
 {
 	shape->trigger = trigger;
+	shape->has_id_key = has_id_key(rel, shape->attnum[0]);
 	shape->is_plain = is_plain(rel, shape, columns);
-	shape->id_sequence = InvalidOid;
-	if (!shape->is_plain)
-		return;
-	for (int i = 0; columns[i].name != NULL; i++)
-	{
-		if (columns[i].kind == ROW_SHAPE_IDENTITY)
-			shape->id_sequence =
-				compat_identity_sequence(rel, shape->attnum[i]);
-	}
+	shape->is_updatable = shape->is_plain && shape->has_id_key &&
+		row_triggers_are_simple(rel, ROW_TRIGGERS_UPDATE);
+	shape->id_sequence = shape->is_plain ?
+		identity_sequence(rel, shape, columns) :
+		InvalidOid;
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * row_shape.h
- *	  May a row of a table be inserted without an SQL statement?
+ *	  May a row of a table be written without an SQL statement?
  *
  * Copyright (c) 2026, The pg_booking developers
  *
@@ -38,7 +38,9 @@ typedef struct RowShapeColumn
 typedef struct RowShape
 {
 	AttrNumber	attnum[ROW_SHAPE_MAX_COLUMNS];	/* in the order of the list */
+	bool		has_id_key;		/* the primary key is the first of them alone */
 	bool		is_plain;		/* except for child tables, see below */
+	bool		is_updatable;	/* the same for an UPDATE */
 	Oid			id_sequence;	/* of the identity column, if it is plain */
 	Oid			trigger;		/* the function of our trigger, or InvalidOid */
 } RowShape;

@@ -20,7 +20,6 @@
 #include "access/xact.h"
 #include "executor/tuptable.h"
 #include "utils/combocid.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "server/errors.h"
@@ -52,21 +51,33 @@ trigger_check_table(TriggerData *data, const char *function, Oid table)
 }
 
 /*
- * Returns a column of a row.  It is found by name, because a partition may
- * have it in another place.
+ * Returns the number of a column.  It is found by name, because a partition may
+ * have it in another place; without the system caches, which cost more.
  */
+static AttrNumber
+column_number(Relation rel, const char *column)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (strcmp(NameStr(att->attname), column) == 0 && !att->attisdropped)
+			return att->attnum;
+	}
+	/* can't happen: inspect.c has found all of them */
+	error_unusable(psprintf("table \"%s\" has no column \"%s\"",
+							RelationGetRelationName(rel), column),
+				   "Rename it back.");
+}
+
+/* Returns a column of a row. */
 Datum
 trigger_value(Relation rel, TupleTableSlot *slot, const char *column,
 			  bool *isnull)
 {
-	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), column);
-
-	if (attnum == InvalidAttrNumber)
-		/* can't happen: inspect.c has found all of them */
-		error_unusable(psprintf("table \"%s\" has no column \"%s\"",
-								RelationGetRelationName(rel), column),
-					   "Rename it back.");
-	return slot_getattr(slot, attnum, isnull);
+	return slot_getattr(slot, column_number(rel, column), isnull);
 }
 
 /* The same; raises 23502 if it is null, its NOT NULL having been dropped. */
@@ -81,7 +92,7 @@ trigger_value_not_null(Relation rel, TupleTableSlot *slot, const char *column)
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
 				 errmsg("column \"%s\" of table \"%s\" must not be null",
 						column, RelationGetRelationName(rel)),
-				 errtablecol(rel, get_attnum(RelationGetRelid(rel), column))));
+				 errtablecol(rel, column_number(rel, column))));
 	return value;
 }
 
