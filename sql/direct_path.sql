@@ -493,6 +493,132 @@ DELETE FROM booking.request;
 DROP FUNCTION hold_path;
 SELECT * FROM booking.verify();
 
+-- A hold is changed directly, too, unless an UPDATE would do more.
+CREATE FUNCTION confirm_path() RETURNS text
+LANGUAGE plpgsql
+SET track_functions = 'all'
+SET booking.direct_path = on
+AS $$
+DECLARE
+    held bigint := (SELECT hold_id FROM booking.hold_tickets(1, 1));
+    released bigint := (SELECT hold_id FROM booking.hold_tickets(1, 1));
+    calls bigint := coalesce(pg_stat_get_xact_function_calls('booking.hold_changed'::regproc), 0);
+BEGIN
+    PERFORM booking.extend_hold(held, '50 minutes');
+    PERFORM booking.confirm_hold(held);
+    PERFORM booking.release_hold(released);
+    calls := coalesce(pg_stat_get_xact_function_calls('booking.hold_changed'::regproc), 0) - calls;
+    IF (SELECT count(*) FROM booking.hold WHERE hold_id IN (held, released) AND ended_at IS NULL) > 0
+       OR (SELECT confirmed_at IS NULL FROM booking.hold WHERE hold_id = held) THEN
+        RAISE 'a hold was not changed';
+    END IF;
+    RETURN CASE calls WHEN 0 THEN 'direct' WHEN 3 THEN 'SQL' ELSE calls || ' calls' END;
+END
+$$;
+SELECT confirm_path() AS as_made;
+CREATE TEMP TABLE hold_addition (n integer, add text, remove text);
+INSERT INTO hold_addition VALUES
+    (1, 'CREATE TRIGGER t BEFORE UPDATE ON booking.hold FOR EACH ROW'
+        ' EXECUTE FUNCTION trigger_noop()', 'DROP TRIGGER t ON booking.hold'),
+    (2, 'CREATE TRIGGER t AFTER UPDATE ON booking.hold FOR EACH STATEMENT'
+        ' EXECUTE FUNCTION trigger_noop()', 'DROP TRIGGER t ON booking.hold'),
+    (3, 'CREATE TRIGGER t AFTER UPDATE OF ended_at ON booking.hold FOR EACH ROW'
+        ' EXECUTE FUNCTION trigger_noop()', 'DROP TRIGGER t ON booking.hold'),
+    (4, 'CREATE TRIGGER t AFTER UPDATE ON booking.hold FOR EACH ROW'
+        ' WHEN (NEW.user_id > 0) EXECUTE FUNCTION trigger_noop()', 'DROP TRIGGER t ON booking.hold'),
+    (5, 'CREATE TRIGGER t AFTER UPDATE ON booking.hold REFERENCING NEW TABLE AS n'
+        ' FOR EACH STATEMENT EXECUTE FUNCTION trigger_noop()', 'DROP TRIGGER t ON booking.hold'),
+    (6, 'ALTER TABLE booking.hold ADD CONSTRAINT c CHECK (user_id > 0)',
+        'ALTER TABLE booking.hold DROP CONSTRAINT c'),
+    (7, 'CREATE TABLE child () INHERITS (booking.hold)', 'DROP TABLE child'),
+    (8, 'ALTER TABLE booking.hold DROP CONSTRAINT hold_pkey, ADD PRIMARY KEY (hold_id, event_id)',
+        'ALTER TABLE booking.hold DROP CONSTRAINT hold_pkey, ADD PRIMARY KEY (hold_id)'),
+    (31, 'CREATE INDEX i ON booking.hold USING brin (ended_at)', 'DROP INDEX booking.i'),
+    (32, 'CREATE INDEX i ON booking.hold (confirmed_at, (user_id + 1))', 'DROP INDEX booking.i'),
+    (33, 'CREATE TRIGGER t AFTER UPDATE ON booking.hold FOR EACH ROW'
+         ' EXECUTE FUNCTION trigger_noop()', 'DROP TRIGGER t ON booking.hold'),
+    (34, 'CREATE TABLE child (hold_id bigint REFERENCES booking.hold)', 'DROP TABLE child'),
+    (35, 'CREATE TRIGGER t BEFORE DELETE ON booking.hold FOR EACH ROW'
+         ' EXECUTE FUNCTION trigger_noop()', 'DROP TRIGGER t ON booking.hold');
+DO $$
+DECLARE
+    a record;
+    added text;
+BEGIN
+    FOR a IN SELECT * FROM hold_addition ORDER BY n LOOP
+        EXECUTE a.add;
+        added := confirm_path();
+        EXECUTE a.remove;
+        RAISE INFO '%: %, then %', a.n, added, confirm_path();
+    END LOOP;
+END
+$$;
+
+-- Triggers see the row before and after, in both paths.
+CREATE FUNCTION log_hold() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO log VALUES (format('%s %s: ended %s -> %s, confirmed %s -> %s', TG_OP, NEW.quantity,
+        OLD.ended_at IS NOT NULL, NEW.ended_at IS NOT NULL,
+        OLD.confirmed_at IS NOT NULL, NEW.confirmed_at IS NOT NULL));
+    RETURN NULL;
+END
+$$;
+TRUNCATE log;
+CREATE TRIGGER t AFTER UPDATE ON booking.hold FOR EACH ROW EXECUTE FUNCTION log_hold();
+SELECT cardinality(booking.confirm_hold(hold_id)) FROM booking.hold_tickets(1, 1, 2);
+SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(1, 1, 3);
+SELECT what FROM log ORDER BY what;
+DROP TRIGGER t ON booking.hold;
+TRUNCATE log;
+-- An index that refuses the new version: nothing has changed.
+CREATE UNIQUE INDEX i ON booking.hold (quantity) WHERE confirmed_at IS NOT NULL AND quantity > 3;
+SELECT cardinality(booking.confirm_hold(hold_id)) FROM booking.hold_tickets(1, 1, 4);
+SELECT hold_id AS refused FROM booking.hold_tickets(1, 1, 4) \gset
+SELECT code FROM outcome('SELECT booking.confirm_hold(' || :refused || ')');
+SELECT ended_at, confirmed_at FROM booking.hold WHERE hold_id = :refused;
+DROP INDEX booking.i;
+SELECT cardinality(booking.confirm_hold(:refused));
+-- The indexes have what the updates wrote.
+SET enable_seqscan = off;
+SELECT count(*) AS live FROM booking.hold WHERE event_id = 1 AND ended_at IS NULL AND expires_at > '2000-01-01';
+RESET enable_seqscan;
+DROP FUNCTION confirm_path, log_hold;
+SELECT * FROM booking.verify();
+
+-- The history obeys what was added to its table.
+SELECT booking.keep_history();
+CREATE FUNCTION history_of_booking() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    ticket bigint := booking.book_ticket(1, 1);
+BEGIN
+    RETURN (SELECT string_agg(action, ',') FROM booking.history WHERE ticket_id = ticket);
+END
+$$;
+SELECT history_of_booking();
+ALTER TABLE booking.history ADD COLUMN note text DEFAULT 'by hand';
+SELECT history_of_booking();
+SELECT note FROM booking.history ORDER BY history_id DESC LIMIT 1;
+ALTER TABLE booking.history DROP COLUMN note;
+ALTER TABLE booking.history ADD CONSTRAINT c CHECK (action <> 'booked') NOT VALID;
+SELECT code FROM outcome('SELECT history_of_booking()');
+ALTER TABLE booking.history DROP CONSTRAINT c;
+CREATE TRIGGER t BEFORE INSERT ON booking.history FOR EACH ROW EXECUTE FUNCTION trigger_noop();
+SELECT history_of_booking();
+DROP TRIGGER t ON booking.history;
+ALTER TABLE booking.history RENAME TO old_history;
+SELECT code FROM outcome('SELECT history_of_booking()');
+ALTER TABLE booking.old_history RENAME TO history;
+SELECT history_of_booking();
+SELECT count(*) FROM booking.history WHERE session_user_name <> session_user;
+DROP TABLE booking.history;
+SELECT code FROM outcome('SELECT history_of_booking()');
+DROP TRIGGER _booking_history ON booking.ticket;
+DROP TRIGGER _booking_history_truncated ON booking.ticket;
+DROP TRIGGER _booking_history ON booking.hold;
+DROP TRIGGER _booking_history_truncated ON booking.hold;
+DROP FUNCTION history_of_booking;
+SELECT * FROM booking.verify();
+
 -- Row level security is forced on the owner.
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_booking_owner;
