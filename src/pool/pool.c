@@ -49,6 +49,14 @@ typedef struct Taking
 /* After that many failed attempts to reclaim places, an error is raised. */
 #define MAX_UNDONE 1000
 
+/*
+ * Who finds no place left reclaims so many, if there are so many.  What is
+ * reclaimed goes through stripe 0, so that only one session at a time can.  If
+ * each reclaimed only what it needs, 10,000 holds that expire at once would be
+ * sold one after the other.
+ */
+#define RECLAIM_AT_ONCE 100
+
 /* ---- what the policy says ---- */
 
 static bool
@@ -198,7 +206,7 @@ gather(const Taking *taking)
 typedef struct Gathering
 {
 	const Taking *taking;
-	int64		to_reclaim;		/* places */
+	int64		missing;		/* places that must be reclaimed */
 	bool		wait;			/* for rows that are locked */
 } Gathering;
 
@@ -209,16 +217,19 @@ reclaim_and_gather(void *arg)
 	Pool	   *pool = work->taking->pool;
 	const PoolKey *key = work->taking->key;
 
-	if (work->to_reclaim > 0)
+	if (work->missing > 0)
 	{
-		int64		found = reclaim(pool, key, work->to_reclaim, work->wait);
+		int64		places = work->wait ?
+			work->missing :
+			Max(work->missing, RECLAIM_AT_ONCE);
+		int64		found = reclaim(pool, key, places, work->wait);
 		PoolTerms	terms;
 
 		/*
 		 * If rows were waited for, that was all.  Triggers that end rows in
 		 * their own way may have given more places to the pool.
 		 */
-		if ((found < work->to_reclaim && !work->wait) ||
+		if ((found < work->missing && !work->wait) ||
 			!stripes_lock_first(pool, key, found, &terms))
 			return false;
 	}
@@ -226,20 +237,20 @@ reclaim_and_gather(void *arg)
 }
 
 /*
- * Takes the quantity from several stripes.  It first reclaims to_reclaim
- * places.  Rows to reclaim that are locked are skipped, and waited for only in
+ * Takes the quantity from several stripes, after reclaiming the places that are
+ * missing.  Rows to reclaim that are locked are skipped, and waited for only in
  * a second try.  Returns false if others were first.  Nothing was done then,
  * and nothing is locked, because the work runs in a subtransaction.  So no
  * session waits for such a row while it holds a stripe.
  */
 static bool
-gather_or_undo(const Taking *taking, int64 to_reclaim)
+gather_or_undo(const Taking *taking, int64 missing)
 {
-	Gathering	work = {taking, to_reclaim, false};
+	Gathering	work = {taking, missing, false};
 	bool		done = subtransaction_run(taking->pool->call,
 										  reclaim_and_gather, &work);
 
-	if (!done && to_reclaim > 0)
+	if (!done && missing > 0)
 	{
 		work.wait = true;
 		done = subtransaction_run(taking->pool->call, reclaim_and_gather,
@@ -319,10 +330,10 @@ take_from_set(Taking *taking, StripeSet *set)
 								   -(int64) taking->quantity, &taking->waited);
 	else
 	{
-		int64		to_reclaim = Max(taking->quantity - set->total, 0);
+		int64		missing = Max(taking->quantity - set->total, 0);
 
-		taken = gather_or_undo(taking, to_reclaim);
-		if (!taken && to_reclaim > 0 && ++taking->undone > MAX_UNDONE)
+		taken = gather_or_undo(taking, missing);
+		if (!taken && missing > 0 && ++taking->undone > MAX_UNDONE)
 			error_taken_at_once(taking->pool);
 	}
 	return taken && decide(taking, POOL_TAKEN);
