@@ -582,7 +582,42 @@ SELECT cardinality(booking.confirm_hold(:refused));
 SET enable_seqscan = off;
 SELECT count(*) AS live FROM booking.hold WHERE event_id = 1 AND ended_at IS NULL AND expires_at > '2000-01-01';
 RESET enable_seqscan;
-DROP FUNCTION confirm_path, log_hold;
+-- A publication that can't publish updates refuses them on both paths.
+SET client_min_messages = error;
+CREATE PUBLICATION p FOR TABLE booking.hold;
+ALTER TABLE booking.hold REPLICA IDENTITY NOTHING;
+SELECT hold_id AS refused FROM booking.hold_tickets(1, 1) \gset
+SELECT code FROM outcome('SELECT booking.confirm_hold(' || :refused || ')');
+ALTER TABLE booking.hold REPLICA IDENTITY DEFAULT;
+ALTER PUBLICATION p SET TABLE booking.hold WHERE (user_id > 5);
+SELECT code FROM outcome('SELECT booking.confirm_hold(' || :refused || ')');
+DROP PUBLICATION p;
+RESET client_min_messages;
+SELECT cardinality(booking.confirm_hold(:refused));
+-- A column was dropped.
+ALTER TABLE booking.hold ADD COLUMN note text DEFAULT repeat('x', 10000);
+SELECT hold_id AS held FROM booking.hold_tickets(1, 1) \gset
+ALTER TABLE booking.hold DROP COLUMN note;
+SELECT cardinality(booking.confirm_hold(:held));
+-- A trigger changes the hold that is rebooked while the place of another comes back.
+INSERT INTO booking.event (event_id, capacity) VALUES (3, 1);
+SELECT hold_id AS swept FROM booking.hold_tickets(3, 1) \gset
+UPDATE booking.hold SET expires_at = '2000-01-01' WHERE hold_id = :swept;
+SELECT booking.expire_holds();
+SELECT hold_id AS expired FROM booking.hold_tickets(3, 2) \gset
+UPDATE booking.hold SET expires_at = '2000-01-01' WHERE hold_id = :expired;
+CREATE FUNCTION change_another() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE booking.hold SET expires_at = expires_at
+    WHERE event_id = 3 AND user_id = 1 AND OLD.user_id = 2;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER t AFTER UPDATE ON booking.hold FOR EACH ROW EXECUTE FUNCTION change_another();
+SELECT cardinality(booking.confirm_hold(:swept, 'rebook'));
+DROP TRIGGER t ON booking.hold;
+SELECT available, held, booked FROM booking.availability(3);
+DROP FUNCTION confirm_path, log_hold, change_another;
 SELECT * FROM booking.verify();
 
 -- The history obeys what was added to its table.
@@ -611,6 +646,10 @@ ALTER TABLE booking.old_history RENAME TO history;
 SELECT history_of_booking();
 SELECT count(*) FROM booking.history WHERE session_user_name <> session_user;
 DROP TABLE booking.history;
+-- Something else has its name.
+CREATE INDEX history ON booking.ticket (user_id, booked_at);
+SELECT code FROM outcome('SELECT history_of_booking()');
+DROP INDEX booking.history;
 SELECT code FROM outcome('SELECT history_of_booking()');
 DROP TRIGGER _booking_history ON booking.ticket;
 DROP TRIGGER _booking_history_truncated ON booking.ticket;

@@ -870,6 +870,16 @@ SELECT code, regexp_replace(message, 'hold \d+', 'hold n') AS message, detail, f
 FROM diagnosed(format('SELECT booking.confirm_hold(%s, ''rebook'')', :old));
 SELECT * FROM held_places() WHERE event_id >= 80 ORDER BY event_id;
 
+-- ---- who needs one place ends up to a hundred expired holds ----
+
+INSERT INTO booking.event (event_id, capacity) VALUES (90, 150);
+SELECT count(h.hold_id) FROM generate_series(1, 150) u,
+    booking.hold_tickets(90, u::bigint, 1, '1 microsecond') h;
+SELECT booking.book_ticket(90, 1) > 0 AS booked;
+SELECT count(*) FILTER (WHERE ended_at IS NULL) AS live FROM booking.hold WHERE event_id = 90;
+SELECT booking.expire_holds();
+SELECT * FROM held_places() WHERE event_id = 90;
+
 DROP PROCEDURE let_expire;
 DROP FUNCTION held_places;
 SELECT * FROM damage();

@@ -17,6 +17,7 @@
 
 #include "constraint/condition.h"
 #include "constraint/definition.h"
+#include "history/history_table.h"
 #include "hold/expiry.h"
 #include "lock/lock_assert.h"
 #include "lock/lock_table.h"
@@ -76,6 +77,7 @@ _PG_init(void)
 	definition_init();
 	pending_init();
 	expiry_init();
+	history_table_init();
 	lock_table_init();
 	lock_assert_init();
 }

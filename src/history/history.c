@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "event/handover.h"
+#include "history/history_table.h"
 #include "server/compat.h"
 #include "server/plan.h"
 #include "server/rowwriter.h"
@@ -183,10 +184,9 @@ copy_column(Relation rel, TupleTableSlot *slot, const char *column, int place,
 
 /* Inserts a row of the history without a statement, as record_plan would. */
 static void
-insert_directly(BookingCall *call, Relation history, const Datum *values,
-				const char *nulls)
+insert_directly(BookingCall *call, const RowShape *shape, Relation history,
+				const Datum *values, const char *nulls)
 {
-	const RowShape *shape = &call->tables.history_shape;
 	NameData	session_user;
 	RowWriter	writer;
 	TupleTableSlot *slot;
@@ -211,26 +211,6 @@ insert_directly(BookingCall *call, Relation history, const Datum *values,
 	booking_call_close_writer(&writer);
 }
 
-/* Inserts a row of the history without a statement, if that can be. */
-static bool
-try_insert_directly(BookingCall *call, const Datum *values, const char *nulls)
-{
-	Oid			table = call->tables.history;
-	Relation	history = OidIsValid(table) ?
-		try_table_open(table, RowExclusiveLock) :
-		NULL;
-	bool		possible;
-
-	if (history == NULL)
-		return false;
-	possible =
-		booking_call_is_plain(call, &call->tables.history_shape, history);
-	if (possible)
-		insert_directly(call, history, values, nulls);
-	table_close(history, NoLock);
-	return possible;
-}
-
 /* Writes a row of the history. */
 static void
 record(BookingCall *call, const TriggerData *data, bool is_hold,
@@ -239,6 +219,8 @@ record(BookingCall *call, const TriggerData *data, bool is_hold,
 	Relation	rel = data->tg_relation;
 	Datum		values[lengthof(argument_columns)] = {0};
 	char		nulls[] = "  nnnnn";
+	RowShape	shape;
+	Relation	history;
 
 	values[0] = CStringGetTextDatum(is_hold ? "hold" : "ticket");
 	values[1] = CStringGetTextDatum(action);
@@ -256,8 +238,13 @@ record(BookingCall *call, const TriggerData *data, bool is_hold,
 		else
 			copy_column(rel, slot, "ticket_id", 4, values, nulls);
 	}
-	if (try_insert_directly(call, values, nulls))
+	history = history_table_open(call, &shape);
+	if (history != NULL)
+	{
+		insert_directly(call, &shape, history, values, nulls);
+		table_close(history, NoLock);
 		return;
+	}
 	plan_connect_for_all_rows(&call->base);
 	(void) plan_execute(&call->base, &record_plan, values, nulls);
 	plan_disconnect(&call->base);

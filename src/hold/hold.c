@@ -403,8 +403,7 @@ write_version(BookingCall *call, Relation rel, Hold *hold,
 	for (int i = 0; i < count; i++)
 		row_writer_set(writer.slot, shape->attnum[values[i].column],
 					   TimestampTzGetDatum(values[i].value));
-	if (!row_writer_update(&writer, &hold->tid))
-		error_row_changed("hold");
+	row_writer_update(&writer, &hold->tid);
 	booking_call_close_writer(&writer);
 	ExecDropSingleTupleTableSlot(old);
 	ItemPointerSetInvalid(&hold->tid);

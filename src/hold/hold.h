@@ -29,7 +29,8 @@ typedef struct Hold
 	bool		ended;
 	TimestampTz ended_at;		/* if it has */
 	bool		confirmed;		/* by confirm_hold() */
-	ItemPointerData tid;		/* the version that was locked, or invalid */
+	ItemPointerData tid;		/* the version that was locked; invalid if it
+								 * was not, or if users' code has run since */
 } Hold;
 
 /* Holds that were locked in order to end them. */

@@ -175,6 +175,9 @@ rebook(BookingCall *call, Hold *hold)
 	if (!hold->ended)
 		end_and_give_back(call, hold);
 	hold->ended = true;
+
+	/* other holds may be ended, which may run users' code */
+	ItemPointerSetInvalid(&hold->tid);
 	sale_take_or_raise(call, hold->event_id, hold->quantity, &claim,
 					   "ticket");
 	check_event(call, hold);

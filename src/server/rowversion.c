@@ -7,7 +7,8 @@
  * It is used for tables of ours, of a plain heap: the stripes of pools, named
  * locks, and the rows of keys and users.  Of the first two, whose rows it
  * updates, all indexes are plain btrees (pool/shape.c and lock/lock_table.c
- * check that).  It assumes:
+ * check that).  The functions that find a row by its id, a hold or an event,
+ * use only the table access method's interface.  It assumes:
  *
  * 1. While a page is pinned, no version is pruned from it.  So a TID that was
  *    read stays the same row version's while the pin is held.

@@ -243,7 +243,7 @@ row_writer_open(RowWriter *writer, Relation rel)
  * The same with a writer that is kept, to insert rows or to update them.  The
  * AFTER ROW triggers will be fired when it is closed, other than those that
  * call the function except (or InvalidOid).  row_triggers_are_simple() must be
- * true of the table.
+ * true of the table.  Raises 55000 and 42P10 if a publication refuses updates.
  */
 void
 row_writer_open_kept(RowWriter *writer, Relation rel, RowTriggersEvent event,
@@ -264,6 +264,8 @@ row_writer_open_kept(RowWriter *writer, Relation rel, RowTriggersEvent event,
 			keep(writer, rel);
 	}
 	writer->rel = rel;
+	if (event == ROW_TRIGGERS_UPDATE)
+		CheckCmdReplicaIdentity(rel, CMD_UPDATE);
 	row_triggers_begin(&writer->triggers, rel, event, except);
 }
 
@@ -371,7 +373,10 @@ row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots, int count,
 				   insert_index_entries(writer, slots[i], NULL));
 }
 
-/* Begins a new version of a row: all of it is as in the slot from. */
+/*
+ * Begins a new version of a row: all of it is as in the slot from, but columns
+ * that were dropped are null.
+ */
 void
 row_writer_copy_row(TupleTableSlot *slot, TupleTableSlot *from)
 {
@@ -380,34 +385,39 @@ row_writer_copy_row(TupleTableSlot *slot, TupleTableSlot *from)
 	ExecClearTuple(slot);
 	slot_getallattrs(from);
 	memcpy(slot->tts_values, from->tts_values, natts * sizeof(Datum));
-	memcpy(slot->tts_isnull, from->tts_isnull, natts * sizeof(bool));
+	for (int i = 0; i < natts; i++)
+		slot->tts_isnull[i] = from->tts_isnull[i] ||
+			TupleDescAttr(slot->tts_tupleDescriptor, i)->attisdropped;
 }
 
 /*
  * Replaces the row version at old, which this transaction has locked, by the
- * row in writer->slot.  Raises what its indexes raise.  Returns false if this
- * transaction has changed the version since.
+ * row in writer->slot.  Raises what its indexes raise.  No user's code may have
+ * run since it was locked, because that could have changed the row.
  */
-bool
+void
 row_writer_update(RowWriter *writer, ItemPointer old)
 {
 	TupleTableSlot *slot = writer->slot;
 	TM_FailureData failure;
 	LockTupleMode lockmode;
 	TU_UpdateIndexes indexes;
+	TM_Result	result;
 	List	   *recheck = NIL;
 
 	ExecStoreVirtualTuple(slot);
-	if (table_tuple_update(writer->rel, old, slot, GetCurrentCommandId(true),
-						   InvalidSnapshot, InvalidSnapshot, true, &failure,
-						   &lockmode, &indexes) != TM_Ok)
-		return false;
+	result = table_tuple_update(writer->rel, old, slot,
+								GetCurrentCommandId(true), InvalidSnapshot,
+								InvalidSnapshot, true, &failure, &lockmode,
+								&indexes);
+	if (result != TM_Ok)
+		/* can't happen: the row is locked, and no user's code has run since */
+		elog(ERROR, "unexpected result %d of updating a locked row", result);
 	if (compat_needs_entries(indexes) && writer->result_rel->ri_NumIndices > 0)
 		recheck = update_index_entries(writer, slot,
 									   compat_needs_summary(indexes));
 	row_triggers_updated(&writer->triggers, old, slot, recheck);
 	list_free(recheck);
-	return true;
 }
 
 /*

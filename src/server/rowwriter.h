@@ -47,7 +47,7 @@ extern void row_writer_insert_many(RowWriter *writer, TupleTableSlot **slots,
 								   int count,
 								   struct BulkInsertStateData *bulk);
 extern void row_writer_copy_row(TupleTableSlot *slot, TupleTableSlot *from);
-extern bool row_writer_update(RowWriter *writer, ItemPointer old);
+extern void row_writer_update(RowWriter *writer, ItemPointer old);
 extern void row_writer_index_update(RowWriter *writer, HeapTuple tuple);
 extern void row_writer_close(RowWriter *writer);
 

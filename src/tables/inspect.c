@@ -111,7 +111,7 @@ static const RowShapeColumn user_limit_columns[] = {
 	{NULL}
 };
 
-/* Without it, bookings go on; then what is missing is found when it is written. */
+/* The history is looked at only when it is written (history/history.c). */
 static const RowShapeColumn history_columns[] = {
 	[INSPECT_HISTORY_ID] = {"history_id", INT8OID, ROW_SHAPE_IDENTITY},
 	[INSPECT_HISTORY_HAPPENED_AT] = {"happened_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
@@ -378,16 +378,15 @@ inspect_history(BookingTables *tables, Relation history)
 }
 
 /*
- * Finds if a row of the history can be inserted without a statement: as the
- * owner of the tickets, who must own it for that.
+ * Fills *shape, which is plain if a row of the history can be inserted without
+ * a statement: by the owner of the tickets, who must own it for that.
  */
-static void
-find_history_shape(BookingTables *tables, Relation history)
+void
+inspect_history_shape(const BookingTables *tables, Relation history,
+					  RowShape *shape)
 {
-	RowShape   *shape = &tables->history_shape;
-
 	shape->is_plain = false;
-	if (history == NULL || history->rd_rel->relowner != tables->owner)
+	if (history->rd_rel->relowner != tables->owner)
 		return;
 	for (const RowShapeColumn *spec = history_columns; spec->name != NULL;
 		 spec++)
@@ -423,7 +422,6 @@ find_shapes(BookingTables *tables, const OpenTables *open, Oid ticket_trigger,
 		primary_key_is(open->user_limit,
 					   user->attnum[INSPECT_USER_LIMIT_EVENT_ID],
 					   user->attnum[INSPECT_USER_LIMIT_USER_ID]);
-	find_history_shape(tables, open->history);
 	user_index_find(&tables->ticket_user_index, open->ticket,
 					ticket->attnum[INSPECT_TICKET_EVENT_ID],
 					ticket->attnum[INSPECT_TICKET_USER_ID],

@@ -95,8 +95,7 @@ typedef struct BookingTables
 	Oid			hold;
 	Oid			request;
 	Oid			user_limit;
-	Oid			history;		/* or InvalidOid */
-	Oid owner; /* of all of them; the history may have another */
+	Oid owner; /* of all of them */
 	Oid			user_id_type;	/* of each column user_id */
 	Oid			user_id_collation;	/* of each, or InvalidOid */
 	bool		user_id_by_image;	/* equal ids have the same bytes */
@@ -106,7 +105,6 @@ typedef struct BookingTables
 	RowShape	hold_shape;
 	RowShape	request_shape;
 	RowShape	user_limit_shape;
-	RowShape	history_shape;
 	UserIndex	ticket_user_index;
 	UserIndex	hold_user_index;
 	uint64		generation;		/* tables.c */
@@ -121,10 +119,11 @@ typedef struct OpenTables
 	Relation	hold;
 	Relation	request;
 	Relation	user_limit;
-	Relation	history;		/* or NULL */
 } OpenTables;
 
 extern void inspect_tables(BookingTables *tables, const OpenTables *open);
 extern void inspect_history(BookingTables *tables, Relation history);
+extern void inspect_history_shape(const BookingTables *tables,
+								  Relation history, RowShape *shape);
 
 #endif							/* INSPECT_H */

@@ -44,8 +44,7 @@ forget_relation(Datum arg, Oid relid)
 	if (!OidIsValid(relid) ||
 		relid == known.inventory || relid == known.ticket ||
 		relid == known.event || relid == known.hold ||
-		relid == known.request || relid == known.user_limit ||
-		relid == known.history)
+		relid == known.request || relid == known.user_limit)
 	{
 		known_is_valid = false;
 		generation++;
@@ -129,22 +128,6 @@ find_and_lock(BookingTables *tables, LOCKMODE lockmode)
 	} while (!same_tables(&found, tables));
 }
 
-/* Returns the table of the history, or InvalidOid. */
-static Oid
-find_history(void)
-{
-	return get_relname_relid("history", get_namespace_oid(BOOKING_SCHEMA, false));
-}
-
-/* Opens the table of the history, or returns NULL if there is none any more. */
-static Relation
-open_history(BookingTables *tables)
-{
-	return OidIsValid(tables->history) ?
-		try_table_open(tables->history, AccessShareLock) :
-		NULL;
-}
-
 /*
  * Fills *tables under the locks, and publishes it as `known`, unless a message
  * has arrived in the meantime.  It is good for this call anyway.
@@ -159,7 +142,6 @@ load(BookingTables *tables, LOCKMODE lockmode)
 	find_and_lock(tables, lockmode);
 
 	/* from here on, messages about these tables are counted */
-	tables->history = find_history();
 	known = *tables;
 	started = generation;
 	tables->generation = started;
@@ -169,10 +151,7 @@ load(BookingTables *tables, LOCKMODE lockmode)
 	open.hold = table_open(tables->hold, NoLock);
 	open.request = table_open(tables->request, NoLock);
 	open.user_limit = table_open(tables->user_limit, NoLock);
-	open.history = open_history(tables);
 	inspect_tables(tables, &open);
-	if (open.history != NULL)
-		table_close(open.history, AccessShareLock);
 	table_close(open.user_limit, AccessShareLock);
 	table_close(open.request, AccessShareLock);
 	table_close(open.hold, AccessShareLock);
