@@ -8,6 +8,9 @@
 #
 #	N passed, N failed
 
+# (SC2119: a function with optional arguments, called without.)
+# shellcheck disable=SC2119
+
 set -euo pipefail
 
 # shellcheck source=test/server.sh
