@@ -1,0 +1,1 @@
+DO $do$ BEGIN PERFORM booking.drop_capacity_constraint('shop_ticket_show_id_capacity', if_exists => true); PERFORM booking.add_capacity_constraint('shop_ticket', '{show_id}', capacity_table => 'shop_show', capacity_column => 'capacity', condition => $$status <> 'cancelled'$$); END $do$;
