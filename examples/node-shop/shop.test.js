@@ -8,10 +8,13 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 
+import { eq, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 
 import { DrizzleShop } from "./drizzle-shop.js";
 import { PgShop } from "./pg-shop.js";
+import { show as shows } from "./schema.js";
 import { isSoldOut } from "./sold-out.js";
 import { createShopServer } from "./server.js";
 
@@ -253,6 +256,20 @@ describe("the error", () => {
     });
   }
 
+  test("after pool.query(), closes the connection", async () => {
+    const full = await createShow(0);
+    const one = new pg.Pool({ max: 1 });
+    let connections = 0;
+    one.on("connect", () => connections++);
+    try {
+      await assert.rejects(one.query(INSERT, [full, 1]), isSoldOut);
+      await assert.rejects(one.query(INSERT, [full, 1]), isSoldOut);
+      assert.equal(connections, 2);
+    } finally {
+      await one.end();
+    }
+  });
+
   test("in a transaction of Drizzle: a nested one is a savepoint", async () => {
     const full = await createShow(0);
     const ids = await new DrizzleShop(pool).sellEach([show, full, show], 1);
@@ -279,14 +296,38 @@ describe("the error", () => {
   });
 });
 
+describe("places_left", () => {
+  test("needs a type for a parameter of node-postgres", async () => {
+    const call = (key) =>
+      `SELECT booking.places_left('${CONSTRAINT}', ${key}) AS places`;
+    await assert.rejects(pool.query(call("$1"), [show]), { code: "42P18" });
+    const { rows } = await pool.query(call("$1::bigint"), [show]);
+    assert.deepEqual(rows, [{ places: "50" }]);
+  });
+
+  test("can be a column of a query of Drizzle", async () => {
+    await pool.query(INSERT, [show, 1]);
+    const places = sql`booking.places_left(${CONSTRAINT}, ${shows.id})`.mapWith(
+      Number,
+    );
+    const found = await drizzle(pool)
+      .select({ id: shows.id, places })
+      .from(shows)
+      .where(eq(shows.id, show));
+    assert.deepEqual(found, [{ id: show, places: 49 }]);
+  });
+});
+
 describe("drizzle-kit", () => {
   const OUT = process.env.DRIZZLE_OUT; // a folder for what pull writes
 
   // Runs drizzle-kit without a terminal, so that a question fails.
-  async function kit(...args) {
+  async function kit(args, env = {}) {
+    const options = { env: { ...process.env, ...env } };
     const { stdout } = await promisify(execFile)(
       "node_modules/.bin/drizzle-kit",
       args,
+      options,
     );
     return stdout;
   }
@@ -301,19 +342,19 @@ describe("drizzle-kit", () => {
   test("migrate a second time changes nothing", async () => {
     const existing = await triggers();
     assert.ok(existing.length > 0);
-    await kit("migrate");
+    await kit(["migrate"]);
     assert.deepEqual(await triggers(), existing);
   });
 
   test("generate finds nothing to migrate", async () => {
     const files = await readdir("drizzle");
-    assert.match(await kit("generate"), /No schema changes/);
+    assert.match(await kit(["generate"]), /No schema changes/);
     assert.deepEqual(await readdir("drizzle"), files);
   });
 
   test("push finds nothing to change, and keeps the triggers", async () => {
     const existing = await triggers();
-    assert.match(await kit("push", "--strict"), /No changes detected/);
+    assert.match(await kit(["push", "--strict"]), /No changes detected/);
     assert.deepEqual(await triggers(), existing);
     await assert.rejects(
       pool.query(INSERT, [await createShow(0), 1]),
@@ -321,13 +362,25 @@ describe("drizzle-kit", () => {
     );
   });
 
+  test("push into an empty database makes the tables without the constraint", async () => {
+    await pool.query("CREATE DATABASE pushed");
+    const pushed = new pg.Pool({ database: "pushed" });
+    try {
+      const url = process.env.DATABASE_URL.replace(/shop$/, "pushed");
+      await kit(["push"], { DATABASE_URL: url });
+      const found = await pushed.query(
+        "SELECT 1 FROM pg_trigger WHERE tgrelid = 'shop_ticket'::regclass AND NOT tgisinternal",
+      );
+      assert.equal(found.rowCount, 0);
+    } finally {
+      await pushed.end();
+      await pool.query("DROP DATABASE pushed");
+    }
+  });
+
   test("pull writes the two tables and nothing of schema booking", async () => {
-    await kit(
-      "pull",
-      "--dialect=postgresql",
-      `--url=${process.env.DATABASE_URL}`,
-      `--out=${OUT}`,
-    );
+    const url = `--url=${process.env.DATABASE_URL}`;
+    await kit(["pull", "--dialect=postgresql", url, `--out=${OUT}`]);
     const schema = await readFile(`${OUT}/schema.ts`, "utf8");
     assert.deepEqual(schema.match(/pgTable\("\w+"/g), [
       'pgTable("shop_show"',
