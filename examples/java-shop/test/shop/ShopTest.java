@@ -15,6 +15,7 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
@@ -231,6 +232,19 @@ public class ShopTest {
     for (Shop shop : List.of(new JdbcShop(pool), new JpaShop(factory))) {
       long id = shop.sell(show, 4242);
       assertEquals(4242, number("SELECT user_id FROM shop_ticket WHERE id = " + id));
+    }
+  }
+
+  @Test
+  public void placesLeftTakesALong() throws Exception {
+    insert(show);
+    try (Connection connection = pool.getConnection();
+        PreparedStatement places =
+            connection.prepareStatement("SELECT booking.places_left('" + CONSTRAINT + "', ?)")) {
+      places.setLong(1, show);
+      ResultSet rows = places.executeQuery();
+      assertTrue(rows.next());
+      assertEquals(49, rows.getLong(1));
     }
   }
 
