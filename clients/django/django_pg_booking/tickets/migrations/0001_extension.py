@@ -1,0 +1,10 @@
+from django.db import migrations
+from django_pg_booking.operations import BookingExtension
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = []
+
+    operations = [BookingExtension()]
