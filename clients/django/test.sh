@@ -29,7 +29,7 @@ run_suite()
 
 	shift 2
 	pgb_say "$what"
-	pgb_run env -C "$PGB_SRC/$folder" "$@" "$PYTHON" -W error::DeprecationWarning:shop \
+	pgb_run env -C "$PGB_SRC/$folder" "$@" "$PYTHON" \
 		manage.py test --noinput >"$log" 2>&1 || status=$?
 	total=$(sed -nE 's/^Ran ([0-9]+) tests? in .*/\1/p' "$log")
 	failures=$(result failures "$log")
@@ -82,7 +82,9 @@ check_wheel()
 default_adapters()
 {
 	echo psycopg2
-	"$PYTHON" -c 'import django, sys; sys.exit(django.VERSION < (4, 2))' && echo psycopg || true
+	if "$PYTHON" -c 'import django, sys; sys.exit(django.VERSION < (4, 2))'; then
+		echo psycopg
+	fi
 }
 
 main()
@@ -95,7 +97,8 @@ main()
 		shift 2
 	fi
 	pgb_prepare python3-django python3-psycopg2 python3-setuptools python3-wheel gunicorn hey
-	[ "$#" -gt 0 ] && adapters=("$@") || mapfile -t adapters < <(default_adapters)
+	adapters=("$@")
+	[ "$#" -gt 0 ] || mapfile -t adapters < <(default_adapters)
 	for adapter in "${adapters[@]}"; do
 		"$PGB_REPO/test/setup.sh" "python3-$adapter"
 	done
