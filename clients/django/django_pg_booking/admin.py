@@ -53,7 +53,7 @@ class RefusalAdminMixin:
             return view(request, *args, **kwargs)
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        form_class = super().get_form(request, *args, **kwargs)  # type: ignore[misc]
+        form_class: Any = super().get_form(request, *args, **kwargs)  # type: ignore[misc]
         refusal = getattr(request, "_booking_refusal", None)
         if refusal is None:
             return form_class
@@ -69,12 +69,14 @@ class RefusalAdminMixin:
     def changelist_view(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        return self._or_message(super().changelist_view, request, *args, **kwargs)  # type: ignore[misc]
+        view = super().changelist_view  # type: ignore[misc]
+        return self._or_message(view, request, *args, **kwargs)
 
     def delete_view(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        return self._or_message(super().delete_view, request, *args, **kwargs)  # type: ignore[misc]
+        view = super().delete_view  # type: ignore[misc]
+        return self._or_message(view, request, *args, **kwargs)
 
     def _or_message(
         self, view: Any, request: HttpRequest, *args: Any, **kwargs: Any

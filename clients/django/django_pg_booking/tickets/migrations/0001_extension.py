@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from django.db import migrations
 from django_pg_booking.operations import BookingExtension
 
@@ -5,6 +7,6 @@ from django_pg_booking.operations import BookingExtension
 class Migration(migrations.Migration):
     initial = True
 
-    dependencies = []
+    dependencies: list[tuple[str, str]] = []
 
     operations = [BookingExtension()]
