@@ -96,7 +96,7 @@ main()
 		only=$2
 		shift 2
 	fi
-	pgb_prepare python3-django python3-psycopg2 python3-setuptools python3-wheel gunicorn hey
+	pgb_prepare python3-django python3-psycopg2 python3-setuptools python3-wheel
 	adapters=("$@")
 	[ "$#" -gt 0 ] || mapfile -t adapters < <(default_adapters)
 	for adapter in "${adapters[@]}"; do

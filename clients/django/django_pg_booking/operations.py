@@ -9,7 +9,6 @@ from django.contrib.postgres.operations import CreateExtension
 from django.db import models, router
 from django.db.migrations.operations.base import Operation
 
-
 # Triggers whose functions belong to the extension.
 _IN_USE = """
     SELECT 1

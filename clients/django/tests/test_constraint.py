@@ -6,7 +6,6 @@ import uuid
 from django.core.exceptions import FieldError
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Q
-from django.test import SimpleTestCase, TestCase
 from django_pg_booking import CapacityConstraint, PlacesLeft
 from django_pg_booking.checks import check_constraints
 from shop.models import (
@@ -20,6 +19,8 @@ from shop.models import (
     Ticket,
     show_capacity,
 )
+
+from django.test import SimpleTestCase, TestCase
 
 
 def constraint(**kwargs):

@@ -7,10 +7,11 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import IntegrityError, connection
-from django.test import TestCase, TransactionTestCase
 from django_pg_booking.tickets.models import Event
 from django_pg_booking.tickets.models import Ticket as EventTicket
 from shop.models import Show, Ticket, show_capacity
+
+from django.test import TestCase, TransactionTestCase
 
 
 class ViewTests(TransactionTestCase):

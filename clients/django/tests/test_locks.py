@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.test import TestCase, TransactionTestCase
 from django.utils import timezone
 from django_pg_booking import Locked, LockLost, booking_errors
 from django_pg_booking.tickets.models import Lock
 from shop.models import Show
+
+from django.test import TestCase, TransactionTestCase
 
 
 class LockTests(TestCase):

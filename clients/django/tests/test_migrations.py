@@ -1,5 +1,6 @@
 """What makemigrations, sqlmigrate and migrate do with the constraint."""
 
+import uuid
 from io import StringIO
 
 from django.core.management import call_command
@@ -7,10 +8,13 @@ from django.db import DatabaseError, connection, migrations, models, transaction
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Q
-from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django_pg_booking import CapacityConstraint
 from django_pg_booking.operations import BookingExtension, CreateTables
+from django_pg_booking.tickets.models import Event
+from django_pg_booking.tickets.models import Ticket as Tickets
 from shop.models import Show, Ticket
+
+from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 
 def constraints():
@@ -281,6 +285,23 @@ class OperationTests(TestCase):
 
         with self.assertRaises(NotSupportedError):
             self.constraint().create_sql(Ticket, Editor)
+
+
+class UuidTests(TestCase):
+    def test_uuids_of_users(self):
+        """The tables with another type of user ids, in place of those that are there."""
+        with connection.schema_editor() as editor:
+            operation = CreateTables("uuid")
+            operation.database_backwards("booking", editor, None, None)
+            self.assertEqual(tables(), constraints())
+            operation.database_forwards("booking", editor, None, None)
+        event = Event.objects.create(capacity=1)
+        user = uuid.uuid4()
+        Tickets.objects.book(event, user)
+        self.assertEqual(Tickets.objects.try_book(event, user).status, "sold_out")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT user_id FROM booking.ticket")
+            self.assertEqual(cursor.fetchall(), [(user,)])
 
 
 class TablesTests(SimpleTestCase):

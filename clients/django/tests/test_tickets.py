@@ -9,7 +9,6 @@ from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import ProtectedError
-from django.test import TestCase, TransactionTestCase
 from django.utils import timezone
 from django_pg_booking import (
     BookingError,
@@ -25,6 +24,8 @@ from django_pg_booking import (
 )
 from django_pg_booking.tickets.checks import check_search_path
 from django_pg_booking.tickets.models import Event, Hold, Lock, Ticket
+
+from django.test import TestCase, TransactionTestCase
 
 
 def verify():

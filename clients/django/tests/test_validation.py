@@ -3,10 +3,11 @@
 import datetime
 from unittest import skipIf
 
-import django
 from django.core.exceptions import ValidationError
-from django.test import TestCase
 from shop.models import Appointment, OrderLine, Product, Show, Ticket
+
+import django
+from django.test import TestCase
 
 
 @skipIf(django.VERSION < (4, 1), "this Django does not validate constraints")

@@ -13,7 +13,6 @@ from django.test import LiveServerTestCase, TestCase
 
 from .models import Show, Ticket, show_capacity
 
-
 # The test server's queue of 10 is too short for a stampede.
 WSGIServer.request_queue_size = 128
 

@@ -31,7 +31,10 @@ class BookingQuerySet(models.QuerySet):
     bulk_create.alters_data = True  # type: ignore[attr-defined]
 
     def loaded(self, **values: Any) -> Any:
-        """Return an instance with these values; it loads others when they are read."""
+        """Return an instance with these values; it loads others when they are read.
+
+        The values must be in the order of the model's fields.
+        """
         return self.model.from_db(self.db, list(values), list(values.values()))
 
 
