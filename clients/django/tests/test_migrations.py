@@ -6,6 +6,7 @@ from io import StringIO
 from django.core.management import call_command
 from django.db import DatabaseError, connection, migrations, models, transaction
 from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Q
 from django_pg_booking import CapacityConstraint
@@ -217,18 +218,30 @@ class OperationTests(TestCase):
         self.assertSells(2, Hall="Theatre", Seat="Chair")
 
     def test_renamed_fields(self):
-        """As makemigrations writes it: rename, remove, add."""
+        """makemigrations removes the constraint before the rename."""
         self.apply(self.create_seat())
         self.apply(migrations.AddConstraint("Seat", self.constraint()))
-        self.apply(
+        before, after = self.states[-1], self.states[-1].clone()
+        for rename in (
             migrations.RenameField("Hall", "capacity", "places"),
             migrations.RenameField("Seat", "hall", "theatre"),
-            migrations.RemoveConstraint("Seat", self.name),
-            migrations.AddConstraint(
-                "Seat", self.constraint(fields=["theatre"], capacity="theatre__places")
-            ),
+        ):
+            rename.state_forwards("lab", after)
+        after.models["lab", "seat"].options["constraints"] = [
+            self.constraint(fields=["theatre"], capacity="theatre__places")
+        ]
+        questioner = MigrationQuestioner({"ask_rename": True})
+        detector = MigrationAutodetector(before, after, questioner)
+        operations = detector._detect_changes()["lab"][0].operations
+        self.assertEqual(
+            [type(operation).__name__ for operation in operations],
+            ["RemoveConstraint", "RenameField", "RenameField", "AddConstraint"],
         )
+        self.apply(*operations)
         self.assertSells(2, hall="theatre", capacity="places")
+        for operation in operations:
+            self.undo()
+        self.assertSells(2)
 
     def test_altered_field(self):
         """A column of the constraint changes its type: remove it, and add it again."""
