@@ -5,8 +5,11 @@
 #                     warnings errors
 #   make demo         an application oversells, and one statement ends it, on a server
 #                     of its own
+#   make example-django
+#                     a Django shop oversells over HTTP, and with the constraint not
 #   make test         the whole test suite, on servers of its own
 #   make matrix       the same on PostgreSQL 15, 17 and 18, and pg_upgrade (as root)
+#   make examples     applications on Django, Node, Rails and Java, with their tests
 #   make faults       the promises under faults, on servers of their own (as root,
 #                     under 40 minutes; QUICK=1: under 4)
 #   make coverage     which lines and errors of the source the test suite reaches
@@ -165,14 +168,18 @@ endif
 pg_booking--1.0.sql: Makefile $(SQL_PARTS)
 	cat $(SQL_PARTS) >$@
 
-.PHONY: demo test matrix faults mutants coverage analyse sanitize asserts valgrind \
-	sqlsmith bench
+.PHONY: demo example-django test matrix examples faults mutants coverage analyse \
+	sanitize asserts valgrind sqlsmith bench
 demo:
 	@test/demo.sh
+example-django:
+	@examples/django-shop/run.sh
 test:
 	@test/run.sh
 matrix:
 	@test/matrix.sh
+examples:
+	@test/examples.sh $(EXAMPLES)
 faults:
 	@test/faults/run.sh
 mutants:
@@ -195,7 +202,8 @@ bench:
 CPPCHECK ?= cppcheck
 SHELLCHECK ?= shellcheck
 C_FILES := $(sort $(wildcard src/*.c src/*/*.[ch] test/*.c test/faults/*.c))
-SHELL_FILES := $(sort $(wildcard test/*.sh test/*/*.sh bench/*.sh bench/*/*.sh) .ci/run)
+SHELL_FILES := $(sort $(wildcard test/*.sh test/*/*.sh bench/*.sh bench/*/*.sh \
+	clients/*/*.sh examples/*/*.sh) .ci/run)
 
 .PHONY: format check-format lint lint-tools check-lists
 format:

@@ -30,6 +30,9 @@
 # pg_upgrade goes from the older to the newer one: the newer one's folder has both.
 readonly OLDER=15 NEWER=17
 readonly MAX_AGE=7		# days
+# What clients/django/test.sh needs: this release has a newer Django.
+readonly NEWER_PACKAGES=(python3-django python3-psycopg2 python3-psycopg
+	python3-setuptools python3-wheel)
 
 MIRROR=''
 MAKING=''				# a folder that is not complete
@@ -138,11 +141,15 @@ configure_folder()
 complete()
 {
 	local folder=$1 version
-	local versions=("$2")
+	local versions=("$2") packages=()
 
-	[ "$2" != "$NEWER" ] || versions+=("$OLDER")
+	if [ "$2" = "$NEWER" ]; then
+		versions+=("$OLDER")
+		packages=("${NEWER_PACKAGES[@]}")
+	fi
 	for version in "${versions[@]}"; do
-		enter rw "$folder" env "PG_MAJOR=$version" /tmp/pg_booking/test/setup.sh &&
+		enter rw "$folder" env "PG_MAJOR=$version" /tmp/pg_booking/test/setup.sh \
+			${packages[@]+"${packages[@]}"} &&
 			enter ro "$folder" "/usr/lib/postgresql/$version/bin/postgres" --version ||
 			return
 	done

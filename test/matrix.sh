@@ -2,11 +2,11 @@
 #
 # matrix.sh - the test suite on every supported PostgreSQL (make matrix).
 #
-# usage: test/matrix.sh [15] [17] [upgrade] [18]	(default: all four)
+# usage: test/matrix.sh [15] [17] [upgrade] [django] [18]	(default: all five)
 #
 # 15, 17 and 18 run the whole suite (run.sh) on that version.  upgrade moves a
-# cluster with data from 15 to 17 by pg_upgrade (upgrade/run.sh).  They run one
-# after the other.
+# cluster with data from 15 to 17 by pg_upgrade (upgrade/run.sh).  django runs
+# clients/django/test.sh on 17.  They run one after the other.
 #
 # The version that this machine's release of Debian has is tested on the machine
 # itself.  Each other version is tested in a folder with a release that has it,
@@ -55,7 +55,7 @@ folder_of_run()
 {
 	case $1 in
 		"$NATIVE") ;;
-		upgrade) echo "$NEWER" ;;
+		upgrade | django) echo "$NEWER" ;;
 		*) echo "$1" ;;
 	esac
 }
@@ -99,7 +99,7 @@ main()
 {
 	local runs=("$@") run
 
-	[ "$#" -gt 0 ] || runs=(15 17 upgrade 18)
+	[ "$#" -gt 0 ] || runs=(15 17 upgrade django 18)
 	pgb_clean_environment
 	unset PG_MAJOR PG_CONFIG
 	NATIVE=$("$PGB_REPO/test/setup.sh" --pg-major)
@@ -113,6 +113,10 @@ main()
 			upgrade)
 				add_in_folder "$NEWER" "pg_upgrade from $OLDER to $NEWER" \
 					upgrade/run.sh "$OLDER"
+				;;
+			django)
+				add_in_folder "$NEWER" "Django 4.2 on PostgreSQL $NEWER" \
+					../clients/django/test.sh
 				;;
 			*) pgb_die "unknown version \"$run\"" ;;
 		esac

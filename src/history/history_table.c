@@ -62,7 +62,7 @@ is_known(const BookingCall *call)
 	return known.is_valid && known.generation == call->tables.generation;
 }
 
-/* Looks at the table; it stays known unless a message arrives meanwhile. */
+/* Looks at the table; it stays known unless a message arrives. */
 static void
 look_at(const BookingCall *call, Relation history, RowShape *shape)
 {

@@ -50,10 +50,10 @@ typedef struct Taking
 #define MAX_UNDONE 1000
 
 /*
- * Who finds no place left reclaims so many, if there are so many.  What is
- * reclaimed goes through stripe 0, so that only one session at a time can.  If
- * each reclaimed only what it needs, 10,000 holds that expire at once would be
- * sold one after the other.
+ * A session that finds no place left reclaims this number of places if it can.
+ * What is reclaimed goes through stripe 0, so that only one session at a time
+ * can.  If each reclaimed only what it needs, the places of 10,000 holds that
+ * expire at once would be sold one after the other.
  */
 #define RECLAIM_AT_ONCE 100
 

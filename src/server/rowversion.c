@@ -372,8 +372,8 @@ visit_chain(Relation rel, ItemPointer root, Snapshot snapshot, Buffer buffer,
 
 /*
  * Opens the primary key.  It is looked up at each scan: REINDEX CONCURRENTLY
- * may have replaced it.  If a row is to be written, its index is locked as the
- * writer will lock it, which saves a lock.
+ * may have replaced it.  A caller that will write the row asks for the lock that
+ * the writer takes, which saves another one.
  */
 static Relation
 open_primary_key(Relation rel, LOCKMODE lockmode)
