@@ -220,7 +220,12 @@ SELECT booking.book_ticket(1, 90) > 0 AS booked;
 SELECT booking.release_hold(hold_id) FROM booking.hold_tickets(1, 91);
 SELECT session_user_name, table_name, action, user_id FROM booking.history ORDER BY history_id;
 SELECT code FROM outcome('DELETE FROM booking.history');
+-- A history of another owner is written only with his permission.
 RESET SESSION AUTHORIZATION;
+ALTER TABLE booking.history OWNER TO CURRENT_USER;
+SELECT code FROM outcome('SELECT booking.book_ticket(1, 92)');
+GRANT INSERT ON booking.history TO regress_booking_owner;
+SELECT booking.book_ticket(1, 92) > 0 AS booked;
 SELECT * FROM booking.verify();
 CALL give_tables(current_user);
 DROP OWNED BY regress_booking_owner;
