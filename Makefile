@@ -24,6 +24,7 @@
 #   make valgrind     the test suite with the server under valgrind (an hour)
 #   make sqlsmith     ten minutes (DURATION=600) of random statements
 #   make bench        the benchmark, on a server of its own (an hour; QUICK=1: minutes)
+#   make dist         the archive for PGXN, pg_booking-1.0.0.zip, from the last commit
 #   make format       formats the C source; make check-format only checks it
 #   make lint         static analysis by cppcheck and shellcheck, and checks of the
 #                     words, links and layers (test/lint)
@@ -198,6 +199,15 @@ sqlsmith:
 	@test/sqlsmith/run.sh
 bench:
 	@bench/run.sh
+
+# The version is the distribution's, 1.0.0; the extension's is 1.0.
+DIST_NAME := pg_booking-$(shell sed -nE 's/^\t"version": "(.*)",$$/\1/p' META.json)
+DIST_FOLDER ?= .
+
+.PHONY: dist
+dist:
+	git archive --format=zip --prefix=$(DIST_NAME)/ \
+		--output=$(DIST_FOLDER)/$(DIST_NAME).zip HEAD
 
 CPPCHECK ?= cppcheck
 SHELLCHECK ?= shellcheck
