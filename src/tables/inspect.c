@@ -159,7 +159,9 @@ wanted_type(const BookingTables *tables, const RowShapeColumn *column)
 
 /*
  * Finds the columns of a table by name, and stores where they are in shape,
- * unless that is NULL; 55000 names one that is not right.
+ * unless that is NULL; 55000 names one that is not right.  A column that a
+ * later version has added may be missing: the library is installed before
+ * create_tables() is called again.
  */
 static void
 find_columns(const BookingTables *tables, Relation rel,
@@ -171,6 +173,8 @@ find_columns(const BookingTables *tables, Relation rel,
 		Oid			type;
 		Oid			wanted = wanted_type(tables, spec);
 
+		if (attnum == InvalidAttrNumber && spec->kind == ROW_SHAPE_ADDED)
+			continue;
 		if (attnum == InvalidAttrNumber)
 			error_unusable(
 				psprintf("table %s.%s has no column \"%s\"", BOOKING_SCHEMA,

@@ -65,8 +65,10 @@ column_is_plain(Relation rel, Form_pg_attribute att,
 {
 	bool		is_clock = column->kind == ROW_SHAPE_CLOCK;
 	bool		is_identity = column->kind == ROW_SHAPE_IDENTITY;
+	bool		is_nullable = column->kind == ROW_SHAPE_NULLABLE ||
+		column->kind == ROW_SHAPE_ADDED;
 
-	return !(column->kind == ROW_SHAPE_NULLABLE && att->attnotnull) &&
+	return !(is_nullable && att->attnotnull) &&
 		att->attgenerated == '\0' && att->atttypmod < 0 &&
 		(att->attidentity != '\0') == is_identity &&
 		att->atthasdef == is_clock &&
