@@ -153,7 +153,7 @@ main()
 
 	check "a capacity constraint is added" clerk -c "SELECT booking.add_capacity_constraint(
 		'seat', '{show_id}', capacity_table => 'show', capacity_column => 'capacity')"
-	check "it lets the last place be sold" clerk -c 'INSERT INTO seat (show_id) VALUES (1)'
+	check "it accepts a row for the last place" clerk -c 'INSERT INTO seat (show_id) VALUES (1)'
 	check "it refuses one more row" \
 		refused '23514: new row for relation "seat" violates capacity constraint' \
 		'INSERT INTO seat (show_id) VALUES (1)'
