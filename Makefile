@@ -9,7 +9,8 @@
 #                     a Django shop oversells over HTTP, and with the constraint not
 #   make test         the whole test suite, on servers of its own
 #   make matrix       the same on PostgreSQL 15, 17 and 18, and pg_upgrade (as root)
-#   make examples     applications on Django, Node, Rails and Java, with their tests
+#   make examples     the tests of the Django package, of applications on Django, Node,
+#                     Rails and Java, and of the live page
 #   make faults       the promises under faults, on servers of their own (as root,
 #                     under 40 minutes; QUICK=1: under 4)
 #   make coverage     which lines and errors of the source the test suite reaches

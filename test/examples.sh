@@ -2,7 +2,7 @@
 #
 # examples.sh - the tests of the applications that use pg_booking (make examples).
 #
-# usage: test/examples.sh [django] [node] [rails] [java]	(default: all four)
+# usage: test/examples.sh [django] [node] [rails] [java] [live]	(default: all five)
 #
 # Each is an application with tables of its own, and the client that its framework's
 # users have.  Its tests start a server of their own and install what is missing:
@@ -11,6 +11,7 @@
 #	node	examples/node-shop
 #	rails	examples/rails-shop
 #	java	examples/java-shop
+#	live	examples/live, in a browser
 #
 # The last line is
 #
@@ -33,6 +34,7 @@ script_of()
 {
 	case $1 in
 		django) echo "$PGB_REPO/clients/django/test.sh" ;;
+		live) echo "$PGB_REPO/examples/live/test.sh" ;;
 		node | rails | java) echo "$PGB_REPO/examples/$1-shop/test.sh" ;;
 		*) pgb_die "there is no application \"$1\"" ;;
 	esac
@@ -42,7 +44,7 @@ main()
 {
 	local name script
 
-	[ "$#" -gt 0 ] || set -- django node rails java
+	[ "$#" -gt 0 ] || set -- django node rails java live
 	PGB_DIR=$(mktemp -d "${PGB_TMPDIR:-/tmp}/pgb.XXXXXX")
 	for name in "$@"; do
 		script=$(script_of "$name")

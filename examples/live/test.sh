@@ -64,7 +64,7 @@ json()
 	python3 -c 'import json, sys
 value = json.load(sys.stdin)
 for key in sys.argv[1:]:
-    value = value[key]
+	value = value[key]
 print(value)' "$@"
 }
 

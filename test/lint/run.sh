@@ -19,7 +19,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly HERE
 
-# The files to check: those that git knows and new ones, or all if there is no git.
+# The text files to check: those that git knows and new ones, or all if there is no git.
 list_files()
 {
 	local file
@@ -28,7 +28,7 @@ list_files()
 		find . -type f -not -path './.git/*' -printf '%P\n'; } |
 		sort -u | while IFS= read -r file; do
 			case $file in
-				test/lint/examples/*) ;;
+				test/lint/examples/* | *.png) ;;
 				*) [ ! -f "$file" ] || echo "$file" ;;
 			esac
 		done
