@@ -63,6 +63,14 @@ static SqlPlan lock_expired_plan = {
 				  TIMESTAMPTZOID },
 };
 
+/*
+ * A session that finds no place left ends expired holds with this number of
+ * places if it can.  What is reclaimed goes through stripe 0, so that only one
+ * session at a time can.  If each ended only the holds that it needs, the
+ * places of 10,000 holds that expire at once would be sold one after the other.
+ */
+#define PLACES_AT_ONCE 100
+
 /* Tells if a hold's event has a pool; a subquery, so that an index is used. */
 #define HAS_INVENTORY \
 	"(SELECT true FROM booking.inventory i" \
@@ -121,7 +129,7 @@ expired_places(BookingCall *call, int64 event_id, Snapshot snapshot,
  * many places are found or no more are left.  Returns the places, which the
  * caller gives back.  Locks up to that many holds, not only those that it ends.
  * Holds that another session has locked are waited for if wait is true;
- * otherwise they are skipped.
+ * otherwise they are skipped, and up to PLACES_AT_ONCE places are found.
  */
 static int64
 end_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
@@ -131,6 +139,8 @@ end_expired(BookingCall *call, int64 event_id, int64 places, bool wait)
 	int64		found = 0;
 	int			used = 0;
 
+	if (!wait)
+		places = Max(places, PLACES_AT_ONCE);
 	values[0] = Int64GetDatum(event_id);
 	values[1] = Int64GetDatum(places);
 	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());

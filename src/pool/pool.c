@@ -49,14 +49,6 @@ typedef struct Taking
 /* After that many failed attempts to reclaim places, an error is raised. */
 #define MAX_UNDONE 1000
 
-/*
- * A session that finds no place left reclaims this number of places if it can.
- * What is reclaimed goes through stripe 0, so that only one session at a time
- * can.  If each reclaimed only what it needs, the places of 10,000 holds that
- * expire at once would be sold one after the other.
- */
-#define RECLAIM_AT_ONCE 100
-
 /* ---- what the policy says ---- */
 
 static bool
@@ -206,7 +198,7 @@ gather(const Taking *taking)
 typedef struct Gathering
 {
 	const Taking *taking;
-	int64		missing;		/* places that must be reclaimed */
+	int64		to_reclaim;		/* places */
 	bool		wait;			/* for rows that are locked */
 } Gathering;
 
@@ -217,19 +209,16 @@ reclaim_and_gather(void *arg)
 	Pool	   *pool = work->taking->pool;
 	const PoolKey *key = work->taking->key;
 
-	if (work->missing > 0)
+	if (work->to_reclaim > 0)
 	{
-		int64		places = work->wait ?
-			work->missing :
-			Max(work->missing, RECLAIM_AT_ONCE);
-		int64		found = reclaim(pool, key, places, work->wait);
+		int64		found = reclaim(pool, key, work->to_reclaim, work->wait);
 		PoolTerms	terms;
 
 		/*
 		 * If rows were waited for, that was all.  Triggers that end rows in
 		 * their own way may have given more places to the pool.
 		 */
-		if ((found < work->missing && !work->wait) ||
+		if ((found < work->to_reclaim && !work->wait) ||
 			!stripes_lock_first(pool, key, found, &terms))
 			return false;
 	}
@@ -237,20 +226,20 @@ reclaim_and_gather(void *arg)
 }
 
 /*
- * Takes the quantity from several stripes, after reclaiming the places that are
- * missing.  Rows to reclaim that are locked are skipped, and waited for only in
+ * Takes the quantity from several stripes.  It first reclaims to_reclaim
+ * places.  Rows to reclaim that are locked are skipped, and waited for only in
  * a second try.  Returns false if others were first.  Nothing was done then,
  * and nothing is locked, because the work runs in a subtransaction.  So no
  * session waits for such a row while it holds a stripe.
  */
 static bool
-gather_or_undo(const Taking *taking, int64 missing)
+gather_or_undo(const Taking *taking, int64 to_reclaim)
 {
-	Gathering	work = {taking, missing, false};
+	Gathering	work = {taking, to_reclaim, false};
 	bool		done = subtransaction_run(taking->pool->call,
 										  reclaim_and_gather, &work);
 
-	if (!done && missing > 0)
+	if (!done && to_reclaim > 0)
 	{
 		work.wait = true;
 		done = subtransaction_run(taking->pool->call, reclaim_and_gather,
@@ -330,10 +319,10 @@ take_from_set(Taking *taking, StripeSet *set)
 								   -(int64) taking->quantity, &taking->waited);
 	else
 	{
-		int64		missing = Max(taking->quantity - set->total, 0);
+		int64		to_reclaim = Max(taking->quantity - set->total, 0);
 
-		taken = gather_or_undo(taking, missing);
-		if (!taken && missing > 0 && ++taking->undone > MAX_UNDONE)
+		taken = gather_or_undo(taking, to_reclaim);
+		if (!taken && to_reclaim > 0 && ++taking->undone > MAX_UNDONE)
 			error_taken_at_once(taking->pool);
 	}
 	return taken && decide(taking, POOL_TAKEN);
