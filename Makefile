@@ -11,6 +11,8 @@
 #   make matrix       the same on PostgreSQL 15, 17 and 18, and pg_upgrade (as root)
 #   make examples     the tests of the Django package, of applications on Django, Node,
 #                     Rails and Java, and of the live page
+#   make packages     builds the Debian packages and the archive for PGXN, installs them
+#                     in bare systems, and sells tickets there (as root, 7 min)
 #   make faults       the promises under faults, on servers of their own (as root,
 #                     under 40 minutes; QUICK=1: under 4)
 #   make coverage     which lines and errors of the source the test suite reaches
@@ -170,7 +172,7 @@ endif
 pg_booking--1.0.sql: Makefile $(SQL_PARTS)
 	cat $(SQL_PARTS) >$@
 
-.PHONY: demo example-django test matrix examples faults mutants coverage analyse \
+.PHONY: demo example-django test matrix examples packages faults mutants coverage analyse \
 	sanitize asserts valgrind sqlsmith bench
 demo:
 	@test/demo.sh
@@ -182,6 +184,8 @@ matrix:
 	@test/matrix.sh
 examples:
 	@test/examples.sh $(EXAMPLES)
+packages:
+	@test/packages/test.sh
 faults:
 	@test/faults/run.sh
 mutants:
