@@ -18,8 +18,8 @@ use IO::Socket::UNIX;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $keys = 1000;
-my $fewer = 300;                # for functions that use the same code
+my $keys = 500;
+my $fewer = 150;                # for functions that use the same code
 my $dir = PostgreSQL::Test::Utils::tempdir_short();
 my $node = booking_node('requests');
 
