@@ -5,8 +5,8 @@
  *
  * What was found is kept until an invalidation message names the table.  It is
  * kept apart from what is known of the other tables (tables/tables.c): a call
- * without a history must not wait for a lock on the table.  And autovacuum, which
- * visits a table that only grows, must not make a session forget the stripes.
+ * without a history must not wait for a lock on the table.  And autovacuum of a
+ * table that only grows must not make a session forget the stripes.
  *
  * Copyright (c) 2026, The pg_booking developers
  *

@@ -372,8 +372,8 @@ visit_chain(Relation rel, ItemPointer root, Snapshot snapshot, Buffer buffer,
 
 /*
  * Opens the primary key.  It is looked up at each scan: REINDEX CONCURRENTLY
- * may have replaced it.  A caller that will write the row asks for the lock that
- * the writer takes, which saves another one.
+ * may have replaced it.  A caller that will write the row asks for the lock
+ * that the writer takes, which saves another one.
  */
 static Relation
 open_primary_key(Relation rel, LOCKMODE lockmode)
