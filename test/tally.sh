@@ -84,6 +84,17 @@ add_run()
 	fi
 }
 
+# Add the results of a framework's own test runner, and show what it printed if it
+# failed.
+# add_runner WHAT STATUS PASSED FAILED SECONDS LOG
+add_runner()
+{
+	tally "${3:-0}" "${4:-0}" "$5"
+	[ "$2" -ne 0 ] || return 0
+	[ "${4:-0}" -gt 0 ] || broke "$1" "ended with status $2"
+	cat "$6"
+}
+
 # Show the last lines of a file, indented.
 # show FILE LINES
 show()

@@ -53,11 +53,7 @@ main()
 	pgb_run node --test --test-reporter=tap >"$log" 2>&1 || status=$?
 	passed=$(sed -nE 's/^# pass ([0-9]+)$/\1/p' "$log")
 	failed=$(awk '/^# (fail|cancelled) [0-9]+$/ { n += $3 } END { print n + 0 }' "$log")
-	tally "${passed:-0}" "$failed" "$((SECONDS - start))"
-	if [ "$status" -ne 0 ]; then
-		[ "$FAILED" -gt 0 ] || broke "node --test" "ended with status $status"
-		cat "$log"
-	fi
+	add_runner "node --test" "$status" "$passed" "$failed" "$((SECONDS - start))" "$log"
 	FINISHED=1
 	[ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]
 }

@@ -42,11 +42,8 @@ rails_test()
 		's/^([0-9]+) runs, .* ([0-9]+) failures, ([0-9]+) errors, ([0-9]+) skips$/\1 \2 \3 \4/p' \
 		"$log") || true
 	failures=$((${failures:-0} + ${errors:-0}))
-	tally "$((${runs:-0} - failures - ${skips:-0}))" "$failures" "$((SECONDS - start))"
-	if [ "$status" -ne 0 ]; then
-		[ "$failures" -gt 0 ] || broke "rails test" "ended with status $status"
-		cat "$log"
-	fi
+	add_runner "rails test" "$status" "$((${runs:-0} - failures - ${skips:-0}))" \
+		"$failures" "$((SECONDS - start))" "$log"
 }
 
 main()
