@@ -97,7 +97,7 @@ sub ask_for_each_key
 	{
 		my $sql = $call =~ s/:n/$n/gr;
 
-		$answer{$n} = ask($sql, 2 + $n % 2);
+		$answer{$n} = ask($sql, 2 + $n % 4);
 		my $again = ask($sql, 1);
 
 		push @changed, "$n: $answer{$n}, then $again" if $again ne $answer{$n};
