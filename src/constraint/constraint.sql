@@ -185,14 +185,35 @@ COMMENT ON COLUMN booking.capacity_constraints.expires_at IS
 COMMENT ON COLUMN booking.capacity_constraints.on_expiry IS
 'How an expired row is ended: DELETE, or the SET list of an UPDATE.';
 
+CREATE FUNCTION booking.missing_column(of_constraint text, of_capacity_table boolean)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('%I of table %s', col, rel)
+    FROM booking.capacity_constraints c,
+         LATERAL (SELECT c.on_table, unnest(c.key_columns || c.quantity_column || c.expires_at)
+                  UNION ALL
+                  SELECT c.capacity_table, unnest(c.capacity_key || c.capacity_column)
+                  WHERE of_capacity_table) AS needed (rel, col)
+    WHERE c.constraint_name = of_constraint::name AND col IS NOT NULL
+      AND NOT EXISTS (SELECT FROM pg_attribute a
+                      WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped)
+    LIMIT 1
+$$;
+
+COMMENT ON FUNCTION booking.missing_column(text, boolean) IS
+'Internal: returns a column that a capacity constraint names, with those of the capacity table or '
+'without them, and that is not there; null if all are there.';
+
 CREATE FUNCTION booking.capacity_sql(constraint_name text, kind text)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    c booking.capacity_constraints;
-    needed booking.capacity_constraints;
+    c record;
+    missing text := booking.missing_column(constraint_name, kind = 'fill');
     keys text;        -- the key's columns of the constrained table
     not_null text;
     same_key text;    -- as the arguments of the statement
@@ -211,15 +232,10 @@ BEGIN
             MESSAGE = format('capacity constraint "%s" has lost its capacity table', constraint_name),
             HINT = 'Drop the constraint by booking.drop_capacity_constraint().';
     END IF;
-    needed := c;
-    IF kind <> 'fill' THEN
-        needed.capacity_key := NULL;
-        needed.capacity_column := NULL;
-    END IF;
-    IF booking.missing_column(needed) IS NOT NULL THEN
+    IF missing IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('capacity constraint "%s" needs the column %s, which is not there',
-                             constraint_name, booking.missing_column(needed)),
+                             constraint_name, missing),
             HINT = 'Rename the column back, or drop the constraint and add it again.';
     END IF;
     n := cardinality(c.key_columns);
@@ -611,7 +627,7 @@ DECLARE
     worst text;
     number bigint;
     found text[];
-    c booking.capacity_constraints;
+    c record;
 BEGIN
     SELECT * INTO c FROM booking.capacity_constraints v
     WHERE v.constraint_name = check_excess.constraint_name;
@@ -995,7 +1011,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    c booking.capacity_constraints;
+    c record;
 BEGIN
     IF constraint_name IS NULL THEN
         RAISE null_value_not_allowed USING
@@ -1021,25 +1037,6 @@ COMMENT ON FUNCTION booking.rebuild_capacity(name) IS
 'until the transaction ends. Raises 42704 if there is no such constraint, 55006 if a statement of '
 'this session is using the table.';
 
-CREATE FUNCTION booking.missing_column(c booking.capacity_constraints)
-RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT format('%I of table %s', col, rel)
-    FROM (SELECT c.on_table, unnest(c.key_columns || c.quantity_column || c.expires_at)
-          UNION ALL
-          SELECT c.capacity_table, unnest(c.capacity_key || c.capacity_column)) AS needed (rel, col)
-    WHERE col IS NOT NULL
-      AND NOT EXISTS (SELECT FROM pg_attribute a
-                      WHERE a.attrelid = rel AND a.attname = col AND NOT a.attisdropped)
-    LIMIT 1
-$$;
-
-COMMENT ON FUNCTION booking.missing_column(booking.capacity_constraints) IS
-'Internal: returns a column that a capacity constraint names and that is not there; null if all '
-'are there.';
-
 CREATE FUNCTION booking.verify_capacity(for_constraint name DEFAULT NULL)
 RETURNS TABLE (constraint_name name, key text, problem text, expected bigint, found bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -1047,7 +1044,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    c booking.capacity_constraints;
+    c record;         -- without a type that DROP EXTENSION elsewhere could take away
     keys text;
     ks text;
     types text;
@@ -1094,9 +1091,10 @@ BEGIN
               AND pg_partition_root(t.tgrelid) IN (pg_partition_root(c.on_table),
                                                    pg_partition_root(c.capacity_table))
             ORDER BY t.tgrelid, t.tgname;
-        IF booking.missing_column(c) IS NOT NULL THEN
+        IF booking.missing_column(c.constraint_name, true) IS NOT NULL THEN
             RETURN QUERY SELECT c.constraint_name, NULL::text,
-                format('there is no column %s', booking.missing_column(c)), NULL::bigint, NULL::bigint;
+                format('there is no column %s', booking.missing_column(c.constraint_name, true)),
+                NULL::bigint, NULL::bigint;
             CONTINUE;
         END IF;
         BEGIN

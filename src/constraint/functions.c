@@ -333,7 +333,8 @@ key_arguments(FunctionCallInfo fcinfo, const CapacityConstraint *constraint,
 /*
  * places_left(constraint_name, VARIADIC key): returns the places that are left
  * under the key, those of expired rows included; null: unlimited.  Locks
- * nothing.  Raises 42704, 23503 if the key has no capacity, 22004, 22023.
+ * nothing.  Raises 42704, 23503 if the key has no capacity, 40001 if only the
+ * transaction's snapshot shows none, 22004, 22023.
  */
 Datum
 booking_places_left(PG_FUNCTION_ARGS)

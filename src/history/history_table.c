@@ -62,12 +62,16 @@ is_known(const BookingCall *call)
 	return known.is_valid && known.generation == call->tables.generation;
 }
 
-/* Looks at the table; it stays known unless a message arrives. */
+/*
+ * Looks at the table; it stays known unless a message arrives.  If that fails,
+ * a shape is known that is not plain.
+ */
 static void
 look_at(const BookingCall *call, Relation history, RowShape *shape)
 {
 	known.relid = RelationGetRelid(history);
 	known.generation = call->tables.generation;
+	known.shape = (RowShape){.is_plain = false};
 	known.is_valid = true;
 	inspect_history_shape(&call->tables, history, shape);
 	known.shape = *shape;

@@ -678,7 +678,8 @@ pool_take_anyway(Pool *pool, const PoolKey *key, int64 quantity)
 /*
  * Reads the places that are left, those that can be reclaimed or are
  * prefetched included, and the terms, as the transaction's snapshot shows
- * them.  Returns false if it shows no such pool.  Locks nothing.
+ * them.  Returns false if there is no such pool, and raises 40001 if only the
+ * snapshot shows none: the pool, or its whole table, is newer.  Locks nothing.
  */
 bool
 pool_read(Pool *pool, const PoolKey *key, int64 *places, PoolTerms *terms)
@@ -694,6 +695,8 @@ pool_read(Pool *pool, const PoolKey *key, int64 *places, PoolTerms *terms)
 			reclaimable(pool, key, snapshot, PG_INT64_MAX, &next);
 	}
 	UnregisterSnapshot(snapshot);
+	if (set.count == 0 && IsolationUsesXactSnapshot() && pool_exists(pool, key))
+		error_conflict();
 	return set.count > 0;
 }
 
