@@ -37,7 +37,7 @@ set -euo pipefail
 PGB_TIMEOUT=${PGB_TIMEOUT:-3600}
 SOURCES=''		# the unpacked archive
 
-# What builds a package.
+# What builds a package; its tests want postgresql-all, too.
 readonly BUILD_PACKAGES=(build-essential debhelper postgresql-server-dev-all)
 
 # The package has no address to write to, and no bug in Debian's list is about it.
@@ -117,25 +117,25 @@ release_of()
 }
 
 # In a folder, or on this machine: build the package in a copy of the sources.
-# build_in SOURCES COPY
+# build_in SOURCES COPY PROFILES
 build_in()
 {
 	set -e
 	cp -a "$1" "$2"
 	cd "$2"
 	pg_buildext updatecontrol
-	DEB_BUILD_PROFILES=nocheck DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=$(nproc)" \
+	DEB_BUILD_PROFILES=$3 DEB_BUILD_OPTIONS="$3 noautodbgsym parallel=$(nproc)" \
 		dpkg-buildpackage -b -us -uc
 }
 
-# Build on this machine.
+# Build on this machine, with the tests.
 build_here()
 {
 	pgb_run bash -c "$(declare -f build_in); build_in \"\$@\"" build_in \
-		"$PGB_DIR/tmp/$SOURCES" "$PGB_DIR/tmp/$1/pg-booking"
+		"$PGB_DIR/tmp/$SOURCES" "$PGB_DIR/tmp/$1/pg-booking" ''
 }
 
-# Build in the folder of a version, which "make matrix" uses, too.
+# Build in the folder of a version, which "make matrix" uses, too.  It runs the tests.
 build_in_folder()
 {
 	local folder lock status=0
@@ -151,7 +151,7 @@ build_in_folder()
 	fi
 	[ "$status" -ne 0 ] ||
 		enter ro "$folder" bash -c "$(declare -f build_in); build_in \"\$@\"" build_in \
-			"/tmp/$SOURCES" "/tmp/$1/pg-booking" {lock}>&- || status=$?
+			"/tmp/$SOURCES" "/tmp/$1/pg-booking" nocheck {lock}>&- || status=$?
 	exec {lock}>&-
 	return "$status"
 }
@@ -165,6 +165,12 @@ build()
 	[ "$1" != "$NATIVE" ] || how=build_here
 	mkdir "$PGB_DIR/tmp/$1"
 	"$how" "$1" >"$log" 2>&1 || failed "$log"
+}
+
+# debhelper would also say nothing if it had run no tests.
+passed_tests()
+{
+	grep -E '^ ?All [0-9]+ tests passed' "$PGB_DIR/build-$1.log"
 }
 
 # lintian prints nothing if it finds nothing.
@@ -237,8 +243,9 @@ main()
 	unset PG_MAJOR PG_CONFIG
 	NATIVE=$("$PGB_REPO/test/setup.sh" --pg-major)
 	can_enter || pgb_die "a folder can't be entered: $OBSTACLE"
-	"$PGB_REPO/test/setup.sh" git lintian pgxnclient unzip "${BUILD_PACKAGES[@]}"
+	"$PGB_REPO/test/setup.sh" git lintian pgxnclient unzip "${BUILD_PACKAGES[@]}" postgresql-all
 	make_tmp
+	chmod 755 "$PGB_DIR"		# for the server of the package's tests, which has its own user
 
 	add_check "make dist makes the archive for PGXN" make_archive
 	add_check "META.json is right" check_meta
@@ -248,6 +255,8 @@ main()
 	add_check "pgxn installs the archive" install_archive
 	for version in 15 17; do
 		add_check "the package for Debian $(release_of "$version") is built" build "$version"
+		[ "$version" != "$NATIVE" ] ||
+			add_check "the regression tests passed during the build" passed_tests "$version"
 		add_check "lintian finds nothing in it" check_lintian "$version"
 		add_run "it is used in a bare Debian $(release_of "$version")" use "$version"
 	done
