@@ -209,7 +209,7 @@ events_truncated(BookingCall *call)
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("cannot truncate table \"event\" while there are tickets or holds"),
 				 errhint("Truncate them at the same time: TRUNCATE booking.event, booking.ticket, booking.hold."),
-				 error_fields("ticket", "event_id", "ticket_event_id_fkey")));
+				 error_fields("ticket", NULL, "ticket_event_id_fkey")));
 	inventory_empty(call);
 }
 

@@ -57,7 +57,10 @@ refusal_warn_no_inventory(int64 event_id)
 			 errhint("booking.verify() names the events. Call booking.rebuild_inventory(), or delete the holds if the event is gone.")));
 }
 
-/* Raises 23503: the table, ticket or hold, has rows of the event. */
+/*
+ * Raises 23503: the table, ticket or hold, has rows of the event.  As with a
+ * foreign key, the absence of COLUMN NAME tells it from refusal_no_event().
+ */
 void
 refusal_event_in_use(int64 event_id, const char *table)
 {
@@ -72,7 +75,7 @@ refusal_event_in_use(int64 event_id, const char *table)
 			 tickets ?
 				 errhint("Cancelled tickets count too: they are the event's history. Delete its tickets first.") :
 				 errhint("Release the holds first, or call booking.expire_holds() if they have expired."),
-			 error_fields(table, "event_id",
+			 error_fields(table, NULL,
 						  psprintf("%s_event_id_fkey", table))));
 }
 
