@@ -267,6 +267,16 @@ SELECT is_hold, count(*) > 0 AS some FROM booking.request GROUP BY 1;
 ROLLBACK;
 DROP FUNCTION retried;
 
+-- ---- unique indexes of your own ----
+
+-- Only the key decides what is a repeated request.
+BEGIN;
+CREATE UNIQUE INDEX once_each ON booking.request (event_id, user_id) WHERE event_id = 60 AND user_id = 3;
+SELECT status FROM booking.try_book_ticket(60, 3, 'first');
+SELECT code, message FROM outcome('SELECT status FROM booking.try_book_ticket(60, 3, ''second'')');
+SELECT status FROM booking.try_book_ticket(60, 3, 'first');
+ROLLBACK;
+
 -- ---- purge ----
 
 UPDATE booking.request SET created_at = created_at - interval '2 days' WHERE event_id = 3;

@@ -1044,6 +1044,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
+    checked name;
     c record;         -- without a type that DROP EXTENSION elsewhere could take away
     keys text;
     ks text;
@@ -1059,10 +1060,23 @@ BEGIN
             HINT = 'booking.capacity_constraints lists the constraints.';
     END IF;
     PERFORM booking.flush_capacity();
-    FOR c IN SELECT * FROM booking.capacity_constraints v
-             WHERE for_constraint IS NULL OR v.constraint_name = for_constraint
-             ORDER BY v.constraint_name
+    FOR checked IN SELECT v.constraint_name FROM booking.capacity_constraints v
+                   WHERE for_constraint IS NULL OR v.constraint_name = for_constraint
+                   ORDER BY v.constraint_name
     LOOP
+        -- from here on it can't be dropped, so all statements see the same constraint
+        BEGIN
+            EXECUTE format('LOCK TABLE booking.%I IN ACCESS SHARE MODE', checked);
+        EXCEPTION WHEN undefined_table THEN
+            CONTINUE;
+        END;
+        SELECT * INTO c FROM booking.capacity_constraints v WHERE v.constraint_name = checked;
+        CONTINUE WHEN NOT FOUND;
+        IF NOT EXISTS (SELECT FROM pg_class p WHERE p.oid = format('booking.%I', checked)::regclass) THEN
+            RAISE serialization_failure USING
+                MESSAGE = 'could not serialize access due to concurrent update',
+                DETAIL = format('Capacity constraint "%s" was made again after the transaction''s snapshot.', checked);
+        END IF;
         IF c.on_table IS NULL OR (c.capacity IS NULL AND c.capacity_table IS NULL) THEN
             RETURN QUERY SELECT c.constraint_name, NULL::text,
                 'the triggers of the constraint are missing', NULL::bigint, NULL::bigint;
@@ -1172,7 +1186,7 @@ $$;
 COMMENT ON FUNCTION booking.verify_capacity(name) IS
 'Checks the pools of one capacity constraint, or of all (null), against the rows of its tables: '
 'returns a row for each problem, and none if all is well. Keys over their capacity are reported. '
-'Locks no row, and tables with expiring rows as an UPDATE does. Runs with the rights of the caller, who needs SELECT on the tables.';
+'Raises 40001 if a constraint is newer than the transaction''s snapshot. Locks no row, and tables with expiring rows as an UPDATE does. Runs with the rights of the caller, who needs SELECT on the tables.';
 
 CREATE FUNCTION booking.flush_capacity()
 RETURNS void

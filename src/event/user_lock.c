@@ -36,7 +36,7 @@
 static SqlPlan add_users_plan = {
 	.sql = "INSERT INTO booking.user_limit (event_id, user_id)"
 		   " SELECT $1, u FROM pg_catalog.unnest($2) AS u"
-		   " ON CONFLICT DO NOTHING",
+		   " ON CONFLICT (event_id, user_id) DO NOTHING",
 	.nargs = 2,
 	.argtypes = { INT8OID, PLAN_USER_ID_ARRAY },
 };

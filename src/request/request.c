@@ -60,7 +60,8 @@ static SqlPlan insert_plan = {
 		   " (event_id, idempotency_key, user_id, quantity, is_hold, ttl,"
 		   " ids, expires_at, user_ids, statuses)"
 		   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-		   " ON CONFLICT DO NOTHING RETURNING ids OPERATOR(pg_catalog.=) $7",
+		   " ON CONFLICT (event_id, idempotency_key) DO NOTHING"
+		   " RETURNING ids OPERATOR(pg_catalog.=) $7",
 	.nargs = 10,
 	.argtypes = { INT8OID, TEXTOID, PLAN_USER_ID, INT4OID, BOOLOID,
 				  INTERVALOID, INT8ARRAYOID, TIMESTAMPTZOID,
