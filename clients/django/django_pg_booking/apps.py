@@ -17,5 +17,5 @@ class BookingConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_constraints, checks.Tags.models)
-        pre_migrate.connect(orphans.remember, sender=self)
+        pre_migrate.connect(orphans.drop, sender=self)
         post_migrate.connect(orphans.drop, sender=self)

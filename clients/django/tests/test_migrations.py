@@ -2,6 +2,7 @@
 
 import uuid
 from io import StringIO
+from unittest import mock
 
 from django.core.management import call_command
 from django.db import DatabaseError, connection, migrations, models, transaction
@@ -9,7 +10,7 @@ from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Q
-from django_pg_booking import CapacityConstraint
+from django_pg_booking import CapacityConstraint, orphans
 from django_pg_booking.operations import BookingExtension, CreateTables
 from django_pg_booking.tickets.models import Event
 from django_pg_booking.tickets.models import Ticket as Tickets
@@ -87,6 +88,30 @@ class CommandTests(TransactionTestCase):
         self.assertFalse(has_extension())
         call_command("migrate", verbosity=0)
         self.assertEqual(len(constraints()), 5)
+
+    def test_faked(self):
+        """The tables stay, and so do the constraints, whatever the state says."""
+        call_command("migrate", "shop", "zero", fake=True, verbosity=0)
+        self.assertEqual(len(constraints()), 5)
+        call_command("migrate", "shop", fake=True, verbosity=0)
+        Ticket.objects.create(show=Show.objects.create(capacity=1), user_id=1)
+        with self.assertRaises(DatabaseError):
+            Ticket.objects.create(show=Show.objects.get(), user_id=1)
+
+    def test_dropped_without_migrate(self):
+        """As if migrate had failed after the tables were dropped."""
+        before = constraints()
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE shop_ticket")
+        call_command("migrate", "shop", "zero", fake=True, verbosity=0)
+        self.assertEqual(constraints(), before - {"shop_ticket_capacity"})
+        with connection.cursor() as cursor:
+            cursor.execute(
+                'DROP TABLE shop_basket, shop_appointment, "Shop lines",'
+                " shop_product, shop_concertticket, shop_concert, shop_show"
+            )
+        call_command("migrate", "shop", verbosity=0)
+        self.assertEqual(constraints(), before)
 
     def test_inspectdb(self):
         out = StringIO()
@@ -280,14 +305,39 @@ class OperationTests(TestCase):
 
     def test_deleted_model(self):
         """DeleteModel leaves the constraint; migrate's signals take it away."""
-        from django_pg_booking import orphans
-
         self.apply(self.create_seat(constraints=[self.constraint()]))
-        orphans.remember("default", self.states[-1].apps)
+        present, before = self.states[-1], constraints()
         self.apply(migrations.DeleteModel("Seat"))
+        self.assertEqual(constraints(), before)
+        self.drop_orphans(present)
+        self.assertEqual(constraints(), before)
+        self.drop_orphans()
+        self.assertEqual(constraints(), before - {self.name})
+
+    def test_model_deleted_from_the_state_only(self):
+        self.apply(self.create_seat(constraints=[self.constraint()]))
+        gone = self.states[-1].clone()
+        gone.remove_model("lab", "seat")
+        self.drop_orphans(gone)
+        self.assertSells(1)
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE ROLE lab_owner")
+            cursor.execute("ALTER TABLE lab_seat OWNER TO lab_owner")
+            cursor.execute("ALTER TABLE lab_hall OWNER TO lab_owner")
+        self.drop_orphans(gone)
         self.assertIn(self.name, constraints())
-        orphans.drop("default", self.states[-1].apps)
-        self.assertNotIn(self.name, constraints())
+
+    def drop_orphans(self, state=None):
+        """Send the signal as if these operations were an app's migration."""
+
+        class Loader:
+            def __init__(self, connection):
+                migration = mock.Mock(operations=operations)
+                self.disk_migrations = {("lab", "0001"): migration}
+
+        operations = self.operations
+        with mock.patch.object(orphans, "MigrationLoader", Loader):
+            orphans.drop("default", (state or self.states[-1]).apps)
 
     def test_not_postgresql(self):
         class Editor:
