@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import messages
 from django.db import IntegrityError, router, transaction
 from django.db.models import Model
@@ -25,12 +26,14 @@ class RefusalAdminMixin:
     def refusal_message(self, error: IntegrityError) -> str | None:
         """Return what to tell the user, or None if it is another error."""
         diag = diagnostics(error)
-        for model in self.admin_site._registry:  # type: ignore[attr-defined]
+        for model in apps.get_models():
             for constraint in model._meta.constraints:
                 if not isinstance(constraint, CapacityConstraint):
                     continue
                 if constraint.violated_by(error):
-                    if diag.table_name == model._meta.db_table:
+                    # (The error can have a name that the table had before.)
+                    key = model._meta.get_field(constraint.fields[0])
+                    if diag.column_name == key.column:
                         return constraint.get_violation_error_message()
                     return "%s: %s" % (diag.message_primary, diag.message_detail)
         if booking_error(error) is None:

@@ -3,12 +3,14 @@
 from io import StringIO
 from tempfile import NamedTemporaryFile
 
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import IntegrityError, connection
 from django_pg_booking.tickets.models import Event
 from django_pg_booking.tickets.models import Ticket as EventTicket
+from shop.admin import TicketAdmin
 from shop.models import Show, Ticket, show_capacity
 
 from django.test import TestCase, TransactionTestCase
@@ -95,6 +97,11 @@ class AdminTests(TestCase):
         )
         self.assertContains(response, "capacity 0, places taken 1")
         self.post(path, 302, title="Hamlet", capacity=2, **formset)
+
+    def test_inline_of_a_model_without_an_admin(self):
+        self.addCleanup(admin.site.register, Ticket, TicketAdmin)
+        admin.site.unregister(Ticket)
+        self.test_inline()
 
     def test_editable_list(self):
         other = Ticket.objects.create(show=self.show, user_id=2, status="cancelled")

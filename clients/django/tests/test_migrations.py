@@ -10,7 +10,7 @@ from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Q
-from django_pg_booking import CapacityConstraint, orphans
+from django_pg_booking import CapacityConstraint, admin, orphans
 from django_pg_booking.operations import BookingExtension, CreateTables
 from django_pg_booking.tickets.models import Event
 from django_pg_booking.tickets.models import Ticket as Tickets
@@ -193,6 +193,7 @@ class OperationTests(TestCase):
         seats.create(**{field: hall}, status="cancelled")
         # No ALTER TABLE is possible while checks of foreign keys are pending.
         connection.check_constraints()
+        return caught.exception
 
     def test_add_and_remove(self):
         self.apply(self.create_seat())
@@ -240,7 +241,15 @@ class OperationTests(TestCase):
         self.apply(migrations.RenameModel("Hall", "Theatre"))
         self.apply(migrations.RenameModel("Seat", "Chair"))
         self.apply(migrations.AlterModelTable("Chair", "lab chairs"))
-        self.assertSells(2, Hall="Theatre", Seat="Chair")
+        error = self.assertSells(2, Hall="Theatre", Seat="Chair")
+        self.assertEqual(self.admin_says(error), "No place is left.")
+        with self.assertRaises(DatabaseError) as caught, transaction.atomic():
+            self.model("Theatre").objects.update(capacity=1)
+        self.assertIn("capacity 1, places taken 2", self.admin_says(caught.exception))
+
+    def admin_says(self, error):
+        with mock.patch.object(admin, "apps", self.states[-1].apps):
+            return admin.RefusalAdminMixin().refusal_message(error)
 
     def test_renamed_fields(self):
         """makemigrations removes the constraint before the rename."""
