@@ -8,7 +8,7 @@ from django.core import checks
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections
 from django.db.backends.ddl_references import Columns, Statement, Table
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.constraints import BaseConstraint
 from django.db.models.sql import Query
 
@@ -328,8 +328,7 @@ class CapacityConstraint(BaseConstraint):
         before the instance is saved: then the database refuses it.
         """
         exclude = set(exclude or ())
-        used = {*self.fields, *filter(None, [self.quantity])}
-        if used & exclude or self._condition_fields() & exclude:
+        if self._fields_used(model) & exclude:
             return
         if not self._counts(model, instance, exclude, using):
             return
@@ -348,16 +347,25 @@ class CapacityConstraint(BaseConstraint):
                 self.get_violation_error_message(), code=self.violation_error_code
             )
 
-    def _condition_fields(self) -> set[str]:
-        """Return the names of fields in the condition."""
+    def _fields_used(self, model: type[Model]) -> set[str]:
+        """Return the names of the fields in the key, the quantity and the condition."""
         names: set[str] = set()
-        todo: list[Any] = [self.condition] if self.condition is not None else []
+        todo: list[Any] = [F(name) for name in self.fields]
+        todo += [self.quantity and F(self.quantity), self.condition]
         while todo:
-            child = todo.pop()
-            if isinstance(child, Q):
-                todo.extend(child.children)
-            elif isinstance(child, tuple):
-                names.add(child[0].split("__")[0])
+            part = todo.pop()
+            if isinstance(part, Q):
+                todo += part.children
+            elif isinstance(part, tuple):
+                lookup, value = part
+                todo.append(F(lookup))
+                todo += value if isinstance(value, (list, tuple)) else [value]
+            elif isinstance(part, F):
+                name = part.name.split("__")[0]
+                pk = model._meta.pk if name == "pk" else None
+                names.add((pk or model._meta.get_field(name)).name)
+            elif hasattr(part, "get_source_expressions"):
+                todo += part.get_source_expressions()
         return names
 
     def _counts(
@@ -366,8 +374,20 @@ class CapacityConstraint(BaseConstraint):
         """Return whether the row of the instance would take places."""
         if self.condition is None:
             return True
-        against = instance._get_field_value_map(meta=model._meta, exclude=exclude)
-        return bool(self.condition.check(against, using=using))
+        # (Django 5.0 has renamed it.)
+        get_map = getattr(instance, "_get_field_expression_map", None)
+        get_map = get_map or instance._get_field_value_map
+        values = get_map(meta=model._meta, exclude=exclude)
+        for field in model._meta.concrete_fields:
+            if field.name in values:
+                values[field.attname] = values[field.name]
+                if field.primary_key:
+                    values["pk"] = values[field.name]
+        try:
+            return bool(self.condition.check(values, using=using))
+        except FieldError:
+            # As in CheckConstraint: what only the database can tell is left to it.
+            return False
 
     def _places(self, model: type[Model], instance: Model) -> int:
         if self.quantity is None:

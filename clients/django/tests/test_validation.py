@@ -4,6 +4,9 @@ import datetime
 from unittest import skipIf
 
 from django.core.exceptions import ValidationError
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django_pg_booking import CapacityConstraint
 from shop.models import Appointment, OrderLine, Product, Show, Ticket
 
 import django
@@ -42,6 +45,35 @@ class ValidationTests(TestCase):
         self.assertEqual(list(error.error_dict), ["show"])
         error = self.assertInvalid(Ticket(user_id=1, show_id=self.show.pk + 1))
         self.assertEqual(list(error.error_dict), ["show"])
+
+    def test_conditions(self):
+        Ticket.objects.create(show=self.show, user_id=self.show.pk)
+        ticket = Ticket(show=self.show, user_id=self.show.pk)
+
+        def validate(condition, *exclude):
+            CapacityConstraint(
+                fields=["show_id"],
+                capacity=1,
+                condition=condition,
+                name="shop_ticket_capacity",
+            ).validate(Ticket, ticket, exclude=exclude)
+
+        for condition in (
+            Q(show_id__gt=0),
+            Q(show__lte=F("user_id")),
+            Q(user_id__in=(self.show.pk, 0)),
+            ~Q(pk=0),
+            ~Q(status__in=["a", "b"]) & Q(show__lt=F("user_id") + 1),
+        ):
+            with self.subTest(condition):
+                self.assertRaises(ValidationError, validate, condition)
+                validate(condition, "show")
+        validate(Q(show__lte=F("user_id")), "user_id")
+        validate(Q(show__lt=F("user_id") + 1), "user_id")
+        validate(Q(show__in=[F("user_id"), 1]), "user_id")
+        validate(Q(status__startswith=Lower("status")), "status")
+        validate(Q(pk__gt=0), "id")
+        validate(Q(show__title="x"))
 
     def test_unlimited(self):
         Ticket(show=Show.objects.create(), user_id=1).full_clean()
