@@ -239,6 +239,99 @@ class BookingTests(TestCase):
             self.assertEqual(check_search_path(databases=["default"]), [])
 
 
+class SaveTests(TransactionTestCase):
+    """What save() knows of the database, after commits and rollbacks."""
+
+    def setUp(self):
+        self.ann = User.objects.create(username="ann")
+        self.event = Event.objects.create(name="Concert", capacity=2)
+
+    def assertRolledBack(self, function, *args):
+        with self.assertRaises(ZeroDivisionError), transaction.atomic():
+            function(*args)
+            1 / 0
+
+    def test_commit(self):
+        with self.assertNumQueries(0):
+            self.event.save()
+        self.event.name = "Opera"
+        with transaction.atomic():
+            self.event.save()
+        with self.assertNumQueries(0):
+            self.event.save()
+        stale = Event.objects.get()
+        Event.objects.update(capacity=5)
+        stale.name = "Ballet"
+        stale.save()
+        self.assertEqual(Event.objects.get().capacity, 5)
+
+    def test_rollback(self):
+        self.event.name = "Opera"
+        self.assertRolledBack(self.event.save)
+        self.assertEqual(Event.objects.get().name, "Concert")
+        self.event.save()
+        self.assertEqual(Event.objects.get().name, "Opera")
+
+    def test_changed_back(self):
+        with transaction.atomic():
+            self.event.name = "Opera"
+            self.event.save()
+            self.event.name = "Concert"
+            self.event.save()
+        self.assertEqual(Event.objects.get().name, "Concert")
+
+    def test_insert_rolled_back(self):
+        event = Event(name="Opera", capacity=1)
+        self.assertRolledBack(event.save)
+        event.save()
+        self.assertEqual(Event.objects.get(name="Opera"), event)
+
+    def test_functions_rolled_back(self):
+        bob = User.objects.create(username="bob")
+        ticket = Ticket.objects.book(self.event, self.ann)
+        self.assertRolledBack(ticket.transfer, bob)
+        ticket.save()
+        self.assertEqual(Ticket.objects.get().user, bob)
+        hold = Hold.objects.hold(self.event, self.ann)
+        self.assertRolledBack(hold.extend, timedelta(minutes=30))
+        hold.save()
+        self.assertEqual(Hold.objects.get().expires_at, hold.expires_at)
+
+    def test_cancellation_undone_unread(self):
+        Ticket.objects.book(self.event, self.ann)
+        ticket = Ticket.objects.get()
+        ticket.cancel()
+        ticket.cancelled_at = None
+        ticket.save()
+        self.assertIsNone(Ticket.objects.get().cancelled_at)
+
+    def test_copy(self):
+        for key in (None, self.event.pk + 100):
+            event = Event.objects.get(pk=self.event.pk)
+            event.pk = key
+            event.save()
+            self.assertNotEqual(event.pk, self.event.pk)
+        self.assertEqual(Event.objects.filter(name="Concert").count(), 3)
+
+    def test_without_autocommit(self):
+        transaction.set_autocommit(False)
+        try:
+            self.event.name = "Opera"
+            self.event.save()
+            transaction.rollback()
+            self.event.save()
+            transaction.commit()
+        finally:
+            transaction.set_autocommit(True)
+        self.assertEqual(Event.objects.get().name, "Opera")
+
+    def test_update_fields_of_a_row_not_loaded(self):
+        event = Event(pk=self.event.pk, name="Opera")
+        event.save(update_fields=["name"])
+        self.event.refresh_from_db()
+        self.assertEqual((self.event.name, self.event.capacity), ("Opera", 2))
+
+
 class HoldTests(TestCase):
     def setUp(self):
         self.ann = User.objects.create(username="ann")

@@ -6,11 +6,12 @@ pg_booking's own function.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Iterable, NamedTuple
+from typing import Any, Collection, Iterable, NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, models
+from django.db import DatabaseError, models, transaction
 
 from ..errors import booking_errors
 from .calls import call, key_of
@@ -34,22 +35,31 @@ class BookingModel(models.Model):
     a cancellation, a transfer, a higher capacity.
     """
 
+    # The values that the database is known to have.  (It is replaced, not changed,
+    # because copies of an object share it.)
+    _stored: dict[str, Any] = {}
+
     class Meta:
         abstract = True
 
     @classmethod
     def from_db(cls, db: Any, field_names: Any, values: Any) -> Any:
         instance = super().from_db(db, field_names, values)
-        instance._remember()
+        instance._remember(instance._values())
         return instance
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not args and not kwargs.get("force_insert") and self._in_db(kwargs):
-            if kwargs.get("update_fields") is None:
-                kwargs["update_fields"] = self._changed()
+    def save(
+        self,
+        force_insert: bool = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Iterable[str] | None = None,
+    ) -> None:
+        if update_fields is None and not force_insert and self._in_db(using):
+            update_fields = self._changed()
         with booking_errors():
-            super().save(*args, **kwargs)
-        self._remember(kwargs.get("update_fields"))
+            super().save(force_insert, force_update, using, update_fields)
+        self._saved(update_fields)
 
     def delete(self, *args: Any, **kwargs: Any) -> Any:
         with booking_errors():
@@ -57,11 +67,13 @@ class BookingModel(models.Model):
 
     def refresh_from_db(self, using: Any = None, fields: Any = None, **kw: Any) -> None:
         super().refresh_from_db(using=using, fields=fields, **kw)
-        self._remember(fields)
+        self._remember(self._values(fields))
 
-    def _in_db(self, kwargs: dict[str, Any]) -> bool:
-        same = kwargs.get("using") in (None, self._state.db)
-        return same and not self._state.adding and hasattr(self, "_stored")
+    def _in_db(self, using: str | None) -> bool:
+        """Return whether the row is known to be there, with the values of _stored."""
+        stored_pk = self._stored.get(self._meta.pk.attname)
+        same = stored_pk is not None and stored_pk == self.pk
+        return same and not self._state.adding and using in (None, self._state.db)
 
     def _changed(self) -> list[str]:
         stored = self._stored
@@ -76,21 +88,41 @@ class BookingModel(models.Model):
             )
         ]
 
-    def _remember(self, names: Iterable[str] | None = None) -> None:
-        """Remember the values of these fields, or of all, as those of the database."""
-        if names is None:
-            self._stored: dict[str, Any] = {}
+    def _values(self, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """Return the values of these fields, or of all, that are loaded."""
         wanted = None if names is None else set(names)
-        for field in self._meta.concrete_fields:
-            if wanted is None or field.name in wanted or field.attname in wanted:
-                if field.attname in self.__dict__:
-                    self._stored[field.attname] = self.__dict__[field.attname]
+        return {
+            field.attname: self.__dict__[field.attname]
+            for field in self._meta.concrete_fields
+            if field.attname in self.__dict__
+            and (wanted is None or wanted & {field.name, field.attname})
+        }
+
+    def _remember(self, values: dict[str, Any]) -> None:
+        """Remember that the database has these values."""
+        self._stored = {**self._stored, **values}
+
+    def _unknown(self, attnames: Collection[str]) -> None:
+        """No longer know which values the database has for these fields."""
+        stored = self._stored.items()
+        self._stored = {name: value for name, value in stored if name not in attnames}
+
+    def _saved(self, names: Iterable[str] | None) -> None:
+        """Remember the values that were written when they are committed.
+
+        Until then, and after a rollback, save() writes these fields in any case.
+        """
+        values = self._values(names)
+        self._unknown(values)
+        # (With autocommit off, Django can't tell when they are committed.)
+        with suppress(transaction.TransactionManagementError):
+            transaction.on_commit(lambda: self._remember(values), self._state.db)
 
     def _forget(self, *names: str) -> None:
         """Let these fields be read again when they are next used."""
         for name in names:
             self.__dict__.pop(name, None)
-            self._stored.pop(name, None)
+        self._unknown(names)
 
     def _call(self, function: str, *args: Any, **named: Any) -> tuple[Any, ...]:
         using = self._state.db or "default"
@@ -160,7 +192,7 @@ class Hold(BookingModel):
     def extend(self, ttl: timedelta) -> datetime:
         """Let the hold expire no sooner than ttl from now.  Return when it expires."""
         (self.expires_at,) = self._call("extend_hold", ttl)
-        self._remember(["expires_at"])
+        self._saved(["expires_at"])
         return self.expires_at
 
     def release(self) -> bool:
@@ -203,7 +235,7 @@ class Ticket(BookingModel):
         """Give the ticket to another user.  Returns False if it is this user's."""
         (transferred,) = self._call("transfer_ticket", key_of(user))
         self.user_id = key_of(user)
-        self._remember(["user"])
+        self._saved(["user"])
         return transferred
 
     def redeem(self) -> str:
