@@ -5,6 +5,7 @@ if os.environ.get("ADAPTER") == "psycopg2":
     sys.modules["psycopg"] = None  # Django prefers psycopg if it is installed
 
 SECRET_KEY = "an example"
+PAYMENT_SECRET = "shared with the payment provider"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,8 +1,12 @@
+import hashlib
+import hmac
 from datetime import timedelta
 from multiprocessing.pool import ThreadPool
 from urllib.error import HTTPError
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.servers.basehttp import WSGIServer
@@ -15,6 +19,15 @@ from .models import Show, Ticket, show_capacity
 
 # The test server's queue of 10 is too short for a stampede.
 WSGIServer.request_queue_size = 128
+
+
+def notify(client, path, secret=settings.PAYMENT_SECRET, **data):
+    """Call a view as the payment provider does."""
+    body = urlencode(data)
+    message = (path + body).encode()
+    signature = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+    form = "application/x-www-form-urlencoded"
+    return client.post(path, body, content_type=form, HTTP_X_SIGNATURE=signature)
 
 
 class StampedeTests(LiveServerTestCase):
@@ -55,9 +68,8 @@ class StampedeTests(LiveServerTestCase):
         ticket = Ticket.objects.create(show=show, user_id=0, status="basket")
 
         def pay(number):
-            response = self.client_class().post(
-                "/tickets/%d/paid/" % ticket.pk, {"payment": "payment %d" % number}
-            )
+            path = "/tickets/%d/paid/" % ticket.pk
+            response = notify(self.client_class(), path, payment="payment %d" % number)
             connection.close()
             return response.status_code
 
@@ -71,9 +83,13 @@ class SaleInTwoStepsTests(TestCase):
         self.show = Show.objects.create(title="Hamlet", capacity=1)
 
     def post(self, path, expected, **data):
-        response = self.client.post(path, data)
+        post = self.client.post if path.startswith("/shows/") else self.notify
+        response = post(path, data)
         self.assertEqual(response.status_code, expected, response.content)
         return response.json()
+
+    def notify(self, path, data):
+        return notify(self.client, path, **data)
 
     def basket(self, expected=201):
         answer = self.post("/shows/%d/basket/" % self.show.pk, expected, user=42)
@@ -123,7 +139,39 @@ class SaleInTwoStepsTests(TestCase):
         other = self.basket()
         self.assertEqual(self.paid(ticket, 409), "refund")
         self.assertEqual(self.paid(other, payment="payment 2"), "paid")
-        self.assertEqual(Ticket.objects.get(pk=ticket).status, "expired")
+        self.assertEqual(Ticket.objects.get(pk=ticket).status, "cancelled")
+        # The provider repeats its call when a place is free again.
+        Ticket.objects.filter(pk=other).update(status="cancelled")
+        self.assertEqual(self.paid(ticket, 409), "refund")
+        self.assertEqual(self.paid(self.basket(), payment="payment 3"), "paid")
+
+    def test_payment_of_another_ticket(self):
+        Show.objects.update(capacity=2)
+        self.assertEqual(self.paid(self.basket()), "paid")
+        other = self.basket()
+        self.assertEqual(self.paid(other, 409), "refund")
+        self.assertEqual(self.paid(other, payment="payment 2"), "paid")
+
+    def test_wrong_signature(self):
+        ticket = self.basket()
+        for path in ("/tickets/%d/paid/" % ticket, "/tickets/%d/failed/" % ticket):
+            for response in (
+                self.client.post(path, {"payment": "payment 1"}),
+                self.client.post(path, HTTP_X_SIGNATURE="é"),
+                notify(self.client, path, "a guess", payment="payment 1"),
+            ):
+                self.assertEqual(response.status_code, 403)
+        self.assertEqual(Ticket.objects.get().status, "basket")
+
+    def test_wrong_arguments(self):
+        for user in ("ann", "-1", "", "9" * 19):
+            for way in ("buy", "basket"):
+                path = "/shows/%d/%s/" % (self.show.pk, way)
+                response = self.client.post(path, {"user": user})
+                self.assertEqual(response.status_code, 400)
+        path = "/tickets/%d/paid/" % self.basket()
+        for data in ({}, {"payment": "x" * 101}):
+            self.assertEqual(self.notify(path, data).status_code, 400)
 
     def test_payment_comes_late_and_the_place_is_free_again(self):
         ticket = self.basket()
