@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Sequence
 
-from django.core import checks
+from django.core import checks, exceptions
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections
 from django.db.backends.ddl_references import Columns, Statement, Table
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["CapacityConstraint"]
 
 DELETE = "DELETE"
+
+# (Django 3.2 compiles a condition that is true for all rows to an empty text.)
+_SAME_FOR_ALL = (
+    exceptions.EmptyResultSet,
+    getattr(exceptions, "FullResultSet", exceptions.EmptyResultSet),
+)
 
 
 def quote_literal(text: str) -> str:
@@ -247,11 +253,22 @@ class CapacityConstraint(BaseConstraint):
         self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor
     ) -> str:
         """Return the condition as an SQL expression over unqualified columns."""
+        sql, params = self._where(model, schema_editor.connection)
+        return sql % tuple(_quote_value(p, schema_editor) for p in params)
+
+    def _where(self, model: type[Model], connection: Any) -> tuple[str, Sequence[Any]]:
+        """Return the condition as Django compiles it."""
         query = Query(model, alias_cols=False)
         where = query.build_where(self.condition)
-        compiler = query.get_compiler(connection=schema_editor.connection)
-        sql, params = where.as_sql(compiler, schema_editor.connection)
-        return sql % tuple(_quote_value(p, schema_editor) for p in params)
+        try:
+            sql, params = where.as_sql(
+                query.get_compiler(connection=connection), connection
+            )
+        except _SAME_FOR_ALL:
+            sql = ""
+        if not sql:
+            raise FieldError("The condition is the same for all rows.")
+        return sql, params
 
     def _expiry_sql(
         self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor
@@ -427,16 +444,18 @@ class CapacityConstraint(BaseConstraint):
         problems = []
         if len(self.name.encode()) > 63:
             problems.append("its name is longer than 63 bytes")
-        names = [*self.fields, self.quantity, self.expires_at]
-        if isinstance(self.on_expiry, dict):
-            names.extend(self.on_expiry)
         try:
+            names = [*sorted(self._fields_used(model)), self.expires_at]
+            if isinstance(self.on_expiry, dict):
+                names.extend(self.on_expiry)
             for name in filter(None, names):
                 _local(model, name)
             if isinstance(self.capacity, str):
                 self._capacity_place(model)
             if self.condition is not None:
                 Query(model, alias_cols=False).build_where(self.condition)
+                if connections[DEFAULT_DB_ALIAS].vendor == "postgresql":
+                    self._where(model, connections[DEFAULT_DB_ALIAS])
         except (FieldDoesNotExist, FieldError) as error:
             problems.append(str(error))
         return [
@@ -456,6 +475,8 @@ def _dict(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def _local(model: type[Model], name: str) -> Field:
     """Return a field that has a column in the model's own table."""
     field = model._meta.get_field(name)
+    if isinstance(getattr(field.remote_field, "model", None), str):
+        raise FieldError("%s refers to a model that does not exist." % name)
     if field not in model._meta.local_concrete_fields:
         raise FieldError(
             "%s.%s has no column in %s." % (model.__name__, name, model._meta.db_table)

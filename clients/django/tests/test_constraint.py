@@ -21,6 +21,7 @@ from shop.models import (
 )
 
 from django.test import SimpleTestCase, TestCase
+from django.test.utils import isolate_apps
 
 
 def constraint(**kwargs):
@@ -105,7 +106,11 @@ class ArgumentsTests(SimpleTestCase):
             ({"capacity": "show__places"}, "no field named 'places'"),
             ({"capacity": "show__ticket"}, "no column"),
             ({"fields": ["status"], "capacity": "status__x"}, "not a foreign key"),
-            ({"condition": Q(state="sold")}, "Cannot resolve keyword 'state'"),
+            ({"condition": Q(state="sold")}, "no field named 'state'"),
+            ({"condition": Q()}, "the same for all rows"),
+            ({"condition": ~Q(status__in=[])}, "the same for all rows"),
+            ({"condition": Q(status__in=[])}, "the same for all rows"),
+            ({"condition": Q(status__no="x")}, "Unsupported lookup 'no'"),
             ({"condition": Q(show__title="x")}, "Joined field references"),
             ({"quantity": "quantity"}, "no field named 'quantity'"),
             ({"expires_at": "x", "on_expiry": "DELETE"}, "no field named 'x'"),
@@ -120,6 +125,23 @@ class ArgumentsTests(SimpleTestCase):
         self.assertIn(
             "no column in shop_concert", inherited.check_model(Concert)[0].msg
         )
+
+    @isolate_apps("shop")
+    def test_unresolved_foreign_key(self):
+        class Seat(models.Model):
+            hall = models.ForeignKey("lab.Missing", models.CASCADE)
+            user_id = models.BigIntegerField()
+
+            class Meta:
+                app_label = "shop"
+
+        for wrong in (
+            constraint(fields=["hall"], capacity="hall__capacity"),
+            constraint(fields=["hall"], capacity=1),
+            constraint(fields=["user_id"], capacity=1, condition=Q(hall=1)),
+        ):
+            (error,) = wrong.check_model(Seat)
+            self.assertIn("hall refers to a model that does not exist", error.msg)
 
 
 class StatementTests(TestCase):
