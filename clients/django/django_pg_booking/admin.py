@@ -37,7 +37,9 @@ class RefusalAdminMixin:
                         return constraint.get_violation_error_message()
                     return "%s: %s" % (diag.message_primary, diag.message_detail)
         if booking_error(error) is None:
-            return None
+            # (An event that still has holds is deleted.)
+            if getattr(diag, "schema_name", None) != "booking":
+                return None
         return str(diag.message_primary)
 
     def changeform_view(

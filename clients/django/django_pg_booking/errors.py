@@ -83,8 +83,7 @@ _BY_SQLSTATE: dict[str, type[BookingError]] = {
     "23T10": Locked,
 }
 
-# 23503 has these names too if an event that is in use is deleted.  Then the message
-# is about the event; only the row that has no event reports these from a booking.
+# 23503 has these names too if an event that is in use is deleted, but then no column.
 _NO_EVENT = {"ticket_event_id_fkey", "hold_event_id_fkey"}
 
 
@@ -96,7 +95,7 @@ def booking_error(error: IntegrityError) -> BookingError | None:
     state = getattr(diag, "sqlstate", None)
     kind = _BY_SQLSTATE.get(state) if state else None
     if state == "23503" and diag.schema_name == "booking":
-        if diag.constraint_name in _NO_EVENT:
+        if diag.constraint_name in _NO_EVENT and diag.column_name == "event_id":
             kind = NoEvent
     return kind(*error.args) if kind else None
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import IntegrityError, connection
-from django_pg_booking.tickets.models import Event
+from django_pg_booking.tickets.models import Event, Hold
 from django_pg_booking.tickets.models import Ticket as EventTicket
 from shop.admin import TicketAdmin
 from shop.models import Show, Ticket, show_capacity
@@ -131,6 +131,15 @@ class AdminTests(TestCase):
             response = self.client.get("/admin/booking/%s/" % path)
             self.assertEqual(response.status_code, 200)
         self.post("booking/event/add", 302, name="x", capacity=3)
+
+    def test_delete_event_with_holds(self):
+        event = Event.objects.create(name="Concert", capacity=1)
+        hold = Hold.objects.hold(event, self.admin)
+        path = "/admin/booking/event/%d/delete/" % event.pk
+        response = self.client.post(path, {"post": "yes"}, follow=True)
+        self.assertContains(response, "still has live holds")
+        hold.release()
+        self.post("booking/event/%d/delete" % event.pk, 302, post="yes")
 
     def test_other_errors(self):
         """An error that is no refusal is raised as without the mixin."""

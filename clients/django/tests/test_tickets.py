@@ -3,6 +3,7 @@
 from datetime import timedelta
 from io import StringIO
 from tempfile import NamedTemporaryFile
+from unittest import mock
 
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -22,6 +23,7 @@ from django_pg_booking import (
     WrongState,
     booking_errors,
 )
+from django_pg_booking.errors import booking_error
 from django_pg_booking.tickets.checks import check_search_path
 from django_pg_booking.tickets.models import Event, Hold, Lock, Ticket
 
@@ -209,7 +211,7 @@ class BookingTests(TestCase):
             self.ann.delete()
         Ticket.objects.all().delete()
         hold = Hold.objects.hold(self.event, self.ann)
-        with self.assertRaises(BookingError), transaction.atomic():
+        with self.assertRaises(IntegrityError), transaction.atomic():
             self.event.delete()
         hold.release()
         self.event.delete()
@@ -225,6 +227,20 @@ class BookingTests(TestCase):
                 User.objects.create(username="ann")
         self.assertNotIsInstance(caught.exception, BookingError)
 
+    def test_event_that_is_missing_or_in_use(self):
+        """Both are 23503 with the same constraint; only the first is a NoEvent."""
+        diag = mock.Mock(
+            sqlstate="23503",
+            schema_name="booking",
+            constraint_name="hold_event_id_fkey",
+            column_name="event_id",
+        )
+        error = IntegrityError("event 7 ...")
+        error.diag = diag
+        self.assertIsInstance(booking_error(error), NoEvent)
+        diag.column_name = None
+        self.assertIsNone(booking_error(error))
+
     def test_checks(self):
         self.assertEqual(check_search_path(databases=["default"]), [])
         with connection.cursor() as cursor:
@@ -235,6 +251,10 @@ class BookingTests(TestCase):
             cursor.execute("SET search_path = public, my_booking")
             (error,) = check_search_path(databases=["default"])
             self.assertEqual(error.id, "pg_booking.E002")
+            elsewhere = mock.Mock(spec=["allow_migrate"])
+            elsewhere.allow_migrate.return_value = False
+            with self.settings(DATABASE_ROUTERS=[elsewhere]):
+                self.assertEqual(check_search_path(databases=["default"]), [])
             cursor.execute('SET search_path = "$user", public, "booking"')
             self.assertEqual(check_search_path(databases=["default"]), [])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from django.core import checks
-from django.db import connections
+from django.db import connections, router
 
 
 def check_search_path(
@@ -15,7 +15,8 @@ def check_search_path(
     problems: list[checks.CheckMessage] = []
     for alias in databases or ():
         connection = connections[alias]
-        if connection.vendor != "postgresql":
+        here = router.allow_migrate(alias, "booking")
+        if connection.vendor != "postgresql" or not here:
             continue
         with connection.cursor() as cursor:
             cursor.execute(
