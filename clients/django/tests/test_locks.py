@@ -6,10 +6,12 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 from django_pg_booking import Locked, LockLost, booking_errors
+from django_pg_booking.tickets.managers import resource_name
 from django_pg_booking.tickets.models import Lock
 from shop.models import Show
 
 from django.test import TestCase, TransactionTestCase
+from django.test.utils import isolate_apps
 
 
 class LockTests(TestCase):
@@ -32,6 +34,18 @@ class LockTests(TestCase):
         self.assertEqual(
             Lock.objects.try_lock(self.bob, self.article).owner, str(self.bob.pk)
         )
+
+    @isolate_apps("shop")
+    def test_names_of_resources(self):
+        class Article(Show):
+            class Meta:
+                app_label = "shop"
+                proxy = True
+
+        proxy = Article.objects.get(pk=self.article.pk)
+        self.assertEqual(resource_name(proxy), resource_name(self.article))
+        with self.assertRaises(ValueError):
+            Lock.objects.lock(self.ann, Show())
 
     def test_lost(self):
         """The same owner in a second window has the lock; the first has lost it."""

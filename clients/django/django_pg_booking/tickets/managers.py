@@ -225,7 +225,11 @@ def text_or_none(value: Any) -> str | None:
 def resource_name(resource: Any) -> str:
     """Return the name of a resource: of a model's instance "shop.article:7"."""
     if isinstance(resource, models.Model):
-        return "%s:%s" % (resource._meta.label_lower, resource.pk)
+        if resource.pk is None:
+            raise ValueError("The resource has no primary key yet: save it first.")
+        # (A row is the same resource through a proxy model.)
+        model = resource._meta.concrete_model
+        return "%s:%s" % (model._meta.label_lower, resource.pk)
     return str(resource)
 
 
