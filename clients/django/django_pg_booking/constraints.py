@@ -213,13 +213,20 @@ class CapacityConstraint(BaseConstraint):
 
     def remove_sql(
         self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor
-    ) -> Statement:
-        """Return the statement that removes the constraint."""
+    ) -> Statement | None:
+        """Return the statement that removes the constraint.
+
+        If the same migration would add it later, it is not added: None is returned.
+        """
         self._check_supported(schema_editor)
-        return Statement(
-            "SELECT booking.drop_capacity_constraint(%(name)s)",
-            name=quote_literal(self.name),
-        )
+        name = quote_literal(self.name)
+        deferred = schema_editor.deferred_sql
+        for statement in deferred:
+            parts = getattr(statement, "parts", {})
+            if parts.get("constraint_name") == name:
+                deferred.remove(statement)
+                return None
+        return Statement("SELECT booking.drop_capacity_constraint(%(name)s)", name=name)
 
     def _check_supported(self, schema_editor: BaseDatabaseSchemaEditor) -> None:
         if schema_editor.connection.vendor != "postgresql":

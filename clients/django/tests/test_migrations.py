@@ -235,6 +235,23 @@ class OperationTests(TestCase):
         )
         self.assertNotIn(self.name, constraints())
 
+    def test_added_and_removed_in_one_migration(self):
+        self.apply(
+            self.create_seat(constraints=[self.constraint()]),
+            migrations.RemoveConstraint("Seat", self.name),
+        )
+        self.assertNotIn(self.name, constraints())
+        self.undo()
+        self.assertSells(1)
+
+    def test_added_again_in_one_migration(self):
+        self.apply(
+            self.create_seat(constraints=[self.constraint()]),
+            migrations.RemoveConstraint("Seat", self.name),
+            migrations.AddConstraint("Seat", self.constraint()),
+        )
+        self.assertSells(1)
+
     def test_renamed_tables(self):
         self.apply(self.create_seat())
         self.apply(migrations.AddConstraint("Seat", self.constraint()))
