@@ -35,14 +35,9 @@ run_suite()
 	failures=$(result failures "$log")
 	errors=$(result errors "$log")
 	skipped=$(result skipped "$log")
-	tally "$((${total:-0} - failures - errors - skipped))" "$((failures + errors))" \
-		"$((SECONDS - start))"
-	if [ "$status" -ne 0 ] && [ "$((failures + errors))" -eq 0 ]; then
-		broke "$what" "ended with status $status"
-	elif [ "${total:-0}" -eq 0 ]; then
-		broke "$what" "no test was run"
-	fi
-	[ "$status" -eq 0 ] || show "$log" 150
+	add_runner "$what" "$status" "$((${total:-0} - failures - errors - skipped))" \
+		"$((failures + errors))" "$((SECONDS - start))" "$log"
+	[ "$status" -ne 0 ] || [ "${total:-0}" -gt 0 ] || broke "$what" "no test was run"
 	check_server_log "$what"
 }
 
