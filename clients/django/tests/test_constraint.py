@@ -293,6 +293,10 @@ class EnforcementTests(TestCase):
         self.assertEqual(left.get(pk=self.show.pk).left, 1)
         self.assertIsNone(left.get(pk=free.pk).left)
         self.assertEqual([show.pk for show in left.filter(left__gt=0)], [self.show.pk])
+        sold_out = Show.objects.create(capacity=0)
+        on_sale = left.filter(Q(left__gt=0) | Q(left=None))
+        self.assertEqual(set(on_sale), {self.show, free})
+        self.assertNotIn(sold_out, on_sale)
         tickets = Ticket.objects.annotate(
             left=PlacesLeft("shop_ticket_capacity", "show")
         )
