@@ -120,26 +120,28 @@ class AdminTests(TestCase):
     def test_tickets_of_events(self):
         event = Event.objects.create(name="Concert", capacity=1)
         data = {"event": event.pk, "user": self.admin.pk, "seat": ""}
-        self.post("booking/ticket/add", 302, **data)
-        response = self.post("booking/ticket/add", **data)
+        self.post("pg_booking_tickets/ticket/add", 302, **data)
+        response = self.post("pg_booking_tickets/ticket/add", **data)
         self.assertContains(response, "is sold out")
         self.assertEqual(EventTicket.objects.count(), 1)
-        response = self.post("booking/event/%d/change" % event.pk, capacity=0)
+        response = self.post(
+            "pg_booking_tickets/event/%d/change" % event.pk, capacity=0
+        )
         self.assertContains(response, "capacity")
         self.assertEqual(Event.objects.get().capacity, 1)
         for path in ("event", "ticket", "hold", "lock"):
-            response = self.client.get("/admin/booking/%s/" % path)
+            response = self.client.get("/admin/pg_booking_tickets/%s/" % path)
             self.assertEqual(response.status_code, 200)
-        self.post("booking/event/add", 302, name="x", capacity=3)
+        self.post("pg_booking_tickets/event/add", 302, name="x", capacity=3)
 
     def test_delete_event_with_holds(self):
         event = Event.objects.create(name="Concert", capacity=1)
         hold = Hold.objects.hold(event, self.admin)
-        path = "/admin/booking/event/%d/delete/" % event.pk
+        path = "/admin/pg_booking_tickets/event/%d/delete/" % event.pk
         response = self.client.post(path, {"post": "yes"}, follow=True)
         self.assertContains(response, "still has live holds")
         hold.release()
-        self.post("booking/event/%d/delete" % event.pk, 302, post="yes")
+        self.post("pg_booking_tickets/event/%d/delete" % event.pk, 302, post="yes")
 
     def test_other_errors(self):
         """An error that is no refusal is raised as without the mixin."""

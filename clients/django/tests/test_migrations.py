@@ -81,10 +81,10 @@ class CommandTests(TransactionTestCase):
 
     def test_all_the_way_back(self):
         call_command("migrate", "shop", "zero", verbosity=0)
-        call_command("migrate", "booking", "0001", verbosity=0)
+        call_command("migrate", "pg_booking_tickets", "0001", verbosity=0)
         self.assertEqual(tables(), set())
         self.assertTrue(has_extension())
-        call_command("migrate", "booking", "zero", verbosity=0)
+        call_command("migrate", "pg_booking_tickets", "zero", verbosity=0)
         self.assertFalse(has_extension())
         call_command("migrate", verbosity=0)
         self.assertEqual(len(constraints()), 5)
@@ -381,9 +381,9 @@ class UuidTests(TestCase):
         """The tables with another type of user ids, in place of those that are there."""
         with connection.schema_editor() as editor:
             operation = CreateTables("uuid")
-            operation.database_backwards("booking", editor, None, None)
+            operation.database_backwards("pg_booking_tickets", editor, None, None)
             self.assertEqual(tables(), constraints())
-            operation.database_forwards("booking", editor, None, None)
+            operation.database_forwards("pg_booking_tickets", editor, None, None)
         event = Event.objects.create(capacity=1)
         user = uuid.uuid4()
         Tickets.objects.book(event, user)

@@ -485,12 +485,12 @@ class FixtureTests(TransactionTestCase):
         Ticket.objects.book(event, ann).redeem()
         Hold.objects.hold(event, ann).confirm()
         Hold.objects.hold(event, ann)
-        dumped = self.dump("auth.User", "booking")
+        dumped = self.dump("auth.User", "pg_booking_tickets")
         before = self.states()
         self.empty()
         self.load(dumped)
         self.assertEqual(self.states(), before)
-        self.assertEqual(self.dump("auth.User", "booking"), dumped)
+        self.assertEqual(self.dump("auth.User", "pg_booking_tickets"), dumped)
         self.assertEqual(verify(), [])
         with self.assertRaises(SoldOut):
             Ticket.objects.book(event.pk, ann.pk)
@@ -502,7 +502,7 @@ class FixtureTests(TransactionTestCase):
         event = Event.objects.create(capacity=3)
         Ticket.objects.book(event, ann)
         Event.objects.update(sales_end=timezone.now())
-        dumped = self.dump("auth.User", "booking")
+        dumped = self.dump("auth.User", "pg_booking_tickets")
         self.empty()
         with self.assertRaises(IntegrityError):
             self.load(dumped)

@@ -10,7 +10,7 @@ from .checks import check_search_path
 
 class TicketsConfig(AppConfig):
     name = "django_pg_booking.tickets"
-    label = "booking"
+    label = "pg_booking_tickets"
     verbose_name = "Booking"
 
     def ready(self) -> None:

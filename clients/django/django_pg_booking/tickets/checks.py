@@ -15,7 +15,7 @@ def check_search_path(
     problems: list[checks.CheckMessage] = []
     for alias in databases or ():
         connection = connections[alias]
-        here = router.allow_migrate(alias, "booking")
+        here = router.allow_migrate(alias, "pg_booking_tickets")
         if connection.vendor != "postgresql" or not here:
             continue
         with connection.cursor() as cursor:

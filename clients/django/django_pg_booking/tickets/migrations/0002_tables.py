@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("booking", "0001_extension"),
+        ("pg_booking_tickets", "0001_extension"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                             models.ForeignKey(
                                 db_constraint=False,
                                 on_delete=models.DO_NOTHING,
-                                to="booking.event",
+                                to="pg_booking_tickets.event",
                             ),
                         ),
                         (
@@ -103,7 +103,7 @@ class Migration(migrations.Migration):
                             models.ForeignKey(
                                 db_constraint=False,
                                 on_delete=models.PROTECT,
-                                to="booking.event",
+                                to="pg_booking_tickets.event",
                             ),
                         ),
                         (
