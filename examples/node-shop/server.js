@@ -45,7 +45,11 @@ async function readJson(request) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const server = createShopServer(new pg.Pool());
+  const pool = new pg.Pool();
+  // Without these listeners, a connection that is lost ends the process.
+  pool.on("error", (error) => console.error(error)); // of an idle connection
+  pool.on("connect", (client) => client.on("error", () => {})); // in use: its query fails, too
+  const server = createShopServer(pool);
   server.listen(process.env.PORT ?? 3000, "127.0.0.1", () => {
     console.log(`http://127.0.0.1:${server.address().port}`);
   });

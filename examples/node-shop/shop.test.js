@@ -73,8 +73,8 @@ async function post(url, userId) {
   return { status: response.status, body: await response.json() };
 }
 
-// Starts the work, and holds back its inserts until so many of them wait.
-async function whileInsertsWait(inserts, work) {
+// Starts the work, and holds back its inserts until so many of them wait. Then calls next.
+async function whileInsertsWait(inserts, work, next = () => {}) {
   const client = await pool.connect();
   try {
     await client.query("BEGIN; LOCK TABLE shop_ticket IN SHARE MODE");
@@ -87,6 +87,7 @@ async function whileInsertsWait(inserts, work) {
       waiting = rows[0].count;
       await setTimeout(10);
     }
+    await next();
     await client.query("COMMIT");
     return await result;
   } finally {
@@ -108,7 +109,7 @@ async function stampede(bases, path, requests) {
 
 // Starts two processes of the shop, and stops them after the work.
 async function withProcesses(work) {
-  const env = { ...process.env, PORT: "0" };
+  const env = { ...process.env, PORT: "0", PGAPPNAME: "shop" };
   const processes = [1, 2].map(() =>
     spawn(process.execPath, ["server.js"], { env }),
   );
@@ -120,8 +121,9 @@ async function withProcesses(work) {
     return await work(await Promise.all(bases));
   } finally {
     for (const child of processes) {
+      const ended = child.exitCode ?? once(child, "exit");
       child.kill();
-      await once(child, "exit");
+      await ended;
     }
   }
 }
@@ -210,6 +212,42 @@ describe("the answers", () => {
           2,
         );
         assert.equal(nowhere.status, 404);
+      });
+    });
+  }
+});
+
+describe("a connection that is lost", () => {
+  const BACKENDS =
+    "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'shop'";
+
+  // Ends the connections of the shop, and waits until the server has none of them.
+  async function terminate() {
+    const { rowCount } = await pool.query(
+      `SELECT pg_terminate_backend(pid) ${BACKENDS}`,
+    );
+    while ((await pool.query(`SELECT ${BACKENDS}`)).rowCount > 0)
+      await setTimeout(10);
+    return rowCount;
+  }
+
+  for (const client of ["pg", "drizzle"]) {
+    const path = () => `${client}/shows/${show}/tickets`;
+
+    test(`while it is idle: ${client}`, async () => {
+      await withProcesses(async (bases) => {
+        assert.deepEqual(await stampede(bases, path(), 4), { 201: 4 });
+        assert.ok((await terminate()) >= 2);
+        assert.deepEqual(await stampede(bases, path(), 4), { 201: 4 });
+      });
+    });
+
+    test(`while it is used: ${client}`, async () => {
+      await withProcesses(async (bases) => {
+        const work = () => stampede(bases, path(), 4);
+        const counts = await whileInsertsWait(4, work, terminate);
+        assert.deepEqual(counts, { 500: 4 });
+        assert.deepEqual(await stampede(bases, path(), 4), { 201: 4 });
       });
     });
   }
