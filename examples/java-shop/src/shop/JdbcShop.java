@@ -4,6 +4,7 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.util.NoSuchElementException;
 import javax.sql.DataSource;
 
 /** The shop on JDBC. */
@@ -26,23 +27,23 @@ final class JdbcShop implements Shop {
         PreparedStatement free = connection.prepareStatement(FREE);
         PreparedStatement insert = connection.prepareStatement(INSERT)) {
       free.setLong(1, showId);
-      if (!firstRow(free).getBoolean(1)) {
+      ResultSet show = free.executeQuery();
+      if (!show.next()) {
+        throw new NoSuchElementException("no such show");
+      }
+      if (!show.getBoolean(1)) {
         return null;
       }
       insert.setLong(1, showId);
       insert.setLong(2, userId);
-      return firstRow(insert).getLong(1);
+      ResultSet ticket = insert.executeQuery();
+      ticket.next();
+      return ticket.getLong(1);
     } catch (SQLException e) {
       if (SoldOut.causes(e)) {
         return null;
       }
       throw e;
     }
-  }
-
-  private static ResultSet firstRow(PreparedStatement statement) throws SQLException {
-    ResultSet rows = statement.executeQuery();
-    rows.next();
-    return rows;
   }
 }

@@ -1,5 +1,6 @@
 package shop;
 
+import java.util.NoSuchElementException;
 import javax.persistence.EntityManager;
 import javax.persistence.EntityManagerFactory;
 import javax.persistence.PersistenceException;
@@ -21,6 +22,9 @@ final class JpaShop implements Shop {
     try {
       em.getTransaction().begin();
       Show show = em.find(Show.class, showId);
+      if (show == null) {
+        throw new NoSuchElementException("no such show");
+      }
       long sold =
           em.createQuery(SOLD, Long.class).setParameter("show", show).getSingleResult();
       if (sold >= show.capacity) {

@@ -5,6 +5,7 @@ import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.util.NoSuchElementException;
 import java.util.concurrent.Executor;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -37,6 +38,8 @@ final class ShopServer {
     try {
       Long id = shop.sell(Long.parseLong(path.group(1)), Long.parseLong(path.group(2)));
       return id == null ? 409 : 201;
+    } catch (NoSuchElementException e) {
+      return 404;
     } catch (Exception e) {
       e.printStackTrace();
       return 500;

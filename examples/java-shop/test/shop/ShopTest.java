@@ -153,6 +153,13 @@ public class ShopTest {
   }
 
   @Test
+  public void nothingIsSoldOfAShowThatDoesNotExist() throws Exception {
+    for (Shop shop : List.of(new JdbcShop(pool), new JpaShop(factory))) {
+      assertEquals(Map.of(404, 1), stampede(shop, 999_999_999, 1));
+    }
+  }
+
+  @Test
   public void jdbcGoesOnAfterASavepoint() throws Exception {
     long full = createShow(0);
     try (Connection connection = pool.getConnection();
