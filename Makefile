@@ -209,9 +209,12 @@ bench:
 DIST_NAME := pg_booking-$(shell sed -nE 's/^\t"version": "(.*)",$$/\1/p' META.json)
 DIST_FOLDER ?= .
 
+# (PGXN reads the install script, which git does not have.)
 .PHONY: dist
 dist:
-	git archive --format=zip --prefix=$(DIST_NAME)/ \
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	git show $(SQL_PARTS:%=HEAD:%) >"$$folder/$(DATA_built)" && \
+	git archive --format=zip --prefix=$(DIST_NAME)/ --add-file="$$folder/$(DATA_built)" \
 		--output=$(DIST_FOLDER)/$(DIST_NAME).zip HEAD
 
 CPPCHECK ?= cppcheck

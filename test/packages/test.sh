@@ -75,13 +75,21 @@ make_archive()
 	[ -d "$PGB_DIR/tmp/$SOURCES" ] || { echo "    there is no folder $SOURCES in it"; return 1; }
 }
 
+# (The folder is for finds_wrong, too.)
 check_meta()
+{
+	cp -a "$PGB_DIR/tmp/$SOURCES" "$PGB_DIR/meta"
+	"$PGB_REPO/test/packages/meta.pl" "$PGB_DIR/meta/META.json" "$PGB_DIR/meta"
+}
+
+# The install script of the archive is what make makes.
+check_script()
 {
 	local folder="$PGB_DIR/meta"
 
-	cp -a "$PGB_DIR/tmp/$SOURCES" "$folder"
+	mv "$folder/pg_booking--1.0.sql" "$PGB_DIR/archived.sql"
 	make -s -C "$folder" pg_booking--1.0.sql
-	"$PGB_REPO/test/packages/meta.pl" "$folder/META.json" "$folder"
+	cmp "$folder/pg_booking--1.0.sql" "$PGB_DIR/archived.sql"
 }
 
 # A change that makes META.json wrong must be found.
@@ -249,6 +257,7 @@ main()
 
 	add_check "make dist makes the archive for PGXN" make_archive
 	add_check "META.json is right" check_meta
+	add_check "the archive has the install script" check_script
 	add_check "a META.json without a licence is found" finds_wrong '/"license"/d'
 	add_check "one with a wrong version is found" finds_wrong 's/"1\.0\.0"/"1.0"/'
 	add_check "one with a file that is missing is found" finds_wrong 's/README\.md/READ.md/'
