@@ -47,6 +47,24 @@ install_package()
 	apt_get install --no-install-recommends "$FILE"
 }
 
+# ---- the documents ----------------------------------------------------------
+
+# Print the names of the pages.
+list_pages()
+{
+	find "/usr/share/doc/$PACKAGE" -name '*.md'
+}
+
+has_documents()
+{
+	list_pages | grep -q '/README\.md$' && list_pages | grep -q '/doc/reference\.md$'
+}
+
+has_no_broken_link()
+{
+	list_pages | xargs "${BASH_SOURCE[0]%/*}/../lint/links.pl"
+}
+
 # ---- the cluster ------------------------------------------------------------
 
 # The cluster that Debian's package makes must not listen on a port of this machine.
@@ -146,7 +164,8 @@ main()
 {
 	forbid_ports
 	check "apt installs $PACKAGE and what it needs" install_package
-	check "its documents are there" test -f "/usr/share/doc/$PACKAGE/README.md.gz"
+	check "its documents are there" has_documents
+	check "no link of them is broken" has_no_broken_link
 	check "its files have its name" has_files
 	check "the cluster main runs" start_cluster
 	check "the owner of a database creates the extension" create_shop
