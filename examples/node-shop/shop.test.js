@@ -214,6 +214,19 @@ describe("the answers", () => {
         assert.equal(nowhere.status, 404);
       });
     });
+
+    test(`by ${client}: to numbers that are none`, async () => {
+      await withShop(pool, async (base) => {
+        for (const userId of ["x", "1", 1.5, 1e30, null, undefined, {}]) {
+          const url = `${base}/${client}/shows/${show}/tickets`;
+          assert.equal((await post(url, userId)).status, 400);
+        }
+        for (const id of ["x", "-1", "9".repeat(30)]) {
+          const url = `${base}/${client}/shows/${id}/tickets`;
+          assert.equal((await post(url, 1)).status, 404);
+        }
+      });
+    });
   }
 });
 

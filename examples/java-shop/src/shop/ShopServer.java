@@ -12,7 +12,8 @@ import java.util.regex.Pattern;
 
 /** Answers POST /shows/1/tickets?user=42. */
 final class ShopServer {
-  private static final Pattern TICKETS = Pattern.compile("/shows/(\\d+)/tickets\\?user=(\\d+)");
+  private static final Pattern TICKETS =
+      Pattern.compile("/shows/(\\d{1,18})/tickets(?:\\?user=(.*))?");
 
   private ShopServer() {}
 
@@ -35,8 +36,13 @@ final class ShopServer {
     if (!path.matches()) {
       return 404;
     }
+    // A real shop takes the user from the session, never from the request.
+    String user = path.group(2);
+    if (user == null || !user.matches("\\d{1,18}")) {
+      return 400;
+    }
     try {
-      Long id = shop.sell(Long.parseLong(path.group(1)), Long.parseLong(path.group(2)));
+      Long id = shop.sell(Long.parseLong(path.group(1)), Long.parseLong(user));
       return id == null ? 409 : 201;
     } catch (NoSuchElementException e) {
       return 404;

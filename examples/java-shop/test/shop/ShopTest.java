@@ -11,6 +11,7 @@ import com.zaxxer.hikari.HikariDataSource;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -45,6 +46,7 @@ import org.postgresql.util.PSQLException;
 public class ShopTest {
   private static final String CONSTRAINT = "shop_ticket_show_id_capacity";
   private static final int THREADS = 16;
+  private static final HttpClient CLIENT = HttpClient.newHttpClient();
 
   private static HikariDataSource pool;
   private static EntityManagerFactory factory;
@@ -156,6 +158,22 @@ public class ShopTest {
   public void nothingIsSoldOfAShowThatDoesNotExist() throws Exception {
     for (Shop shop : List.of(new JdbcShop(pool), new JpaShop(factory))) {
       assertEquals(Map.of(404, 1), stampede(shop, 999_999_999, 1));
+    }
+  }
+
+  @Test
+  public void numbersThatAreNoneAreTheClientsError() throws Exception {
+    String huge = "9".repeat(30);
+    HttpServer server = ShopServer.start(new JdbcShop(pool), threads);
+    try {
+      for (String query : List.of("", "?user=", "?user=x", "?user=1.5", "?user=" + huge)) {
+        assertEquals(400, (int) post(server, "/shows/" + show + "/tickets" + query).get());
+      }
+      for (String id : List.of("x", "-1", huge)) {
+        assertEquals(404, (int) post(server, "/shows/" + id + "/tickets?user=1").get());
+      }
+    } finally {
+      server.stop(0);
     }
   }
 
@@ -297,16 +315,9 @@ public class ShopTest {
       throws Exception {
     HttpServer server = ShopServer.start(shop, threads);
     try {
-      HttpClient client = HttpClient.newHttpClient();
       List<CompletableFuture<Integer>> answers = new ArrayList<>();
       for (int user = 1; user <= requests; user++) {
-        URI uri =
-            URI.create(
-                "http://127.0.0.1:" + server.getAddress().getPort()
-                    + "/shows/" + show + "/tickets?user=" + user);
-        HttpRequest request = HttpRequest.newBuilder(uri).POST(noBody()).build();
-        answers.add(
-            client.sendAsync(request, BodyHandlers.discarding()).thenApply(r -> r.statusCode()));
+        answers.add(post(server, "/shows/" + show + "/tickets?user=" + user));
       }
       Map<Integer, Integer> counts = new TreeMap<>();
       for (CompletableFuture<Integer> answer : answers) {
@@ -318,8 +329,10 @@ public class ShopTest {
     }
   }
 
-  private static HttpRequest.BodyPublisher noBody() {
-    return HttpRequest.BodyPublishers.noBody();
+  private static CompletableFuture<Integer> post(HttpServer server, String path) {
+    URI uri = URI.create("http://127.0.0.1:" + server.getAddress().getPort() + path);
+    HttpRequest request = HttpRequest.newBuilder(uri).POST(BodyPublishers.noBody()).build();
+    return CLIENT.sendAsync(request, BodyHandlers.discarding()).thenApply(r -> r.statusCode());
   }
 
   /** Lets a request for each thread count, and insert only when all of them have. */

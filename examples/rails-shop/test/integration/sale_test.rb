@@ -1,5 +1,6 @@
 require "test_helper"
 require "net/http"
+require "ostruct"
 
 # Real requests to puma, so no transaction around the tests.
 class SaleTest < ActionDispatch::IntegrationTest
@@ -101,5 +102,10 @@ class SaleTest < ActionDispatch::IntegrationTest
 
   test "a show that does not exist" do
     assert_equal 404, puma.post(Show.new(id: 999_999_999), 1)
+  end
+
+  test "numbers that are none" do
+    ["", "x", "1.5", "9" * 30].each { |user| assert_equal 400, puma.post(shows(:opera), user) }
+    ["x", "-1", "9" * 30].each { |id| assert_equal 404, puma.post(OpenStruct.new(id: id), 1) }
   end
 end
