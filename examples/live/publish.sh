@@ -11,9 +11,25 @@
 
 set -euo pipefail
 
+set -m		# each job is a process group, so that all of its processes can be ended
+
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 FOLDER=$(mktemp -d)
-trap 'rm -rf "$FOLDER"' EXIT
+
+# End all jobs, and remove the folder.
+stop()
+{
+	local job
+
+	trap '' HUP INT TERM
+	for job in $(jobs -p); do
+		kill -TERM -- "-$job" 2>/dev/null || true
+	done
+	wait
+	rm -rf "$FOLDER"
+}
+
+trap stop EXIT
 trap 'exit 143' HUP INT TERM
 trap '' PIPE
 mkfifo "$FOLDER/message"
@@ -40,13 +56,21 @@ hand_over()
 	done
 }
 
+# When the connection to the database is lost, make another one.
+# publish EVENT_ID
+publish()
+{
+	while true; do
+		ask | psql -X -q -A -t -v "event_id=$1" | hand_over || true
+		sleep 1
+	done
+}
+
 # For each URL, curl opens the file again and sends what is written to it until it is
 # closed.  If nginx does not take it, the next one is sent all the same.
 curl --silent --show-error --output /dev/null --header Expect: --unix-socket "$2" \
 	--upload-file "$FOLDER/message" 'http://localhost/publish?[1-1000000000]' &
+publish "$1" &
 
-# When the connection to the database is lost, make another one.
-while true; do
-	ask | psql -X -q -A -t -v "event_id=$1" | hand_over || true
-	sleep 1
-done
+# (bash runs a trap while it waits, but not while a command in the foreground runs.)
+wait -n

@@ -165,6 +165,33 @@ check_page()
 		 FROM pg_stat_user_functions WHERE funcname = 'try_book_ticket'"
 }
 
+# ---- the publisher ----------------------------------------------------------
+
+# Print the processes of the publisher.  It has a session of its own.
+publisher()
+{
+	ps -o pid=,stat=,args= --sid "$1" | awk '$2 !~ /^Z/'
+}
+
+# TERM must end the publisher with all of its processes.  (nginx was started before it.)
+ends_at_term()
+{
+	local pid=${LIVE_PIDS[1]} before i
+
+	before=$(publisher "$pid")
+	if ! grep -q psql <<<"$before" || ! grep -q curl <<<"$before"; then
+		echo "$before"
+		return 1
+	fi
+	kill -TERM "$pid"
+	for ((i = 0; i < 20; i++)); do
+		[ -n "$(publisher "$pid")" ] || return 0
+		sleep 0.1
+	done
+	publisher "$pid"
+	return 1
+}
+
 # The picture is taken while the second event is being sold.
 # take_picture FILE
 take_picture()
@@ -203,6 +230,7 @@ main()
 	add_check "viewers can't publish" publishing_is_private publish
 	add_check "nor to the channel that they read" publishing_is_private sale
 	close_page
+	add_check "TERM ends the publisher with all of its processes" ends_at_term
 	live_stop
 
 	[ -z "$picture" ] || add_check "a picture is taken" take_picture "$picture"
