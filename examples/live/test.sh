@@ -7,6 +7,7 @@
 # A sale runs on a server of its own.  Chromium, without a window, shows the page from
 # before the sale until after it.  When the sale has a break, and at its end, the numbers
 # on the page must be those of the database.  The chart must have points of the sale.
+# At the end, the publisher loses its connection and is ended.
 # Chromium is driven by its WebDriver, with curl.
 #
 # --picture FILE: also take a picture of the page during another sale.
@@ -29,6 +30,7 @@ set -euo pipefail
 PLACES=600		# of each event
 CLIENTS=8
 RATE=150		# requests per second, so that a sale takes some seconds
+REQUESTS=0		# of the last sales
 
 # shellcheck disable=SC2034
 PGB_AT_EXIT=print_total
@@ -39,18 +41,24 @@ create_sale()
 		CREATE EXTENSION pg_booking;
 		SELECT booking.create_tables();
 		INSERT INTO booking.event (event_id, name, capacity)
-		VALUES (1, 'Midsummer concert', $PLACES), (2, 'Midsummer concert', 7 * $PLACES);
+		VALUES (1, 'Midsummer concert', $PLACES), (2, 'Midsummer concert', 7 * $PLACES),
+			(3, 'Spring concert', 40);
 	SQL
 }
 
-# Sell an event for some seconds.
+# Sell an event for some seconds, and add the number of requests to REQUESTS.
 # sell EVENT_ID SECONDS
 sell()
 {
+	local requests
+
 	echo "SELECT status FROM booking.try_book_ticket($1, :client_id);" |
 		pgb_as tee "$PGB_DIR/sell.sql" >/dev/null
 	pgb_run pgbench -n -c "$CLIENTS" -R "$RATE" -T "$2" -f "$PGB_DIR/sell.sql" \
 		>"$PGB_DIR/pgbench.log" 2>&1 || pgb_step_failed "pgbench failed" "$PGB_DIR/pgbench.log"
+	requests=$(sed -nE 's/^number of transactions actually processed: ([0-9]+).*/\1/p' \
+		"$PGB_DIR/pgbench.log")
+	REQUESTS=$((REQUESTS + requests))
 }
 
 # ---- Chromium ---------------------------------------------------------------
@@ -159,13 +167,26 @@ publishing_is_private()
 check_page()
 {
 	add_check "$1: the places left" agrees left 'SELECT available FROM booking.availability(1)'
-	add_check "$1: the tickets that were booked" agrees booked 'SELECT count(*) FROM booking.ticket'
+	add_check "$1: the tickets that were booked" agrees booked \
+		'SELECT count(*) FROM booking.ticket WHERE event_id = 1'
+	check_refused "$1"
+}
+
+# check_refused WHEN
+check_refused()
+{
 	add_check "$1: the requests that were refused" agrees refused \
-		"SELECT sum(calls) - (SELECT count(*) FROM booking.ticket)
-		 FROM pg_stat_user_functions WHERE funcname = 'try_book_ticket'"
+		"SELECT $REQUESTS - count(*) FROM booking.ticket WHERE event_id = 1"
 }
 
 # ---- the publisher ----------------------------------------------------------
+
+# End the publisher's connection to the database.
+disconnect()
+{
+	[ "$(pgb_psql -c "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")" = 1 ]
+}
 
 # Print the processes of the publisher.  It has a session of its own.
 publisher()
@@ -217,18 +238,25 @@ main()
 	pgb_start 'track_functions = all'
 	create_sale
 
+	sell 3 1		# must not be counted
+	REQUESTS=0
 	live_start 1
 	open_page
 	sell 1 3
 	check_page "in a break of the sale"
 	sell 1 4
 	check_page "at its end"
+	pgb_psql -c 'SELECT pg_stat_reset()' >/dev/null
+	sell 1 1
+	check_refused "after pg_stat_reset()"
 	add_check "it is sold out" agrees left 'SELECT 0'
 	add_check "the name of the event" agrees name 'SELECT name FROM booking.event WHERE event_id = 1'
 	add_check "the chart shows how the places were sold" chart_moves left
 	add_check "the chart shows the bookings per second" chart_moves rate
 	add_check "viewers can't publish" publishing_is_private publish
 	add_check "nor to the channel that they read" publishing_is_private sale
+	add_check "the publisher loses its connection" disconnect
+	add_check "and counts again from 0" agrees refused 'SELECT 0'
 	close_page
 	add_check "TERM ends the publisher with all of its processes" ends_at_term
 	live_stop
