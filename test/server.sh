@@ -39,6 +39,7 @@
 #	pgb_as COMMAND ...		short commands, also in $(...)
 #	pgb_run COMMAND ...		long ones; can be interrupted
 #	pgb_psql ARGUMENT ...	psql for scripts
+#	pgb_free_port			for a server that can't listen on a unix socket only
 #	pgb_say TEXT, pgb_die TEXT
 #
 # Variables that they set:
@@ -198,6 +199,17 @@ pgb_run()
 pgb_psql()
 {
 	pgb_as psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"
+}
+
+# Print a port of 127.0.0.1 on which no process listens.
+pgb_free_port()
+{
+	local port
+
+	while port=$((RANDOM % 20000 + 10000)); do
+		(: </dev/tcp/127.0.0.1/"$port") 2>/dev/null || break
+	done
+	echo "$port"
 }
 
 # ---- preparing --------------------------------------------------------------

@@ -23,17 +23,6 @@ readonly PACKAGES=(libpostgresql-jdbc-java libeclipselink-java libhikaricp-java
 readonly JARS=(postgresql eclipselink eclipselink-jpa-2.1-spec
 	org.eclipse.persistence.jpa.jpql HikariCP slf4j-api slf4j-nop junit4 hamcrest)
 
-# Print a port of 127.0.0.1 on which nothing listens.
-free_port()
-{
-	local port
-
-	while port=$((RANDOM % 20000 + 10000)); do
-		(: </dev/tcp/127.0.0.1/"$port") 2>/dev/null || break
-	done
-	echo "$port"
-}
-
 # Print the class path.
 class_path()
 {
@@ -76,7 +65,7 @@ main()
 
 	command -v javac >/dev/null || packages+=(default-jdk-headless)
 	pgb_prepare "${packages[@]}"
-	port=$(free_port)
+	port=$(pgb_free_port)
 	pgb_start "listen_addresses = '127.0.0.1'" "port = $port"
 	export PGPORT="$port" PGDATABASE=shop
 	export SHOP_URL="jdbc:postgresql://127.0.0.1:$port/shop?user=postgres"

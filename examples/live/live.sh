@@ -40,15 +40,6 @@ live_install()
 	[ -d "$body" ] || install -d -o www-data -m 700 "$body"
 }
 
-# A port of 127.0.0.1 that no process listens on.
-free_port()
-{
-	python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
-}
-
 # Run a command in the background, as the server's user, in a process group of its own.
 # live_run LOG COMMAND ...
 live_run()
@@ -74,7 +65,7 @@ live_start()
 	LIVE_DIR="$PGB_DIR/live"
 	pgb_as mkdir -p "$LIVE_DIR/www"
 	pgb_as cp "$LIVE_HERE/index.html" "$LIVE_DIR/www"
-	LIVE_PORT=$(free_port)
+	LIVE_PORT=$(pgb_free_port)
 	LIVE_URL="http://127.0.0.1:$LIVE_PORT/"
 	sed -e "s|FOLDER|$LIVE_DIR|g" -e "s|PORT|$LIVE_PORT|" "$LIVE_HERE/nginx.conf" |
 		pgb_as tee "$LIVE_DIR/nginx.conf" >/dev/null

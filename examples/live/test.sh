@@ -88,7 +88,7 @@ open_page()
 {
 	local port args i
 
-	port=$(free_port)
+	port=$(pgb_free_port)
 	DRIVER="http://127.0.0.1:$port/session"
 	live_run "$PGB_DIR/driver.log" chromedriver "--port=$port"
 	for ((i = 0; i < 100; i++)); do
