@@ -6,7 +6,7 @@
 # usage: bench/run.sh [scenario ...]		(default: all)
 #        bench/run.sh --list
 #
-# A full run takes about an hour.
+# A full run takes more than an hour.
 #
 # Each folder in ways/ is one way of booking, written as its users write it.  The
 # ways differ only in how they keep a place from being sold twice: their tables of
