@@ -82,6 +82,7 @@ tests_to_run()
 	done | sort | tr '\n' ' '
 }
 
+# Print the table, and the first violations.
 print_table()
 {
 	[ -s "$BOOKING_FAULTS_TABLE" ] || return 0
@@ -89,6 +90,7 @@ print_table()
 		printf '%s\n' "fault|faults|calls|places|no answer|violations|seconds"
 		tr '\t' '|' <"$BOOKING_FAULTS_TABLE"
 	} | column -t -s '|' -R 2,3,4,5,6,7
+	[ ! -s "$BOOKING_FAULTS_TABLE.wrong" ] || head -n 20 "$BOOKING_FAULTS_TABLE.wrong"
 }
 
 # Print the same table for Markdown, with numbers as 1,234,567.

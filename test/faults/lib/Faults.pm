@@ -130,9 +130,12 @@ sub count
 sub wrong
 {
 	my ($self, @what) = @_;
+	my $where = "$self->{name}, seed $self->{seed}, round $self->{round}";
+	my $table = $ENV{BOOKING_FAULTS_TABLE};
 
 	$self->{wrong} += @what;
-	diag("$self->{name}, seed $self->{seed}, round $self->{round}: $_") foreach @what;
+	diag("$where: $_") foreach @what;
+	append_to_file("$table.wrong", join('', map { "$where: $_\n" } @what)) if $table && @what;
 	return;
 }
 
