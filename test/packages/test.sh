@@ -146,7 +146,7 @@ build_here()
 		"$PGB_DIR/tmp/$SOURCES" "$PGB_DIR/tmp/$1/pg-booking" ''
 }
 
-# Build in the folder of a version, which "make matrix" uses, too.  It runs the tests.
+# Build in the folder of a version, without the tests: "make matrix" runs them there.
 build_in_folder()
 {
 	local folder lock status=0
