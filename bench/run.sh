@@ -6,7 +6,7 @@
 # usage: bench/run.sh [scenario ...]		(default: all)
 #        bench/run.sh --list
 #
-# A full run takes more than an hour.
+# A full run takes about 45 minutes.
 #
 # Each folder in ways/ is one way of booking, written as its users write it.  The
 # ways differ only in how they keep a place from being sold twice: their tables of
@@ -38,9 +38,9 @@
 #
 # Environment:
 #   CLIENTS           numbers of clients for the hot event (default: 1 8 32 128)
-#   SECONDS_PER_RUN   (5)
-#   SHORT_SECONDS     the same for runs that compare a function with itself (3)
-#   REPEATS           (6; with an even number, each order is used equally often)
+#   SECONDS_PER_RUN   (3)
+#   SHORT_SECONDS     the same for runs that compare a function with itself (2)
+#   REPEATS           (5; with an even number, each order is used equally often)
 #   SYNC_COMMIT       synchronous_commit of all clients (on)
 #   WAYS              for the hot event: names of folders in ways/ (all)
 #   QUICK=1           all scenarios in a few minutes
@@ -81,7 +81,7 @@ readonly ALL_WAYS='blind_insert book_ticket try_book_ticket insert_with_trigger 
 	plpgsql_for_update advisory_lock client_for_update skip_locked serializable'
 
 # The settings of a full run.
-readonly FULL_CLIENTS='1 8 32 128' FULL_SECONDS=5 FULL_SHORT_SECONDS=3 FULL_REPEATS=6
+readonly FULL_CLIENTS='1 8 32 128' FULL_SECONDS=3 FULL_SHORT_SECONDS=2 FULL_REPEATS=5
 
 QUICK=${QUICK:-0}
 if [ "$QUICK" = 0 ]; then

@@ -30,6 +30,19 @@ ways_table()
 	done
 }
 
+# Print the ways that have a turn in a repeat, in its order.  A way says in its run.sql
+# if fewer repeats are enough, because no figure with a target needs it.
+# ways_in_turn REPEAT WAY ...
+ways_in_turn()
+{
+	local repeat=$1 way repeats
+
+	for way in $(in_turn "$@"); do
+		repeats=$(way_setting "$way" repeats)
+		[ "$repeat" -gt "${repeats:-$repeat}" ] || echo "$way"
+	done
+}
+
 # compare_ways SCENARIO REFERENCE WAY ...: measure ways, all clients wanting the
 # first event, with every number of clients.
 compare_ways()
@@ -39,7 +52,7 @@ compare_ways()
 	shift 2
 	for repeat in $(seq "$REPEATS"); do
 		for clients in $CLIENTS; do
-			for way in $(in_turn "$repeat" "$@"); do
+			for way in $(ways_in_turn "$repeat" "$@"); do
 				measure_way "$scenario" "$way" "$clients" "$repeat" "$SHOP_EVENTS" 1
 			done
 		done

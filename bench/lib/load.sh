@@ -52,12 +52,6 @@ warm_up()
 	run_way blind_insert 32 -T "$SECONDS_PER_RUN" -D events=1
 }
 
-new_database()
-{
-	pgb_psql -c "SET client_min_messages = error" -c "DROP DATABASE IF EXISTS $DATABASE WITH (FORCE)" \
-		-c "CREATE DATABASE $DATABASE TEMPLATE $TEMPLATE"
-}
-
 # prepare_way WAY EVENTS CAPACITY [PREFILL]: make a new database with a shop that
 # sells this way.
 prepare_way()
@@ -65,10 +59,12 @@ prepare_way()
 	local only
 
 	only=$(way_setting "$1" events)
-	new_database
-	sql -v events="${only:-$2}" -v capacity="$3" -v prefill="${4:-$3}" \
-		-f "$BENCH/ways/$1/setup.sql" >/dev/null
-	query CHECKPOINT
+	# One session for all, because a benchmark starts with this a thousand times.
+	pgb_psql -c 'SET client_min_messages = error' \
+		-c "DROP DATABASE IF EXISTS $DATABASE WITH (FORCE)" \
+		-c "CREATE DATABASE $DATABASE TEMPLATE $TEMPLATE" -c "\\connect $DATABASE" \
+		-v events="${only:-$2}" -v capacity="$3" -v prefill="${4:-$3}" \
+		-f "$BENCH/ways/$1/setup.sql" -c CHECKPOINT >/dev/null
 }
 
 # check_way WAY CAPACITY BOOKED: check the promises after a run.
@@ -136,11 +132,16 @@ run_way()
 }
 
 # Print how long a way is run.  A slow way says in its run.sql that fewer seconds are
-# enough, because no close comparison needs it.
+# enough, because no close comparison needs it.  Many clients need a second or more to
+# connect, which pgbench counts.
+# seconds_of WAY CLIENTS
 seconds_of()
 {
-	printf '%s\n' "$SECONDS_PER_RUN" "$(way_setting "$1" seconds)" | sed '/^$/d' |
-		sort -n | head -n 1
+	local seconds
+
+	seconds=$(printf '%s\n' "$SECONDS_PER_RUN" "$(way_setting "$1" seconds)" | sed '/^$/d' |
+		sort -n | head -n 1)
+	echo $((seconds + $2 / 50))
 }
 
 # Measure a way once, from the set-up to the check.  The clients ask for HOT of the
@@ -151,7 +152,7 @@ measure_way()
 	local scenario=$1 way=$2 clients=$3 repeat=$4 shop=$5 hot=$6
 	local seconds
 
-	seconds=$(seconds_of "$way")
+	seconds=$(seconds_of "$way" "$clients")
 	prepare_way "$way" "$shop" "$PLENTY" $((seconds * SKIP_LOCKED_ROWS))
 	run_way "$way" "$clients" -T "$seconds" -D events="$hot"
 	check_way "$way" "$PLENTY" "$(reported_count)"

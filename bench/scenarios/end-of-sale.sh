@@ -33,8 +33,7 @@ scenario_end-of-sale()
 	local repeat side took
 
 	pgb_say "end of a sale: $END_PLACES tickets, $END_CLIENTS clients until all are refused"
-	# Such short runs differ much from each other, so there are more of them.
-	for repeat in $(seq $((REPEATS * 2))); do
+	for repeat in $(seq "$REPEATS"); do
 		for side in $(in_turn "$repeat" inserts_and_selects end_of_sale); do
 			"$side"
 			took=$(reported_milliseconds)

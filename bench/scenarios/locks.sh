@@ -49,15 +49,18 @@ locks_run()
 
 scenario_locks()
 {
+	local sides='acquire_release row refused select insert_asserted insert'
 	local repeat side clients
 
 	pgb_say "named locks and the plain statements that they replace"
 	for repeat in $(seq "$REPEATS"); do
-		for clients in 1 32; do
-			for side in $(in_turn "$repeat" upsert acquire_release row refused \
-				select insert_asserted insert insert_asserted_by_all advisory); do
-				locks_run "$side" "$clients" "$repeat"
-			done
+		# shellcheck disable=SC2086
+		for side in $(in_turn "$repeat" $sides); do
+			locks_run "$side" 1 "$repeat"
+		done
+		# shellcheck disable=SC2086
+		for side in $(in_turn "$repeat" upsert $sides insert_asserted_by_all advisory); do
+			locks_run "$side" 32 "$repeat"
 		done
 	done
 	for clients in 1 32; do
@@ -67,11 +70,11 @@ scenario_locks()
 			"$(ratio locks "$clients" refused select)" '>=' 0.90
 		target speed '`INSERT` with `assert_lock` / without' "$clients" \
 			"$(ratio locks "$clients" insert_asserted insert)" '>=' 0.90
-		figure 'the same, all clients under one lock' "$clients" \
-			"$(ratio locks "$clients" insert_asserted_by_all insert)"
-		figure 'a lock: acquire and release / a table of locks written by hand' "$clients" \
-			"$(ratio locks "$clients" acquire_release upsert)"
-		figure 'a lock: acquire and release / `pg_try_advisory_lock` and its release' "$clients" \
-			"$(ratio locks "$clients" acquire_release advisory)"
 	done
+	figure '`INSERT` with `assert_lock`, all clients under one lock / without' 32 \
+		"$(ratio locks 32 insert_asserted_by_all insert)"
+	figure 'a lock: acquire and release / a table of locks written by hand' 32 \
+		"$(ratio locks 32 acquire_release upsert)"
+	figure 'a lock: acquire and release / `pg_try_advisory_lock` and its release' 32 \
+		"$(ratio locks 32 acquire_release advisory)"
 }

@@ -74,7 +74,7 @@ snapshot_run()
 
 scenario_old-snapshot()
 {
-	local seconds=20 repeat side
+	local seconds=10 repeat side
 
 	[ "$QUICK" = 0 ] || seconds=4
 	pgb_say "an old snapshot is held while a hot event sells for $seconds s, 32 clients"

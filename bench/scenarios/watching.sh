@@ -8,18 +8,23 @@
 
 readonly WATCHED_EVENTS=10000
 
-# load_tickets TICKETS: load them without the triggers, which is fastest, and
-# correct the inventory afterwards.
+# load_tickets TICKETS: load them without the triggers and the indexes, which is
+# fastest, and correct the inventory afterwards.
 load_tickets()
 {
 	sql <<-SQL
 		BEGIN;
 		ALTER TABLE booking.ticket DISABLE TRIGGER USER;
+		CREATE TEMPORARY TABLE dropped ON COMMIT DROP AS
+		SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
+		FROM pg_index WHERE indrelid = 'booking.ticket'::regclass AND NOT indisprimary;
+		SELECT 'DROP INDEX ' || name FROM dropped \\gexec
 		INSERT INTO booking.ticket (event_id, user_id, redeemed_at, cancelled_at)
 		SELECT n % $WATCHED_EVENTS + 1, n * 7919 % 1000000 + 1,
 			CASE WHEN (n / $WATCHED_EVENTS + n) % 10 = 1 THEN clock_timestamp() END,
 			CASE WHEN (n / $WATCHED_EVENTS + n) % 20 = 0 THEN clock_timestamp() END
 		FROM generate_series(0, $1::bigint - 1) AS n;
+		SELECT definition FROM dropped \\gexec
 		ALTER TABLE booking.ticket ENABLE TRIGGER USER;
 		SET LOCAL booking.importing = on;
 		UPDATE booking.inventory AS i SET available = available - live

@@ -1,7 +1,8 @@
 -- title: SELECT FOR UPDATE in the client
 -- name: client `FOR UPDATE`
 -- safe: yes
--- seconds: 2
+-- seconds: 1
+-- repeats: 2
 --
 -- As an ORM's select_for_update() does it: five round trips, and the row is locked during three of them.
 \set event random(1, :events)

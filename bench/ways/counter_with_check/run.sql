@@ -1,7 +1,8 @@
 -- title: counter column with a CHECK, in the client
 -- name: client: counter column, `CHECK`
 -- safe: yes
--- seconds: 2
+-- seconds: 1
+-- repeats: 2
 --
 -- When no place is left, the UPDATE fails.
 \set show random(1, :events)

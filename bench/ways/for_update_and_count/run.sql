@@ -1,7 +1,8 @@
 -- title: SELECT FOR UPDATE of the parent row and count, in the client
 -- name: client: `FOR UPDATE`, count
 -- safe: yes
--- seconds: 2
+-- seconds: 1
+-- repeats: 2
 --
 -- As an ORM's select_for_update() and count() do it.
 \set show random(1, :events)

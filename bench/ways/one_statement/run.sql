@@ -1,7 +1,7 @@
 -- title: UPDATE ... RETURNING + INSERT, one statement
 -- name: one SQL statement
 -- safe: yes
--- seconds: 2
+-- seconds: 1
 --
 -- The fastest way in plain SQL: one round trip, and the row is locked from the UPDATE to the end of the commit.
 \set event random(1, :events)

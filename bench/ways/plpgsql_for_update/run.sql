@@ -1,7 +1,8 @@
 -- title: PL/pgSQL, SELECT FOR UPDATE
 -- name: PL/pgSQL `FOR UPDATE`
 -- safe: yes
--- seconds: 2
+-- seconds: 1
+-- repeats: 2
 --
 -- The same three statements as in the client, in one round trip.
 \set event random(1, :events)

@@ -1,7 +1,8 @@
 -- title: SERIALIZABLE with retries
 -- name: `SERIALIZABLE`
 -- safe: yes
--- seconds: 2
+-- seconds: 1
+-- repeats: 2
 -- options: --max-tries=10000
 --
 -- The application takes no lock.  It runs the transaction again if the server raises 40001.

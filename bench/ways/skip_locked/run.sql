@@ -1,7 +1,8 @@
 -- title: one row per ticket, FOR UPDATE SKIP LOCKED
 -- name: `SKIP LOCKED`
 -- safe: yes
--- seconds: 2
+-- seconds: 1
+-- repeats: 2
 -- events: 1
 --
 -- Clients take different rows and never wait, but each client reads past the rows that are sold or locked.
