@@ -47,6 +47,7 @@ SQL_PARTS = \
 	src/tables/maintenance.sql \
 	src/event/event.sql \
 	src/ticket/ticket.sql \
+	src/ticket/cancel_event.sql \
 	src/hold/hold.sql \
 	src/history/history.sql \
 	src/history/forget_user.sql \
@@ -72,6 +73,7 @@ REGRESS = \
 	holds \
 	requests \
 	sale_rules \
+	staff \
 	batch \
 	history \
 	forget_user \

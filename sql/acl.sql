@@ -41,11 +41,11 @@ TO regress_booking_clerk, regress_booking_web, regress_booking_outsider;
 GRANT EXECUTE ON FUNCTION
     booking.book_ticket(bigint, "any", text), booking.try_book_ticket(bigint, "any", text),
     booking.book_tickets(bigint, "any", integer, text), booking.book_batch(bigint, anyarray, text),
-    booking.hold_tickets(bigint, "any", integer, interval, text),
+    booking.hold_tickets(bigint, "any", integer, interval, text, text),
     booking.confirm_hold(bigint, text), booking.extend_hold(bigint, interval),
     booking.release_hold(bigint), booking.expire_holds(integer),
     booking.cancel_ticket(bigint), booking.transfer_ticket(bigint, "any"),
-    booking.redeem_ticket(bigint), booking.availability(bigint)
+    booking.redeem_ticket(bigint, bigint, timestamptz), booking.availability(bigint)
 TO regress_booking_clerk;
 
 -- An event with all sale rules.  empty_event() removes its tickets and keys after
@@ -173,6 +173,13 @@ FROM (VALUES
     (19, 'SELECT booking.book_ticket(1, ''1'')'),
     (20, 'SELECT booking.try_book_ticket(1, ''1'')'),
     (21, 'SELECT booking.book_tickets(1, ''1'', 1)'),
+    (31, 'SELECT booking.book_as_staff(1, 1)'),
+    (32, 'SELECT booking.book_as_staff(1, ''1'')'),
+    (33, 'SELECT booking.change_hold(1, 1)'),
+    (34, 'SELECT booking.move_ticket(1, 1)'),
+    (35, 'SELECT booking.exchange_tickets(1, 1)'),
+    (36, 'SELECT booking.unredeem_ticket(1)'),
+    (37, 'SELECT booking.cancel_event(1)'),
     (22, 'SELECT booking.book_batch(1, ARRAY[''1''])'),
     (23, 'SELECT booking.hold_tickets(1, ''1'')'),
     (24, 'SELECT booking.transfer_ticket(1, ''1'')'),

@@ -128,7 +128,7 @@ RESET client_min_messages;
 CREATE ROLE regress_booking_clerk;
 GRANT USAGE ON SCHEMA booking TO regress_booking_clerk;
 GRANT EXECUTE ON FUNCTION booking.book_ticket(bigint, "any", text),
-    booking.hold_tickets(bigint, "any", integer, interval, text), booking.confirm_hold(bigint, text)
+    booking.hold_tickets(bigint, "any", integer, interval, text, text), booking.confirm_hold(bigint, text)
 TO regress_booking_clerk;
 GRANT INSERT ON booking.ticket TO regress_booking_clerk;
 SELECT count(*) FROM new_history();

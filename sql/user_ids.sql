@@ -91,6 +91,14 @@ INSERT INTO trial (statement) VALUES
     ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
     ('SELECT hold_id FROM booking.hold_tickets(1, A, 1, NULL, ''hold'')'),
     ('SELECT hold_id FROM booking.hold_tickets(1, C, 1, NULL, ''hold'')'),
+    -- The staff, and holds that change.
+    ('SELECT cardinality(booking.book_as_staff(1, A, 2))'),
+    ('SELECT hold_id FROM booking.hold_tickets(1, A, 2)'),
+    ('SELECT booking.change_hold(max(hold_id), 1, B) FROM booking.hold'),
+    ('SELECT hold_id > 0 FROM booking.hold_tickets(1, B, 1, on_held => ''return'')'),
+    ('SELECT booking.exchange_tickets(t.ticket_id, u.ticket_id) FROM booking.ticket t, booking.ticket u'
+     ' WHERE t.user_id = A AND u.user_id = B AND t.cancelled_at IS NULL AND u.cancelled_at IS NULL'
+     ' AND t.redeemed_at IS NULL AND u.redeemed_at IS NULL ORDER BY t.ticket_id, u.ticket_id LIMIT 1'),
     -- The limit per user.
     ('SELECT status FROM booking.try_book_ticket(2, A)'),
     ('SELECT status FROM booking.try_book_ticket(2, A)'),

@@ -356,7 +356,13 @@ FROM (VALUES
     (8, 'INSERT INTO booking.ticket (event_id, user_id) VALUES (1, 1)'),
     (9, 'SELECT booking.book_ticket(99, 1)'),
     (10, 'SELECT booking.verify()'),
-    (11, 'SELECT booking.availability(1)')) AS t (n, statement), outcome(statement) o
+    (11, 'SELECT booking.availability(1)'),
+    (12, 'SELECT booking.book_as_staff(1, 1)'),
+    (13, 'SELECT booking.change_hold(1, 1)'),
+    (14, 'SELECT booking.move_ticket(1, 1)'),
+    (15, 'SELECT booking.exchange_tickets(1, 1)'),
+    (16, 'SELECT booking.unredeem_ticket(1)'),
+    (17, 'SELECT booking.cancel_event(1)')) AS t (n, statement), outcome(statement) o
 ORDER BY n;
 SELECT * FROM booking.availability(1);
 SELECT * FROM booking.verify();

@@ -31,7 +31,7 @@ typedef struct CapacityRow
 	PoolKey		key;
 	bool		has_key;		/* no column of the key is null */
 	bool		unlimited;		/* the capacity is null */
-	int32		capacity;		/* DEFINITION_UNLIMITED if unlimited */
+	int32		capacity;		/* POOL_UNLIMITED if unlimited */
 } CapacityRow;
 
 /* Raises 23514 if the capacity is negative, or more than an integer. */
@@ -63,7 +63,7 @@ read_capacity(const TriggerColumns *columns, Relation rel, TupleTableSlot *slot,
 
 	if (row->unlimited)
 	{
-		row->capacity = DEFINITION_UNLIMITED;
+		row->capacity = POOL_UNLIMITED;
 		return;
 	}
 	if (columns->quantity_type == INT2OID)

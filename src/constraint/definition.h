@@ -26,12 +26,6 @@
  */
 #define DEFINITION_NO_CAPACITY (-1)
 
-/*
- * The places of a key without a limit.  It leaves room above: within one
- * statement places may be given back before they are taken.
- */
-#define DEFINITION_UNLIMITED 2000000000
-
 /* The words that a trigger of the constrained table or capacity table has. */
 enum
 {
@@ -102,7 +96,7 @@ static inline int32
 definition_capacity(const PoolTerms *terms)
 {
 	if (terms->isnull[DEFINITION_TERM_CAPACITY])
-		return DEFINITION_UNLIMITED;
+		return POOL_UNLIMITED;
 	return definition_has_no_capacity(terms) ?
 		0 :
 		DatumGetInt32(terms->value[DEFINITION_TERM_CAPACITY]);

@@ -2,14 +2,17 @@
 
 CREATE FUNCTION booking.availability(event_id bigint,
                                      OUT capacity integer, OUT available integer,
-                                     OUT held integer, OUT booked integer)
+                                     OUT held integer, OUT booked integer, OUT status text)
 RETURNS record
 AS 'MODULE_PATHNAME', 'booking_availability'
 LANGUAGE C STABLE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.availability(bigint) IS
 'Returns the capacity of an event, and how many of its places are available, held and booked. '
-'Places of expired holds count as available. It sees what the calling statement sees, and places '
+'Capacity and available are null if the event is unlimited. '
+'Places of expired holds count as available. '
+'status: ''on_sale'', or why it is not: ''not_started'' or ''ended'' (the sales window), or '
+'''sold_out''. It sees what the calling statement sees, and places '
 'that this transaction has prefetched count as available. '
 'Locks no row, works on a standby, and its cost does not grow with the tickets sold. '
 'Raises 22004 if event_id is null, 23503 if there is no such event.';

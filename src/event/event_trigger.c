@@ -47,17 +47,38 @@ row_event_id(Relation rel, TupleTableSlot *slot)
 	return DatumGetInt64(trigger_value(rel, slot, "event_id", &isnull));
 }
 
-/* The capacity in a row of the event table. */
+/* The capacity in a row of the event table; null means unlimited. */
 static int32
 row_capacity(Relation rel, TupleTableSlot *slot)
 {
 	bool		isnull;
-	int32		capacity = DatumGetInt32(trigger_value(rel, slot, "capacity",
-													   &isnull));
+	Datum		capacity = trigger_value(rel, slot, "capacity", &isnull);
 
-	if (isnull || capacity < 0)
-		error_bad_value(rel, "capacity", "must not be null or negative");
+	return isnull ? POOL_UNLIMITED : DatumGetInt32(capacity);
+}
+
+/* The same, for a row that is written. */
+static int32
+valid_capacity(Relation rel, TupleTableSlot *slot)
+{
+	int32		capacity = row_capacity(rel, slot);
+
+	if (capacity < 0)
+		error_bad_value(rel, "capacity", "must not be negative");
 	return capacity;
+}
+
+/* A limit in a row of the event table; 0: none. */
+static int32
+row_places(Relation rel, TupleTableSlot *slot, const char *column)
+{
+	bool		isnull;
+	int32		places =
+		DatumGetInt32(trigger_value(rel, slot, column, &isnull));
+
+	if (!isnull && places < 1)
+		error_bad_value(rel, column, "must be positive");
+	return isnull ? 0 : places;
 }
 
 /* The sale rules in a row of the event table. */
@@ -75,10 +96,9 @@ row_rules(Relation rel, TupleTableSlot *slot)
 		trigger_value(rel, slot, "sales_end", &isnull));
 	if (isnull)
 		rules.sales_end = DT_NOEND;
-	rules.max_per_user = DatumGetInt32(
-		trigger_value(rel, slot, "max_per_user", &isnull));
-	if (!isnull && rules.max_per_user < 1)
-		error_bad_value(rel, "max_per_user", "must be positive");
+	rules.max_per_user = row_places(rel, slot, "max_per_user");
+	rules.min_per_order = row_places(rel, slot, "min_per_order");
+	rules.max_per_order = row_places(rel, slot, "max_per_order");
 	return rules;
 }
 
@@ -92,7 +112,7 @@ create_pool(BookingCall *call, Relation rel, TupleTableSlot *slot)
 
 	sale_rules_to_terms(&rules, &terms);
 	sale_open_pool(call, row_event_id(rel, slot), &pool);
-	pool_create(&pool.pool, &pool.key, row_capacity(rel, slot), &terms);
+	pool_create(&pool.pool, &pool.key, valid_capacity(rel, slot), &terms);
 }
 
 /* Raises 23503, as a foreign key would, if the event is still in use. */
@@ -118,9 +138,7 @@ static void
 event_removed(BookingCall *call, Relation rel, TupleTableSlot *slot)
 {
 	int64		event_id = row_event_id(rel, slot);
-	bool		isnull;
-	int32		capacity = DatumGetInt32(
-		trigger_value(rel, slot, "capacity", &isnull));
+	int32		capacity = row_capacity(rel, slot);
 	SalePool	pool;
 	int64		left;
 	bool		dropped;
@@ -173,8 +191,8 @@ event_updated(BookingCall *call, TriggerData *data)
 {
 	Relation	rel = data->tg_relation;
 	int64		event_id = row_event_id(rel, data->tg_newslot);
-	int32		old_capacity = row_capacity(rel, data->tg_trigslot);
-	int32		capacity = row_capacity(rel, data->tg_newslot);
+	int32		old_capacity = valid_capacity(rel, data->tg_trigslot);
+	int32		capacity = valid_capacity(rel, data->tg_newslot);
 	SaleRules	old_rules = row_rules(rel, data->tg_trigslot);
 	SaleRules	rules = row_rules(rel, data->tg_newslot);
 	PoolTerms	terms;

@@ -113,12 +113,13 @@ handover_accept(const BookingCall *call, int64 event_id, const Datum *user_id,
 
 /*
  * True if triggers of the user's have taken places of the event since the
- * handover was made: then the limit per user has to be judged again.
+ * handover was made: then the limit per user has to be judged again, unless it
+ * does not apply.
  */
 bool
 handover_is_stale(void)
 {
-	return current != NULL && current->is_stale;
+	return current != NULL && current->is_stale && !current->over_limit;
 }
 
 /* Places of the event are about to be taken. */
@@ -138,4 +139,11 @@ handover_is_forgetting(const char *table)
 {
 	return is_fired_by_function() && current->forgets_in != NULL &&
 		strcmp(current->forgets_in, table) == 0;
+}
+
+/* True if the rows are tickets that the staff books. */
+bool
+handover_is_by_staff(void)
+{
+	return is_fired_by_function() && current->by_staff;
 }

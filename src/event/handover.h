@@ -24,6 +24,8 @@ typedef struct Handover
 	const Datum *user_id;		/* for whom; NULL: for several users */
 	int64		places;
 	const char *forgets_in; /* a table in which a user is forgotten, or NULL */
+	bool		by_staff;		/* the staff books tickets */
+	bool		over_limit;		/* the limit per user does not apply */
 	int			nest_level;
 	int			depth;			/* of the triggers of these rows */
 	bool		is_stale;		/* a trigger has taken places, too */
@@ -38,5 +40,6 @@ extern int64 handover_accept(const BookingCall *call, int64 event_id,
 extern bool handover_is_stale(void);
 extern void handover_note_taking(int64 event_id);
 extern bool handover_is_forgetting(const char *table);
+extern bool handover_is_by_staff(void);
 
 #endif							/* HANDOVER_H */

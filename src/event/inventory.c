@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 
 #include "event/inventory.h"
@@ -29,9 +30,14 @@ SQL_FUNCTION(booking_availability);
 SQL_FUNCTION(booking_flush_inventory);
 
 static SqlPlan availability_plan = {
-	.sql = "SELECT e.capacity, (SELECT pg_catalog.sum(i.available)"
+	.sql = "SELECT COALESCE(e.capacity, " POOL_UNLIMITED_SQL "),"
+		   " e.capacity IS NULL, (SELECT pg_catalog.sum(i.available)"
 		   " FROM booking.inventory i WHERE i.event_id OPERATOR(pg_catalog.=) e.event_id),"
-		   " h.expired, h.held FROM booking.event e,"
+		   " h.expired, h.held, CASE"
+		   " WHEN e.sales_start OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
+		   " THEN 'not_started'"
+		   " WHEN e.sales_end OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
+		   " THEN 'ended' END FROM booking.event e,"
 		   " LATERAL (SELECT pg_catalog.sum(quantity) FILTER"
 		   " (WHERE expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) AS expired,"
 		   " pg_catalog.sum(quantity) AS held FROM booking.hold"
@@ -55,10 +61,13 @@ static SqlPlan empty_inventory_plan = {
 
 static SqlPlan refill_inventory_plan = {
 	.sql = "INSERT INTO booking.inventory"
-		   " (event_id, stripe, available, max_per_user, sales_start, sales_end)"
-		   " SELECT e.event_id, 0, e.capacity OPERATOR(pg_catalog.-)"
+		   " (event_id, stripe, available, max_per_user, sales_start, sales_end,"
+		   " min_per_order, max_per_order)"
+		   " SELECT e.event_id, 0,"
+		   " COALESCE(e.capacity, " POOL_UNLIMITED_SQL ") OPERATOR(pg_catalog.-)"
 		   " COALESCE(pg_catalog.sum(taken.places), 0)::pg_catalog.int4,"
-		   " e.max_per_user, e.sales_start, e.sales_end"
+		   " e.max_per_user, e.sales_start, e.sales_end,"
+		   " e.min_per_order, e.max_per_order"
 		   " FROM booking.event e LEFT JOIN"
 		   " (SELECT event_id, pg_catalog.count(*) AS places FROM booking.ticket"
 		   " WHERE cancelled_at IS NULL GROUP BY event_id"
@@ -77,6 +86,15 @@ static SqlPlan forget_all_keys_plan = {
 	.argtypes = { InvalidOid },
 };
 
+/* Returns the word in a text of the last result; it outlives that. */
+static const char *
+closed_word(Datum value)
+{
+	const char *word = TextDatumGetCString(value);
+
+	return strcmp(word, "ended") == 0 ? "ended" : "not_started";
+}
+
 /*
  * Reads the places of the event as the snapshot of the calling statement shows
  * them.  Returns false if it shows no such event; raises 55000 if the event
@@ -93,6 +111,7 @@ inventory_read(BookingCall *call, int64 event_id, EventPlaces *places)
 	bool		isnull;
 	bool		no_holds;
 	int64		expired;
+	Datum		closed;
 
 	sale_open_pool(call, event_id, &pool);
 	plan_connect_for_all_rows(base);
@@ -104,15 +123,19 @@ inventory_read(BookingCall *call, int64 event_id, EventPlaces *places)
 	{
 		places->capacity =
 			DatumGetInt32(plan_result(base, 0, 1, INT4OID, &isnull));
+		places->unlimited =
+			DatumGetBool(plan_result(base, 0, 2, BOOLOID, &isnull));
 		places->available =
-			DatumGetInt64(plan_result(base, 0, 2, INT8OID, &isnull));
+			DatumGetInt64(plan_result(base, 0, 3, INT8OID, &isnull));
 		if (isnull)
 			refusal_no_inventory(event_id);
-		expired = DatumGetInt64(plan_result(base, 0, 3, INT8OID, &no_holds));
+		expired = DatumGetInt64(plan_result(base, 0, 4, INT8OID, &no_holds));
 		places->held =
-			DatumGetInt64(plan_result(base, 0, 4, INT8OID, &no_holds)) -
+			DatumGetInt64(plan_result(base, 0, 5, INT8OID, &no_holds)) -
 			expired;
 		places->available += expired + prefetch_places(&pool.pool, &pool.key);
+		closed = plan_result(base, 0, 6, TEXTOID, &isnull);
+		places->closed = isnull ? NULL : closed_word(closed);
 	}
 	plan_disconnect(base);
 	return found;
@@ -210,11 +233,21 @@ as_integer(int64 places)
 	return (int32) Max(PG_INT32_MIN, Min(places, PG_INT32_MAX));
 }
 
+/* Returns whether the event is on sale, and if not, why. */
+static const char *
+status_of(const EventPlaces *places)
+{
+	if (places->closed != NULL)
+		return places->closed;
+	return places->available > 0 ? "on_sale" : "sold_out";
+}
+
 /*
  * availability(event_id): the event's capacity, and its places that are
  * available, held and booked, as the snapshot of the calling statement shows
- * them.  If the event is oversold, none is available.  Locks nothing.  Raises
- * 23503, 22004.
+ * them; and whether it is on sale.  If the event is oversold, none is
+ * available; if it is unlimited, the first two are null.  Locks nothing.
+ * Raises 23503, 22004.
  */
 Datum
 booking_availability(PG_FUNCTION_ARGS)
@@ -222,8 +255,8 @@ booking_availability(PG_FUNCTION_ARGS)
 	BookingCall call;
 	EventPlaces places;
 	int64		event_id;
-	Datum		values[4];
-	bool		isnull[4] = {false, false, false, false};
+	Datum		values[5];
+	bool		isnull[5] = {false, false, false, false, false};
 
 	error_check_argument(fcinfo, 0, "event_id");
 	event_id = PG_GETARG_INT64(0);
@@ -234,10 +267,12 @@ booking_availability(PG_FUNCTION_ARGS)
 		refusal_no_event(event_id, "event");
 	booking_call_end(&call);
 
+	isnull[0] = isnull[1] = places.unlimited;
 	values[0] = Int32GetDatum(places.capacity);
 	values[1] = Int32GetDatum(as_integer(Max(places.available, 0)));
 	values[2] = Int32GetDatum(as_integer(places.held));
 	values[3] = Int32GetDatum(
 		as_integer(places.capacity - places.available - places.held));
+	values[4] = CStringGetTextDatum(status_of(&places));
 	return result_row(fcinfo, values, isnull);
 }

@@ -15,9 +15,11 @@
 /* The places of an event. */
 typedef struct EventPlaces
 {
-	int32		capacity;
+	int32		capacity;		/* POOL_UNLIMITED if unlimited */
+	bool		unlimited;
 	int64		available;		/* those of expired holds included */
 	int64		held;
+	const char *closed;			/* "not_started", "ended", or NULL: is open */
 } EventPlaces;
 
 extern bool inventory_read(BookingCall *call, int64 event_id,

@@ -57,10 +57,15 @@ judge(PoolClaim *pool_claim, const PoolTerms *terms, int32 quantity)
 	Claim	   *claim = (Claim *) pool_claim;
 	SaleRules	rules;
 
-	if (!claim->within_limit)
+	if (!claim->within_limit && !claim->is_order)
 		return POOL_ALLOW;
 	sale_rules_from_terms(terms, &rules);
-	if (rules.max_per_user == 0)
+	if (claim->is_order && !sale_rules_in_size(&rules, quantity))
+	{
+		claim->refusal = SALE_ORDER_SIZE;
+		return POOL_REFUSE;
+	}
+	if (!claim->within_limit || rules.max_per_user == 0)
 		return POOL_ALLOW;
 	if (!claim->counted)
 		return POOL_PREPARE;
@@ -290,6 +295,46 @@ error_not_on_sale(int64 event_id, const SaleRules *rules)
 						  "event_sales_window")));
 }
 
+/* Raises 22023: the event takes no orders of that many places. */
+pg_noreturn static void
+error_order_size(int64 event_id, int32 quantity, const SaleRules *rules)
+{
+	bool		too_few = quantity < rules->min_per_order;
+	int32		bound = too_few ? rules->min_per_order : rules->max_per_order;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 too_few ?
+				 errmsg("event " INT64_FORMAT " takes orders of at least %d places", event_id, bound) :
+				 errmsg_plural("event " INT64_FORMAT " takes orders of at most %d place",
+							   "event " INT64_FORMAT " takes orders of at most %d places",
+							   bound, event_id, bound),
+			 errdetail("Asked for: %d.", quantity),
+			 errhint("See min_per_order and max_per_order in booking.event."),
+			 error_fields("event", too_few ? "min_per_order" : "max_per_order",
+						  "event_order_size")));
+}
+
+/*
+ * Raises 22023 if the event takes no orders of that many places.  Reads a
+ * stripe of its pool; locks nothing.
+ */
+void
+sale_check_order_size(BookingCall *call, int64 event_id, int32 quantity)
+{
+	SalePool	pool;
+	PoolTerms	terms;
+	SaleRules	rules;
+	int64		left;
+
+	sale_open_pool(call, event_id, &pool);
+	if (!pool_read(&pool.pool, &pool.key, &left, &terms))
+		return;					/* the taking raises that there is no pool */
+	sale_rules_from_terms(&terms, &rules);
+	if (!sale_rules_in_size(&rules, quantity))
+		error_order_size(event_id, quantity, &rules);
+}
+
 /* Raises the refusal that sale_take() has returned. */
 void
 sale_error_refused(int64 event_id, int32 quantity, SaleResult refusal,
@@ -308,6 +353,9 @@ sale_error_refused(int64 event_id, int32 quantity, SaleResult refusal,
 			break;
 		case SALE_NOT_ON_SALE:
 			error_not_on_sale(event_id, &rules);
+			break;
+		case SALE_ORDER_SIZE:
+			error_order_size(event_id, quantity, &rules);
 			break;
 		default:
 			/* can't happen: the callers raise the others */

@@ -21,7 +21,8 @@ typedef enum SaleResult
 	SALE_SOLD_OUT,
 	SALE_NO_EVENT,
 	SALE_NOT_ON_SALE,
-	SALE_USER_LIMIT
+	SALE_USER_LIMIT,
+	SALE_ORDER_SIZE
 } SaleResult;
 
 /* Rows that are written already, and hold places. */
@@ -41,6 +42,7 @@ typedef struct Claim
 	const ClaimRows *rows;		/* or NULL */
 	bool		in_window;		/* only while the event is on sale */
 	bool		within_limit;	/* only up to the limit per user */
+	bool		is_order;		/* only as many as an order may have */
 
 	bool		counted;		/* is owned known? */
 	int64		owned;			/* places of the user; of the one with most */
@@ -75,6 +77,8 @@ extern SaleResult sale_take(BookingCall *call, int64 event_id, int32 quantity,
 extern void sale_take_or_raise(BookingCall *call, int64 event_id,
 							   int32 quantity, Claim *claim,
 							   const char *table);
+extern void sale_check_order_size(BookingCall *call, int64 event_id,
+								  int32 quantity);
 extern bool sale_give(BookingCall *call, int64 event_id, int32 quantity);
 extern void sale_give_or_raise(BookingCall *call, int64 event_id,
 							   int32 quantity, const char *table);

@@ -4,8 +4,9 @@
  *	  Locks a user at an event until the transaction ends.
  *
  * The lock is the user's row in booking.user_limit, which is inserted if it is
- * missing.  An event without a limit has no such rows.  Several users are
- * locked in the order of their ids.
+ * missing.  Only events with a limit have such rows, and those for which users
+ * asked with on_held => 'return'.  Several users are locked in the order of
+ * their ids.
  *
  * One user is locked without a statement if the table is plain.  Under
  * REPEATABLE READ and SERIALIZABLE a statement does it, because that knows when
@@ -73,7 +74,7 @@ insert_row(BookingCall *call, Relation rel, int64 event_id, Datum user_id)
 	bool		inserted;
 
 	booking_call_open_writer(call, shape, rel, &writer);
-	row_writer_begin_row(writer.slot);
+	row_writer_begin_row(&writer, writer.slot);
 	row_writer_set(writer.slot, shape->attnum[INSPECT_USER_LIMIT_EVENT_ID],
 				   Int64GetDatum(event_id));
 	row_writer_set(writer.slot, shape->attnum[INSPECT_USER_LIMIT_USER_ID],

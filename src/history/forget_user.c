@@ -9,7 +9,8 @@
  * the user has already must not keep his old id.  A session that changes it
  * locks the row.  So the UPDATE here waits for that session, or the session
  * waits for the UPDATE and then finds the new id.  Only confirm_hold() makes
- * new rows of it, and has the hold locked.  So the tickets are looked for again
+ * new rows of it, and has the hold locked; only exchange_tickets() writes it
+ * into another row, and has both locked.  So the tickets are looked for again
  * when all holds are locked.
  *
  * The locks are taken in the order of src/README.md: keys, tickets, the user at

@@ -82,6 +82,17 @@ user_changed(const BookingCall *call, const Version *old, const Version *new)
 	return !user_id_equal(&call->base, before, after);
 }
 
+/* True if the row has come to another event. */
+static bool
+event_changed(const Version *old, const Version *new)
+{
+	bool		isnull;
+	Datum		before = trigger_value(old->rel, old->slot, "event_id", &isnull);
+	Datum		after = trigger_value(new->rel, new->slot, "event_id", &isnull);
+
+	return DatumGetInt64(before) != DatumGetInt64(after);
+}
+
 /* Returns what an UPDATE has done to a ticket. */
 static const char *
 ticket_action(const BookingCall *call, const Version *old, const Version *new)
@@ -92,15 +103,17 @@ ticket_action(const BookingCall *call, const Version *old, const Version *new)
 		return "reinstated";
 	if (was_set(old, new, "redeemed_at"))
 		return "redeemed";
+	if (was_set(new, old, "redeemed_at"))
+		return "unredeemed";
 	if (user_changed(call, old, new))
 		return handover_is_forgetting("ticket") ? "user_forgotten" :
 												  "transferred";
-	return "changed";
+	return event_changed(old, new) ? "moved" : "changed";
 }
 
 /* Returns what an UPDATE has done to a hold. */
 static const char *
-hold_action(const Version *old, const Version *new)
+hold_action(const BookingCall *call, const Version *old, const Version *new)
 {
 	TimestampTz ended;
 	TimestampTz before;
@@ -117,8 +130,9 @@ hold_action(const Version *old, const Version *new)
 		return "confirmed";
 	if (was_set(old, new, "ended_at"))
 		return ended < after ? "released" : "expired";
-	if (handover_is_forgetting("hold"))
-		return "user_forgotten";
+	if (user_changed(call, old, new))
+		return handover_is_forgetting("hold") ? "user_forgotten" :
+												"transferred";
 	return after > before ? "extended" : "changed";
 }
 
@@ -132,7 +146,7 @@ arrival_action(const BookingCall *call, const TriggerData *data)
 	const char *action;
 
 	if (!moved_row_arrives(data, &moved))
-		return "booked";
+		return handover_is_by_staff() ? "booked_by_staff" : "booked";
 	old.rel = moved.rel;
 	old.slot = moved.slot;
 	action = ticket_action(call, &old, &new);
@@ -156,7 +170,8 @@ action_of(const BookingCall *call, const TriggerData *data, bool is_hold)
 		return !is_hold && moved_row_leaves(data) ? NULL : "deleted";
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 		return "truncated";
-	return is_hold ? hold_action(&old, &new) : ticket_action(call, &old, &new);
+	return is_hold ? hold_action(call, &old, &new) :
+					 ticket_action(call, &old, &new);
 }
 
 /* The arguments of record_plan, in its order. */
@@ -194,11 +209,9 @@ insert_directly(BookingCall *call, const RowShape *shape, Relation history,
 	namestrcpy(&session_user, GetUserNameFromId(GetSessionUserId(), false));
 	booking_call_open_writer(call, shape, history, &writer);
 	slot = writer.slot;
-	row_writer_begin_row(slot);
+	row_writer_begin_row(&writer, slot);
 	row_writer_set(slot, shape->attnum[INSPECT_HISTORY_ID],
 				   Int64GetDatum(nextval_internal(shape->id_sequence, false)));
-	row_writer_set(slot, shape->attnum[INSPECT_HISTORY_HAPPENED_AT],
-				   TimestampTzGetDatum(GetCurrentTimestamp()));
 	row_writer_set(slot, shape->attnum[INSPECT_HISTORY_SESSION_USER_NAME],
 				   NameGetDatum(&session_user));
 	for (int i = 0; i < (int) lengthof(argument_columns); i++)

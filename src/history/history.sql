@@ -64,9 +64,10 @@ BEGIN
         COMMENT ON COLUMN booking.history.table_name IS
             'The table that was changed: ticket or hold.';
         COMMENT ON COLUMN booking.history.action IS
-            'What was done. To a ticket: booked, redeemed, cancelled, reinstated, transferred. '
+            'What was done. To a ticket: booked, booked_by_staff, redeemed, unredeemed, cancelled, '
+            'reinstated, moved. '
             'To a hold: held, extended, confirmed, released, expired. '
-            'To both: changed, user_forgotten, deleted, truncated. '
+            'To both: transferred, changed, user_forgotten, deleted, truncated. '
             'truncated stands for all rows of the table; its row has no event, user or id.';
         COMMENT ON COLUMN booking.history.event_id IS
             'The event of the ticket or hold, after the change or before its deletion.';

@@ -90,6 +90,26 @@ static SqlPlan extend_plan = {
 	.argtypes = { INT8OID, TIMESTAMPTZOID },
 };
 
+static SqlPlan change_plan = {
+	.sql = "UPDATE booking.hold SET quantity = $2, user_id = $3"
+		   " WHERE hold_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING quantity OPERATOR(pg_catalog.=) $2"
+		   " AND user_id OPERATOR(pg_catalog.=) $3 AND ended_at IS NULL",
+	.nargs = 3,
+	.argtypes = { INT8OID, INT4OID, PLAN_USER_ID },
+};
+
+static SqlPlan find_same_plan = {
+	.sql = "SELECT hold_id FROM booking.hold"
+		   " WHERE event_id OPERATOR(pg_catalog.=) $1"
+		   " AND user_id OPERATOR(pg_catalog.=) $2"
+		   " AND quantity OPERATOR(pg_catalog.=) $3 AND ended_at IS NULL"
+		   " AND expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
+		   " ORDER BY expires_at DESC, hold_id LIMIT 1",
+	.nargs = 3,
+	.argtypes = { INT8OID, PLAN_USER_ID, INT4OID },
+};
+
 /* Raises 55000 if a column that must have a value is null. */
 static void
 check_value(bool isnull)
@@ -228,7 +248,7 @@ insert_directly(BookingCall *call, Relation rel, int64 event_id, Datum user_id,
 	hold_note_change(call, event_id);
 	booking_call_open_writer(call, shape, rel, &writer);
 	slot = writer.slot;
-	row_writer_begin_row(slot);
+	row_writer_begin_row(&writer, slot);
 	row_writer_set(slot, shape->attnum[INSPECT_HOLD_ID],
 				   Int64GetDatum(hold_id));
 	row_writer_set(slot, shape->attnum[INSPECT_HOLD_EVENT_ID],
@@ -238,8 +258,6 @@ insert_directly(BookingCall *call, Relation rel, int64 event_id, Datum user_id,
 				   Int32GetDatum(quantity));
 	row_writer_set(slot, shape->attnum[INSPECT_HOLD_EXPIRES_AT],
 				   TimestampTzGetDatum(expires_at));
-	row_writer_set(slot, shape->attnum[INSPECT_HOLD_CREATED_AT],
-				   TimestampTzGetDatum(GetCurrentTimestamp()));
 	row_writer_insert(&writer);
 	booking_call_close_writer(&writer);
 	return hold_id;
@@ -502,4 +520,57 @@ hold_extend(BookingCall *call, Hold *hold, TimestampTz expires_at)
 	values[1] = TimestampTzGetDatum(expires_at);
 	if (!change_directly(call, hold, &value, 1))
 		change_by_sql(call, hold, &extend_plan, values, NULL);
+}
+
+/*
+ * Changes how many places a locked hold keeps, and for whom.  The trigger takes
+ * the places or gives them back, and judges the sale rules.
+ */
+void
+hold_change(BookingCall *call, Hold *hold, int32 quantity, Datum user_id)
+{
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(hold->hold_id);
+	values[1] = Int32GetDatum(quantity);
+	values[2] = user_id;
+	change_by_sql(call, hold, &change_plan, values, NULL);
+}
+
+/*
+ * Locks and reads the user's hold of that many places of the event.  Returns
+ * false if he has none that is live and has not expired.  The caller has locked
+ * the user at the event, so no other call of his makes one now.  Raises 40001
+ * if a snapshot of the transaction doesn't show it.
+ */
+bool
+hold_find_same(BookingCall *call, int64 event_id, Datum user_id,
+			   int32 quantity, Hold *hold)
+{
+	Datum		values[3];
+	int64		hold_id = 0;
+	bool		isnull;
+	bool		found;
+
+	values[0] = Int64GetDatum(event_id);
+	values[1] = user_id;
+	values[2] = Int32GetDatum(quantity);
+	plan_connect_for_all_rows(&call->base);
+	found =
+		plan_execute_latest(&call->base, &find_same_plan, values, 1) > 0;
+	if (found)
+		hold_id = DatumGetInt64(
+			plan_result(&call->base, 0, 1, INT8OID, &isnull));
+	plan_disconnect(&call->base);
+	if (!found)
+		return false;
+	if (!hold_lock(call, hold_id, hold))
+	{
+		if (IsolationUsesXactSnapshot())
+			error_conflict();
+		return false;
+	}
+	return !hold->ended && !hold_has_expired(hold) &&
+		hold->event_id == event_id && hold->quantity == quantity &&
+		user_id_equal(&call->base, hold->user_id, user_id);
 }

@@ -58,6 +58,10 @@ extern void hold_end_all(BookingCall *call, const Hold *hold, int count,
 						 int64 places);
 extern void hold_confirm(BookingCall *call, Hold *hold);
 extern void hold_extend(BookingCall *call, Hold *hold, TimestampTz expires_at);
+extern void hold_change(BookingCall *call, Hold *hold, int32 quantity,
+						Datum user_id);
+extern bool hold_find_same(BookingCall *call, int64 event_id, Datum user_id,
+						   int32 quantity, Hold *hold);
 pg_noreturn extern void hold_error_state(int64 hold_id, const char *refused,
 										 const char *state);
 

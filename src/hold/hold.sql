@@ -3,29 +3,34 @@
 CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id "any", quantity integer DEFAULT 1,
                                      ttl interval DEFAULT NULL,
                                      idempotency_key text DEFAULT NULL,
+                                     on_held text DEFAULT 'add',
                                      OUT hold_id bigint, OUT expires_at timestamptz)
 RETURNS record
 AS 'MODULE_PATHNAME', 'booking_hold_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.hold_tickets(bigint, "any", integer, interval, text) IS
+COMMENT ON FUNCTION booking.hold_tickets(bigint, "any", integer, interval, text, text) IS
 'Takes quantity places of an event for a user, all of them or none. Keeps them until the hold is '
 'confirmed, released or expired. Returns the id of the hold and when it expires. '
 'ttl: how long the hold lasts; null: the event''s hold_ttl; at most its max_hold_ttl. '
-'idempotency_key: as for book_ticket(). Locks what book_tickets() locks. '
+'idempotency_key: as for book_ticket(). on_held: what to do if the user has a hold of as many '
+'places of the event. ''add'', the default, makes another one. ''return'' returns that hold, so '
+'that a user who goes back does not hold twice. Locks what book_tickets() locks, and with '
+'''return'' also the user at this event and the hold. '
 'Raises 23T01 if fewer places are left, 22004 if quantity is null, 22023 if quantity is below 1 '
-'or too large, 22023 if ttl is not positive or above max_hold_ttl, and otherwise what '
-'book_ticket() raises.';
+'or too large, 22023 if ttl is not positive or above max_hold_ttl, 22023 if on_held has any other '
+'value, and otherwise what book_ticket() raises.';
 
 CREATE FUNCTION booking.hold_tickets(event_id bigint, user_id text, quantity integer DEFAULT 1,
                                      ttl interval DEFAULT NULL,
                                      idempotency_key text DEFAULT NULL,
+                                     on_held text DEFAULT 'add',
                                      OUT hold_id bigint, OUT expires_at timestamptz)
 RETURNS record
 AS 'MODULE_PATHNAME', 'booking_hold_tickets'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION booking.hold_tickets(bigint, text, integer, interval, text) IS
+COMMENT ON FUNCTION booking.hold_tickets(bigint, text, integer, interval, text, text) IS
 'The same for a user_id that is a string or has no type, as a literal or a parameter whose type '
 'is left open.';
 
@@ -54,6 +59,37 @@ COMMENT ON FUNCTION booking.extend_hold(bigint, interval) IS
 'Raises 23T04 if the hold has expired, 23T05 if it was confirmed or released, P0002 if there is '
 'no such hold, 22004 for a null argument. Raises 22023 if ttl is not positive, or if the '
 'hold would last longer than the event''s max_hold_ttl in all.';
+
+CREATE FUNCTION booking.change_hold(hold_id bigint, quantity integer)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'booking_change_hold'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.change_hold(bigint, integer) IS
+'Makes a hold keep quantity places: more, all of them or none, or fewer, of which the others come '
+'back in this transaction. Returns true, or false if it keeps as many already. '
+'Locks the user at this event if it has max_per_user, then the hold, then rows of '
+'booking.inventory, until the transaction ends. '
+'Raises 23T04 if the hold has expired, 23T05 if it was confirmed or released, P0002 if there is '
+'no such hold, 22004 if hold_id is null, and for new places what hold_tickets() raises.';
+
+CREATE FUNCTION booking.change_hold(hold_id bigint, quantity integer, user_id "any")
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'booking_change_hold'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.change_hold(bigint, integer, "any") IS
+'The same, and makes the hold another user''s, as when a guest logs in. What is null stays as it '
+'is. The new user is judged by max_per_user (23T02).';
+
+CREATE FUNCTION booking.change_hold(hold_id bigint, quantity integer, user_id text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'booking_change_hold'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION booking.change_hold(bigint, integer, text) IS
+'The same for a user_id that is a string or has no type, as a literal or a parameter whose type '
+'is left open.';
 
 CREATE FUNCTION booking.release_hold(hold_id bigint)
 RETURNS boolean

@@ -35,6 +35,7 @@
 SQL_FUNCTION(booking_hold_tickets);
 SQL_FUNCTION(booking_confirm_hold);
 SQL_FUNCTION(booking_extend_hold);
+SQL_FUNCTION(booking_change_hold);
 SQL_FUNCTION(booking_release_hold);
 SQL_FUNCTION(booking_expire_holds);
 
@@ -55,6 +56,45 @@ static Interval *
 interval_argument(FunctionCallInfo fcinfo, int argno)
 {
 	return PG_ARGISNULL(argno) ? NULL : PG_GETARG_INTERVAL_P(argno);
+}
+
+/*
+ * Returns true if the word in argument number argno is yes, and false if it is
+ * no; otherwise raises 22023.
+ */
+static bool
+word_argument(FunctionCallInfo fcinfo, int argno, const char *name,
+			  const char *no, const char *yes)
+{
+	char	   *word;
+
+	error_check_argument(fcinfo, argno, name);
+	word = text_to_cstring(PG_GETARG_TEXT_PP(argno));
+	if (strcmp(word, no) != 0 && strcmp(word, yes) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be '%s' or '%s'", name, no, yes)));
+	return strcmp(word, yes) == 0;
+}
+
+/*
+ * True if the user holds just what he asks for; request->ids[0] is his hold's
+ * then.  Locks him at the event, and the hold.  Raises 23503.
+ */
+static bool
+is_held(BookingCall *call, Request *request)
+{
+	Hold		hold;
+
+	if (!event_exists(call, request->event_id))
+		sale_raise_no_event(call, request->event_id, "hold");
+	user_lock_one(call, request->event_id, request->user_id);
+	if (!hold_find_same(call, request->event_id, request->user_id,
+						request->quantity, &hold))
+		return false;
+	request->ids[0] = Int64GetDatum(hold.hold_id);
+	request->expires_at = hold.expires_at;
+	return true;
 }
 
 /* Takes the places and inserts the hold, whose id is request->ids[0] then. */
@@ -80,11 +120,13 @@ hold_places(BookingCall *call, Request *request, Claim *claim)
 }
 
 /*
- * hold_tickets(event_id, user_id, quantity, ttl, idempotency_key): takes the
- * places, all or none, and keeps them until the hold expires; returns
- * (hold_id, expires_at).  A null ttl means the event's hold_ttl.  Locks as
- * book_tickets() does.  Raises 23T01, 23T02, 23T03, 23T06, 23503, 22004,
- * 22023.
+ * hold_tickets(event_id, user_id, quantity, ttl, idempotency_key, on_held):
+ * takes the places, all or none, and keeps them until the hold expires; returns
+ * (hold_id, expires_at).  A null ttl means the event's hold_ttl.  If on_held is
+ * 'return', and the user holds as many places of the event already, returns
+ * that hold, and does not look at ttl.  Locks as book_tickets() does, and for
+ * 'return' also the user at the event and his hold.  Raises 23T01, 23T02,
+ * 23T03, 23T06, 23503, 22004, 22023.
  */
 Datum
 booking_hold_tickets(PG_FUNCTION_ARGS)
@@ -92,7 +134,13 @@ booking_hold_tickets(PG_FUNCTION_ARGS)
 	BookingCall call;
 	Datum		hold_id;
 	Request		request = {.is_hold = true, .ids = &hold_id, .count = 1};
-	Claim		claim = {.in_window = true, .within_limit = true};
+	Claim		claim = {
+		.in_window = true,
+		.within_limit = true,
+		.is_order = true
+	};
+	bool		return_held;
+	bool		answered;
 	Datum		values[2];
 	bool		isnull[2] = {false, false};
 
@@ -104,18 +152,17 @@ booking_hold_tickets(PG_FUNCTION_ARGS)
 	error_check_quantity(request.quantity);
 	request.ttl = interval_argument(fcinfo, 3);
 	request.key = request_key_argument(fcinfo, 4);
+	return_held = word_argument(fcinfo, 5, "on_held", "add", "return");
 
 	result_prepare_row(fcinfo);
 	booking_call_begin(&call, "booking.hold_tickets()");
 	request.user_id = user_id_argument(&call.base, fcinfo, 1);
 	claim.user_id = request.user_id;
-	if (request.key == NULL)
+	answered = request.key != NULL && request_begin(&call, &request);
+	if (!answered && !(return_held && is_held(&call, &request)))
 		hold_places(&call, &request, &claim);
-	else if (!request_begin(&call, &request))
-	{
-		hold_places(&call, &request, &claim);
+	if (!answered && request.key != NULL)
 		request_answer(&call, &request);
-	}
 	booking_call_end(&call);
 
 	values[0] = request.ids[0];
@@ -204,19 +251,6 @@ use_hold(BookingCall *call, Hold *hold, bool may_rebook)
 		error_expired(hold);
 }
 
-/* True if the argument is 'rebook', false if 'error'; else raises 22023. */
-static bool
-may_rebook_argument(FunctionCallInfo fcinfo, int argno)
-{
-	char	   *word = text_to_cstring(PG_GETARG_TEXT_PP(argno));
-
-	if (strcmp(word, "rebook") != 0 && strcmp(word, "error") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("if_expired must be 'error' or 'rebook'")));
-	return strcmp(word, "rebook") == 0;
-}
-
 /*
  * Locks and reads a hold; raises P0002.  If its places may have to be taken
  * again, the user is locked at the event first: that is the lock order.
@@ -249,9 +283,8 @@ booking_confirm_hold(PG_FUNCTION_ARGS)
 	int			count = 0;
 
 	error_check_argument(fcinfo, 0, "hold_id");
-	error_check_argument(fcinfo, 1, "if_expired");
 	hold_id = PG_GETARG_INT64(0);
-	may_rebook = may_rebook_argument(fcinfo, 1);
+	may_rebook = word_argument(fcinfo, 1, "if_expired", "error", "rebook");
 
 	booking_call_begin(&call, "booking.confirm_hold()");
 	lock_hold(&call, hold_id, may_rebook, &hold);
@@ -276,6 +309,28 @@ booking_confirm_hold(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Raises 23T05 if a locked hold was confirmed or released, and 23T04 if it has
+ * expired.
+ */
+static void
+check_alive(BookingCall *call, const Hold *hold, const char *refused)
+{
+	int			tickets;
+
+	if (hold->ended)
+	{
+		(void) ticket_ids_of_hold(call, hold->hold_id, &tickets);
+		if (tickets > 0 || hold->confirmed || was_released(hold))
+			hold_error_state(hold->hold_id, refused,
+							 was_released(hold) && tickets == 0 ?
+								 "released" :
+								 "confirmed");
+	}
+	if (hold->ended || hold_has_expired(hold))
+		error_expired(hold);
+}
+
+/*
  * extend_hold(hold_id, ttl): makes a hold expire no sooner than ttl from now,
  * and returns when it expires.  Locks the hold.  Raises 23T04 if it has
  * expired, 23T05 if it was confirmed or released, 22023 if it would last
@@ -291,7 +346,6 @@ booking_extend_hold(PG_FUNCTION_ARGS)
 	Interval	default_ttl;
 	Interval	max_ttl;
 	TimestampTz wanted;
-	int			tickets;
 
 	error_check_argument(fcinfo, 0, "hold_id");
 	error_check_argument(fcinfo, 1, "ttl");
@@ -300,18 +354,7 @@ booking_extend_hold(PG_FUNCTION_ARGS)
 
 	booking_call_begin(&call, "booking.extend_hold()");
 	lock_hold(&call, hold_id, false, &hold);
-	if (hold.ended)
-	{
-		(void) ticket_ids_of_hold(&call, hold_id, &tickets);
-		if (tickets > 0 || hold.confirmed || was_released(&hold))
-			hold_error_state(hold_id, "extended",
-							 was_released(&hold) && tickets == 0 ?
-								 "released" :
-								 "confirmed");
-	}
-	if (hold.ended || hold_has_expired(&hold))
-		error_expired(&hold);
-
+	check_alive(&call, &hold, "extended");
 	event_read_hold_ttl(&call, hold.event_id, &default_ttl, &max_ttl);
 	wanted = ttl_expiry(ttl, &max_ttl);
 	ttl_check_latest(hold.created_at, wanted, &max_ttl);
@@ -322,6 +365,57 @@ booking_extend_hold(PG_FUNCTION_ARGS)
 	}
 	booking_call_end(&call);
 	PG_RETURN_TIMESTAMPTZ(hold.expires_at);
+}
+
+/*
+ * change_hold(hold_id, quantity, user_id): makes a hold keep more or fewer
+ * places, all that are asked for or none, or makes it another user's; null
+ * leaves either as it is.  Returns false if there is nothing to change.  Locks
+ * the user at the event if that has a limit, the hold, and a stripe.  Raises
+ * what hold_tickets() raises for the new places and the new user; 23T04 if the
+ * hold has expired, 23T05 if it was confirmed or released; P0002, 22004, 22023.
+ */
+Datum
+booking_change_hold(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	Hold		hold;
+	int64		hold_id;
+	bool		has_quantity = !PG_ARGISNULL(1);
+	bool		has_user = PG_NARGS() > 2 && !PG_ARGISNULL(2);
+	int32		quantity;
+	Datum		user_id;
+	bool		changes;
+
+	error_check_argument(fcinfo, 0, "hold_id");
+	hold_id = PG_GETARG_INT64(0);
+	if (has_quantity)
+		error_check_quantity(PG_GETARG_INT32(1));
+
+	booking_call_begin(&call, "booking.change_hold()");
+	if (!hold_read(&call, hold_id, &hold))
+		error_no_row("hold", hold_id);
+	user_id = has_user ? user_id_argument(&call.base, fcinfo, 2) :
+						 hold.user_id;
+	if (event_has_limit(&call, hold.event_id))
+		user_lock_one(&call, hold.event_id, user_id);
+	if (!hold_lock(&call, hold_id, &hold))
+		error_no_row("hold", hold_id);
+	check_alive(&call, &hold, "changed");
+	quantity = has_quantity ? PG_GETARG_INT32(1) : hold.quantity;
+	if (!has_user)
+		user_id = hold.user_id;
+	if (quantity > hold.quantity)
+		sale_check_order_size(&call, hold.event_id, quantity);
+	changes = quantity != hold.quantity ||
+		!user_id_equal(&call.base, user_id, hold.user_id);
+	if (changes)
+		hold_change(&call, &hold, quantity, user_id);
+	/* if it expired while places were waited for, they may be its own */
+	if (changes && hold_has_expired(&hold))
+		error_expired(&hold);
+	booking_call_end(&call);
+	PG_RETURN_BOOL(changes);
 }
 
 /*

@@ -372,7 +372,7 @@ lock_row_insert(LockCall *call, text *resource, const LockRowValues *values)
 
 	row_writer_open(&writer, call->rel);
 	slot = writer.slot;
-	row_writer_begin_row(slot);
+	row_writer_begin_row(&writer, slot);
 	row_writer_set(slot, table->resource, PointerGetDatum(resource));
 	row_writer_set(slot, table->lock_owner, PointerGetDatum(values->owner));
 	row_writer_set(slot, table->token, Int64GetDatum(values->token));

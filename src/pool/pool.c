@@ -273,7 +273,8 @@ is_sold_out(Taking *taking, const StripeSet *set, Snapshot snapshot)
 	TimestampTz next;
 	int64		left;
 
-	if (set->total >= taking->quantity)
+	/* who takes nothing may do so while there is a deficit, too */
+	if (taking->quantity == 0 || set->total >= taking->quantity)
 		return false;
 	left = set->total +
 		reclaimable(taking->pool, taking->key, snapshot,
@@ -466,7 +467,8 @@ take_remembered(Taking *taking)
 		!TransactionIdIsValid(stripe.holder))
 		return take_pinned(taking, &stripe, &version);
 	stripe_unpin(&version);
-	if (stripe.available < taking->quantity && is_only_stripe(entry, &stripe))
+	if (taking->quantity > 0 && stripe.available < taking->quantity &&
+		is_only_stripe(entry, &stripe))
 	{
 		claim->left = stripe.available;
 		return decide(taking, POOL_SOLD_OUT);

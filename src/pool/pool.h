@@ -16,6 +16,13 @@
 
 #include "pool/stripe.h"
 
+/*
+ * The places of a key without a limit.  It leaves room above: within one
+ * statement places may be given back before they are taken.
+ */
+#define POOL_UNLIMITED 2000000000
+#define POOL_UNLIMITED_SQL "2000000000"
+
 typedef enum PoolResult
 {
 	POOL_TAKEN,

@@ -14,7 +14,7 @@
 
 #include "pool/key.h"
 
-#define SHAPE_MAX_TERMS 4
+#define SHAPE_MAX_TERMS 5
 
 /*
  * What the user of the pool layer says of its tables: the columns that each

@@ -378,7 +378,7 @@ stripe_insert(Pool *pool, const PoolKey *key, int32 number, int32 available,
 
 	row_writer_open(&writer, pool->rel);
 	slot = writer.slot;
-	row_writer_begin_row(slot);
+	row_writer_begin_row(&writer, slot);
 	for (int i = 0; i < shape->key.count; i++)
 		row_writer_set(slot, shape->key.column[i].attnum, key->value[i]);
 	row_writer_set(slot, shape->stripe, Int32GetDatum(number));

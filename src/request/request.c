@@ -351,13 +351,14 @@ insert_by_sql(BookingCall *call, const Request *request)
 	plan_disconnect(&call->base);
 }
 
-/* Stores the row in the slot. */
+/* Stores the row in the writer's slot. */
 static void
-fill_row(TupleTableSlot *slot, const RowShape *shape, const Request *request)
+fill_row(RowWriter *writer, const RowShape *shape, const Request *request)
 {
 	const AttrNumber *attnum = shape->attnum;
+	TupleTableSlot *slot = writer->slot;
 
-	row_writer_begin_row(slot);
+	row_writer_begin_row(writer, slot);
 	row_writer_set(slot, attnum[INSPECT_REQUEST_EVENT_ID],
 				   Int64GetDatum(request->event_id));
 	row_writer_set(slot, attnum[INSPECT_REQUEST_KEY],
@@ -369,8 +370,6 @@ fill_row(TupleTableSlot *slot, const RowShape *shape, const Request *request)
 				   BoolGetDatum(request->is_hold));
 	row_writer_set(slot, attnum[INSPECT_REQUEST_IDS],
 				   result_id_array(request->ids, request->count));
-	row_writer_set(slot, attnum[INSPECT_REQUEST_CREATED_AT],
-				   TimestampTzGetDatum(GetCurrentTimestamp()));
 	if (request->ttl != NULL)
 		row_writer_set(slot, attnum[INSPECT_REQUEST_TTL],
 					   IntervalPGetDatum(request->ttl));
@@ -394,7 +393,7 @@ insert_directly(BookingCall *call, Relation rel, const Request *request)
 	RowWriter	writer;
 
 	booking_call_open_writer(call, shape, rel, &writer);
-	fill_row(writer.slot, shape, request);
+	fill_row(&writer, shape, request);
 	row_writer_insert(&writer);
 	booking_call_close_writer(&writer);
 }

@@ -25,6 +25,7 @@ typedef struct Request
 	Datum		user_id;
 	int32		quantity;
 	bool		is_hold;		/* a hold was asked for, not tickets */
+	bool		by_staff;		/* the staff books; the key doesn't know */
 	Interval   *ttl;			/* of the hold; NULL: the event's */
 	ArrayType  *user_ids;		/* of a batch; NULL: it is none */
 

@@ -139,9 +139,12 @@ can_be_kept(const ResultRelInfo *result_rel)
 	return true;
 }
 
-/* Makes a writer in a memory context of its own, with its indexes open. */
+/*
+ * Makes a writer in a memory context of its own, with its indexes open, and
+ * with the table's defaults or none.
+ */
 static void
-make_writer(RowWriter *writer, Relation rel)
+make_writer(RowWriter *writer, Relation rel, bool with_defaults)
 {
 	MemoryContext old;
 	ResultRelInfo *result_rel;
@@ -166,6 +169,9 @@ make_writer(RowWriter *writer, Relation rel)
 	for (int i = 0; i < result_rel->ri_NumIndices; i++)
 		writer->index_oids[i] =
 			RelationGetRelid(result_rel->ri_IndexRelationDescs[i]);
+	writer->defaults.count = 0;
+	if (with_defaults)
+		row_defaults_prepare(&writer->defaults, rel);
 	MemoryContextSwitchTo(old);
 }
 
@@ -228,13 +234,13 @@ row_writer_runs_code(Relation rel, RowTriggersEvent event, Oid except)
 
 /*
  * Prepares to write into rel, which the caller has opened and locked ROW
- * EXCLUSIVE; locks its indexes likewise.  No trigger will be fired.  After an
- * error nothing needs to be closed.
+ * EXCLUSIVE; locks its indexes likewise.  No trigger will be fired, and no
+ * default evaluated.  After an error nothing needs to be closed.
  */
 void
 row_writer_open(RowWriter *writer, Relation rel)
 {
-	make_writer(writer, rel);
+	make_writer(writer, rel, false);
 	writer->rel = rel;
 	writer->triggers.estate = NULL;
 }
@@ -243,7 +249,8 @@ row_writer_open(RowWriter *writer, Relation rel)
  * The same with a writer that is kept, to insert rows or to update them.  The
  * AFTER ROW triggers will be fired when it is closed, other than those that
  * call the function except (or InvalidOid).  row_triggers_are_simple() must be
- * true of the table.  Raises 55000 and 42P10 if a publication refuses updates.
+ * true of the table, and row_defaults_is_simple() of its defaults.  Raises
+ * 55000 and 42P10 if a publication refuses updates.
  */
 void
 row_writer_open_kept(RowWriter *writer, Relation rel, RowTriggersEvent event,
@@ -257,7 +264,7 @@ row_writer_open_kept(RowWriter *writer, Relation rel, RowTriggersEvent event,
 	{
 		uint64		before = messages;
 
-		make_writer(writer, rel);
+		make_writer(writer, rel, true);
 
 		/* don't keep it if a message arrived while it was made */
 		if (before == messages && can_be_kept(writer->result_rel))
@@ -269,13 +276,17 @@ row_writer_open_kept(RowWriter *writer, Relation rel, RowTriggersEvent event,
 	row_triggers_begin(&writer->triggers, rel, event, except);
 }
 
-/* Begins a new row in the slot: all of it is null. */
+/*
+ * Begins a new row in the slot: its columns have their defaults, or are null.
+ * All rows that were begun must be inserted by the next call that inserts.
+ */
 void
-row_writer_begin_row(TupleTableSlot *slot)
+row_writer_begin_row(RowWriter *writer, TupleTableSlot *slot)
 {
 	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true,
 		   slot->tts_tupleDescriptor->natts * sizeof(bool));
+	row_defaults_set(&writer->defaults, writer->rel, writer->estate, slot);
 }
 
 /* Sets a column of the row. */

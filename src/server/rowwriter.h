@@ -16,6 +16,7 @@
 
 #include "storage/itemptr.h"
 
+#include "server/row_defaults.h"
 #include "server/row_triggers.h"
 
 struct BulkInsertStateData;
@@ -28,6 +29,7 @@ typedef struct RowWriter
 	struct EState *estate;
 	struct ResultRelInfo *result_rel;
 	Oid		   *index_oids;
+	RowDefaults defaults;
 	bool		is_kept;
 	RowTriggers triggers;
 } RowWriter;
@@ -38,7 +40,7 @@ extern bool row_writer_runs_code(Relation rel, RowTriggersEvent event,
 extern void row_writer_open(RowWriter *writer, Relation rel);
 extern void row_writer_open_kept(RowWriter *writer, Relation rel,
 								 RowTriggersEvent event, Oid except);
-extern void row_writer_begin_row(TupleTableSlot *slot);
+extern void row_writer_begin_row(RowWriter *writer, TupleTableSlot *slot);
 extern void row_writer_set(TupleTableSlot *slot, AttrNumber attnum,
 						   Datum value);
 extern void row_writer_insert(RowWriter *writer);

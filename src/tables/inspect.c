@@ -34,16 +34,20 @@
 
 /* The stripes of the events. */
 static const PoolLayout inventory_layout = {
-	.nterms = 3,
+	.nterms = 5,
 	.term_name = {
 		[INSPECT_TERM_SALES_START] = "sales_start",
 		[INSPECT_TERM_SALES_END] = "sales_end",
 		[INSPECT_TERM_MAX_PER_USER] = "max_per_user",
+		[INSPECT_TERM_MIN_PER_ORDER] = "min_per_order",
+		[INSPECT_TERM_MAX_PER_ORDER] = "max_per_order",
 	},
 	.term_type = {
 		[INSPECT_TERM_SALES_START] = TIMESTAMPTZOID,
 		[INSPECT_TERM_SALES_END] = TIMESTAMPTZOID,
 		[INSPECT_TERM_MAX_PER_USER] = INT4OID,
+		[INSPECT_TERM_MIN_PER_ORDER] = INT4OID,
+		[INSPECT_TERM_MAX_PER_ORDER] = INT4OID,
 	},
 	.has_trigger = true,
 	.repair_hint = "Call booking.rebuild_inventory() for each event that booking.verify() names.",
@@ -55,6 +59,8 @@ static const RowShapeColumn event_columns[] = {
 	[INSPECT_EVENT_MAX_HOLD_TTL] = {"max_hold_ttl", INTERVALOID, ROW_SHAPE_VALUE},
 	{"capacity", INT4OID, ROW_SHAPE_VALUE},
 	{"max_per_user", INT4OID, ROW_SHAPE_VALUE},
+	{"min_per_order", INT4OID, ROW_SHAPE_VALUE},
+	{"max_per_order", INT4OID, ROW_SHAPE_VALUE},
 	{"sales_start", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
 	{"sales_end", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
 	{"created_at", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
@@ -71,7 +77,7 @@ static const RowShapeColumn ticket_columns[] = {
 	[INSPECT_TICKET_EVENT_ID] = {"event_id", INT8OID, ROW_SHAPE_VALUE},
 	[INSPECT_TICKET_USER_ID] = {"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
 	[INSPECT_TICKET_HOLD_ID] = {"hold_id", INT8OID, ROW_SHAPE_NULLABLE},
-	[INSPECT_TICKET_BOOKED_AT] = {"booked_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
+	[INSPECT_TICKET_BOOKED_AT] = {"booked_at", TIMESTAMPTZOID, ROW_SHAPE_DEFAULT},
 	[INSPECT_TICKET_CANCELLED_AT] = {"cancelled_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	{"seat", TEXTOID, ROW_SHAPE_NULLABLE},
 	{"redeemed_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
@@ -84,7 +90,7 @@ static const RowShapeColumn hold_columns[] = {
 	[INSPECT_HOLD_USER_ID] = {"user_id", PLAN_USER_ID, ROW_SHAPE_VALUE},
 	[INSPECT_HOLD_QUANTITY] = {"quantity", INT4OID, ROW_SHAPE_POSITIVE},
 	[INSPECT_HOLD_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID, ROW_SHAPE_VALUE},
-	[INSPECT_HOLD_CREATED_AT] = {"created_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
+	[INSPECT_HOLD_CREATED_AT] = {"created_at", TIMESTAMPTZOID, ROW_SHAPE_DEFAULT},
 	[INSPECT_HOLD_ENDED_AT] = {"ended_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	[INSPECT_HOLD_CONFIRMED_AT] = {"confirmed_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	{NULL}
@@ -101,7 +107,7 @@ static const RowShapeColumn request_columns[] = {
 	[INSPECT_REQUEST_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID, ROW_SHAPE_NULLABLE},
 	[INSPECT_REQUEST_USER_IDS] = {"user_ids", PLAN_USER_ID_ARRAY, ROW_SHAPE_NULLABLE},
 	[INSPECT_REQUEST_STATUSES] = {"statuses", TEXTARRAYOID, ROW_SHAPE_NULLABLE},
-	[INSPECT_REQUEST_CREATED_AT] = {"created_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
+	[INSPECT_REQUEST_CREATED_AT] = {"created_at", TIMESTAMPTZOID, ROW_SHAPE_DEFAULT},
 	{NULL}
 };
 
@@ -114,7 +120,7 @@ static const RowShapeColumn user_limit_columns[] = {
 /* The history is looked at only when it is written (history/history.c). */
 static const RowShapeColumn history_columns[] = {
 	[INSPECT_HISTORY_ID] = {"history_id", INT8OID, ROW_SHAPE_IDENTITY},
-	[INSPECT_HISTORY_HAPPENED_AT] = {"happened_at", TIMESTAMPTZOID, ROW_SHAPE_CLOCK},
+	[INSPECT_HISTORY_HAPPENED_AT] = {"happened_at", TIMESTAMPTZOID, ROW_SHAPE_DEFAULT},
 	[INSPECT_HISTORY_SESSION_USER_NAME] = {"session_user_name", NAMEOID, ROW_SHAPE_VALUE},
 	[INSPECT_HISTORY_TABLE_NAME] = {"table_name", TEXTOID, ROW_SHAPE_VALUE},
 	[INSPECT_HISTORY_ACTION] = {"action", TEXTOID, ROW_SHAPE_VALUE},

@@ -19,7 +19,9 @@ enum
 {
 	INSPECT_TERM_SALES_START,
 	INSPECT_TERM_SALES_END,
-	INSPECT_TERM_MAX_PER_USER
+	INSPECT_TERM_MAX_PER_USER,
+	INSPECT_TERM_MIN_PER_ORDER,
+	INSPECT_TERM_MAX_PER_ORDER
 };
 
 /* The columns that we read or write, in the order of their shapes. */

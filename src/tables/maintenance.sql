@@ -88,7 +88,9 @@ BEGIN
     RETURN QUERY
     WITH e AS (
         -- An infinite sales_start or sales_end means the same as null.
-        SELECT event_id, capacity, max_per_user,
+        -- An event without a limit has this many places.
+        SELECT event_id, coalesce(capacity, 2000000000) AS capacity, max_per_user,
+               min_per_order, max_per_order,
                nullif(sales_start, '-infinity') AS sales_start,
                nullif(sales_end, 'infinity') AS sales_end
         FROM booking.event
@@ -97,8 +99,10 @@ BEGIN
         SELECT event_id, sum(available) AS available,
                min(available) AS least, min(stripe) AS first,
                count(*) AS stripes,
-               count(DISTINCT (max_per_user, sales_start, sales_end)) AS conditions,
-               min(max_per_user) AS max_per_user,
+               count(DISTINCT (max_per_user, min_per_order, max_per_order, sales_start, sales_end))
+                   AS conditions,
+               min(max_per_user) AS max_per_user, min(min_per_order) AS min_per_order,
+               min(max_per_order) AS max_per_order,
                nullif(min(sales_start), '-infinity') AS sales_start,
                nullif(min(sales_end), 'infinity') AS sales_end
         FROM booking.inventory
@@ -146,8 +150,9 @@ BEGIN
            NULL::bigint, i.conditions
     FROM e JOIN i USING (event_id)
     WHERE i.conditions <> 1
-       OR (e.max_per_user, e.sales_start, e.sales_end)
-          IS DISTINCT FROM (i.max_per_user, i.sales_start, i.sales_end)
+       OR (e.max_per_user, e.min_per_order, e.max_per_order, e.sales_start, e.sales_end)
+          IS DISTINCT FROM
+          (i.max_per_user, i.min_per_order, i.max_per_order, i.sales_start, i.sales_end)
     UNION ALL
     SELECT h.event_id, 'a live hold has tickets', 0::bigint, count(*)
     FROM booking.hold h JOIN booking.ticket t USING (hold_id)
@@ -223,15 +228,18 @@ BEGIN
 
         -- Now no transaction in progress has a place of the event.  One statement
         -- counts tickets and holds, so that a hold that is being confirmed counts once.
-        SELECT e.capacity - (SELECT count(*) FROM booking.ticket
-                             WHERE event_id = e.event_id AND cancelled_at IS NULL)
-                          - (SELECT coalesce(sum(quantity), 0) FROM booking.hold
-                             WHERE event_id = e.event_id AND ended_at IS NULL)
+        SELECT coalesce(e.capacity, 2000000000)
+               - (SELECT count(*) FROM booking.ticket
+                  WHERE event_id = e.event_id AND cancelled_at IS NULL)
+               - (SELECT coalesce(sum(quantity), 0) FROM booking.hold
+                  WHERE event_id = e.event_id AND ended_at IS NULL)
         INTO free;
         -- If the event is oversold, stripe 0 is below zero (the deficit).
         INSERT INTO booking.inventory
-            (event_id, stripe, available, max_per_user, sales_start, sales_end)
-        VALUES (e.event_id, 0, free, e.max_per_user, e.sales_start, e.sales_end);
+            (event_id, stripe, available, max_per_user, sales_start, sales_end,
+             min_per_order, max_per_order)
+        VALUES (e.event_id, 0, free, e.max_per_user, e.sales_start, e.sales_end,
+                e.min_per_order, e.max_per_order);
         IF free IS DISTINCT FROM before THEN
             event_id := e.event_id;
             available_before := before;

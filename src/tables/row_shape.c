@@ -19,9 +19,11 @@
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "server/compat.h"
+#include "server/row_defaults.h"
 #include "server/row_triggers.h"
 #include "tables/row_shape.h"
 
@@ -39,31 +41,12 @@ find_column(const RowShapeColumn *columns, const char *name)
 	return -1;
 }
 
-/* True if the default of the column is clock_timestamp(), and nothing else. */
-static bool
-default_is_clock(Relation rel, AttrNumber attnum)
-{
-	TupleConstr *constr = RelationGetDescr(rel)->constr;
-
-	for (int i = 0; constr != NULL && i < constr->num_defval; i++)
-	{
-		Node	   *expr;
-
-		if (constr->defval[i].adnum != attnum)
-			continue;
-		expr = stringToNode(constr->defval[i].adbin);
-		return IsA(expr, FuncExpr) &&
-			((FuncExpr *) expr)->funcid == F_CLOCK_TIMESTAMP;
-	}
-	return false;
-}
-
 /* True if the column is what the list says, and nothing else. */
 static bool
 column_is_plain(Relation rel, Form_pg_attribute att,
 				const RowShapeColumn *column)
 {
-	bool		is_clock = column->kind == ROW_SHAPE_CLOCK;
+	bool		has_default = column->kind == ROW_SHAPE_DEFAULT;
 	bool		is_identity = column->kind == ROW_SHAPE_IDENTITY;
 	bool		is_nullable = column->kind == ROW_SHAPE_NULLABLE ||
 		column->kind == ROW_SHAPE_ADDED;
@@ -71,11 +54,24 @@ column_is_plain(Relation rel, Form_pg_attribute att,
 	return !(is_nullable && att->attnotnull) &&
 		att->attgenerated == '\0' && att->atttypmod < 0 &&
 		(att->attidentity != '\0') == is_identity &&
-		att->atthasdef == is_clock &&
-		(!is_clock || default_is_clock(rel, att->attnum));
+		att->atthasdef == has_default &&
+		(!has_default || row_defaults_is_simple(rel, att->attnum));
 }
 
-/* True if the table has just the columns of the list. */
+/* True if an INSERT leaves the user's column null, or with a simple default. */
+static bool
+users_column_is_plain(Relation rel, Form_pg_attribute att)
+{
+	if (att->attgenerated != '\0' || att->attidentity != '\0')
+		return false;
+	if (att->atthasdef)
+		return row_defaults_is_simple(rel, att->attnum);
+	/* a type can have a default, too, and a domain be NOT NULL */
+	return !att->attnotnull && get_typtype(att->atttypid) != TYPTYPE_DOMAIN &&
+		get_typdefault(att->atttypid) == NULL;
+}
+
+/* True if the columns are those of the list, and simple ones of the user's. */
 static bool
 columns_are_plain(Relation rel, const RowShapeColumn *columns)
 {
@@ -89,7 +85,8 @@ columns_are_plain(Relation rel, const RowShapeColumn *columns)
 		if (att->attisdropped)
 			continue;
 		place = find_column(columns, NameStr(att->attname));
-		if (place < 0 || !column_is_plain(rel, att, &columns[place]))
+		if (place < 0 ? !users_column_is_plain(rel, att) :
+						!column_is_plain(rel, att, &columns[place]))
 			return false;
 	}
 	return true;

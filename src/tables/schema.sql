@@ -32,6 +32,9 @@ AS $$
     ), wanted_check (tab, name, def) AS (VALUES
         ('event', 'event_capacity_check', 'CHECK ((capacity >= 0))'),
         ('event', 'event_max_per_user_check', 'CHECK ((max_per_user >= 1))'),
+        ('event', 'event_min_per_order_check', 'CHECK ((min_per_order >= 1))'),
+        ('event', 'event_max_per_order_check', 'CHECK ((max_per_order >= 1))'),
+        ('event', 'event_order_size_check', 'CHECK ((min_per_order <= max_per_order))'),
         -- (the text of this one depends on settings: its name counts)
         ('event', 'event_hold_ttl_check',
          'CHECK (hold_ttl > ''0'' AND hold_ttl <= max_hold_ttl AND max_hold_ttl <= ''10 years'')'),
@@ -176,8 +179,8 @@ BEGIN
     FOR target IN
         SELECT tab, cols, c.oid AS rel, c.relkind
         FROM (VALUES
-            ('event', '{event_id,capacity,max_per_user,sales_start,sales_end,hold_ttl,max_hold_ttl,created_at}'::text[]),
-            ('inventory', '{event_id,stripe,available,max_per_user,sales_start,sales_end}'),
+            ('event', '{event_id,capacity,max_per_user,min_per_order,max_per_order,sales_start,sales_end,hold_ttl,max_hold_ttl,created_at}'::text[]),
+            ('inventory', '{event_id,stripe,available,max_per_user,sales_start,sales_end,min_per_order,max_per_order}'),
             ('ticket', '{ticket_id,event_id,user_id,seat,hold_id,booked_at,redeemed_at,cancelled_at}'),
             ('hold', '{hold_id,event_id,user_id,quantity,expires_at,created_at,ended_at,confirmed_at}'),
             ('request', '{event_id,idempotency_key,user_id,quantity,is_hold,ttl,ids,expires_at,user_ids,statuses,created_at}'),

@@ -75,9 +75,17 @@ static SqlPlan cancel_plan = {
 };
 
 static SqlPlan redeem_plan = {
-	.sql = "UPDATE booking.ticket SET redeemed_at = pg_catalog.clock_timestamp()"
+	.sql = "UPDATE booking.ticket SET redeemed_at = $2"
 		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1"
 		   " RETURNING redeemed_at IS NOT NULL, redeemed_at",
+	.nargs = 2,
+	.argtypes = { INT8OID, TIMESTAMPTZOID },
+};
+
+static SqlPlan unredeem_plan = {
+	.sql = "UPDATE booking.ticket SET redeemed_at = NULL"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING redeemed_at IS NULL",
 	.nargs = 1,
 	.argtypes = { INT8OID },
 };
@@ -88,6 +96,26 @@ static SqlPlan transfer_plan = {
 		   " RETURNING user_id OPERATOR(pg_catalog.=) $2",
 	.nargs = 2,
 	.argtypes = { INT8OID, PLAN_USER_ID },
+};
+
+static SqlPlan move_plan = {
+	.sql = "UPDATE booking.ticket SET event_id = $2"
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) $1"
+		   " RETURNING event_id OPERATOR(pg_catalog.=) $2",
+	.nargs = 2,
+	.argtypes = { INT8OID, INT8OID },
+};
+
+/* The user that ticket $1 or $2 gets. */
+#define OTHER_USER \
+	"CASE WHEN ticket_id OPERATOR(pg_catalog.=) $1 THEN $4 ELSE $3 END"
+
+static SqlPlan exchange_plan = {
+	.sql = "UPDATE booking.ticket SET user_id = " OTHER_USER
+		   " WHERE ticket_id OPERATOR(pg_catalog.=) ANY (ARRAY[$1, $2])"
+		   " RETURNING user_id OPERATOR(pg_catalog.=) " OTHER_USER,
+	.nargs = 4,
+	.argtypes = { INT8OID, INT8OID, PLAN_USER_ID, PLAN_USER_ID },
 };
 
 /* Returns for whom ticket number i is. */
@@ -125,7 +153,9 @@ insert_by_sql(BookingCall *call, const NewTickets *new, int32 quantity,
 	Handover	handover = {
 		.event_id = new->event_id,
 		.user_id = new->user_ids == NULL ? &new->user_id : NULL,
-		.places = quantity
+		.places = quantity,
+		.by_staff = new->by_staff,
+		.over_limit = new->over_limit
 	};
 	Datum		values[3];
 	uint64		rows;
@@ -155,15 +185,15 @@ insert_by_sql(BookingCall *call, const NewTickets *new, int32 quantity,
  * with the defaults of the table, and returns its id.
  */
 static Datum
-fill_ticket(BookingCall *call, TupleTableSlot *slot, const NewTickets *new,
-			Datum user_id)
+fill_ticket(BookingCall *call, RowWriter *writer, TupleTableSlot *slot,
+			const NewTickets *new, Datum user_id)
 {
 	const RowShape *shape = &call->tables.ticket_shape;
 	Datum		ticket_id;
 
 	ticket_id =
 		Int64GetDatum(nextval_internal(shape->id_sequence, false));
-	row_writer_begin_row(slot);
+	row_writer_begin_row(writer, slot);
 	row_writer_set(slot, shape->attnum[INSPECT_TICKET_ID], ticket_id);
 	row_writer_set(slot, shape->attnum[INSPECT_TICKET_EVENT_ID],
 				   Int64GetDatum(new->event_id));
@@ -171,8 +201,6 @@ fill_ticket(BookingCall *call, TupleTableSlot *slot, const NewTickets *new,
 	if (new->hold_id != 0)
 		row_writer_set(slot, shape->attnum[INSPECT_TICKET_HOLD_ID],
 					   Int64GetDatum(new->hold_id));
-	row_writer_set(slot, shape->attnum[INSPECT_TICKET_BOOKED_AT],
-				   TimestampTzGetDatum(GetCurrentTimestamp()));
 	return ticket_id;
 }
 
@@ -193,7 +221,8 @@ insert_many(BookingCall *call, RowWriter *writer, const NewTickets *new,
 
 		for (int32 i = 0; i < some; i++)
 			ticket_ids[done + i] =
-				fill_ticket(call, slots[i], new, user_of(new, done + i));
+				fill_ticket(call, writer, slots[i], new,
+							user_of(new, done + i));
 		row_writer_insert_many(writer, slots, some, bulk);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -214,7 +243,8 @@ insert_directly(BookingCall *call, const NewTickets *new, int32 quantity,
 							 &writer);
 	if (quantity == 1)
 	{
-		ticket_ids[0] = fill_ticket(call, writer.slot, new, user_of(new, 0));
+		ticket_ids[0] =
+			fill_ticket(call, &writer, writer.slot, new, user_of(new, 0));
 		row_writer_insert(&writer);
 	}
 	else
@@ -231,7 +261,8 @@ void
 ticket_insert(BookingCall *call, const NewTickets *new, int32 quantity,
 			  Datum *ticket_ids)
 {
-	if (booking_call_is_ticket_plain(call))
+	/* only a statement tells the history that the staff books */
+	if (!new->by_staff && booking_call_is_ticket_plain(call))
 		insert_directly(call, new, quantity, ticket_ids);
 	else
 		insert_by_sql(call, new, quantity, ticket_ids);
@@ -381,18 +412,34 @@ ticket_cancel(BookingCall *call, int64 event_id, int64 ticket_id)
 					1, 1);
 }
 
-/* Marks a locked ticket as redeemed, and returns the time. */
+/*
+ * Marks a locked ticket as redeemed at that time, and returns the time that is
+ * in the row then.
+ */
 TimestampTz
-ticket_redeem(BookingCall *call, int64 ticket_id)
+ticket_redeem(BookingCall *call, int64 ticket_id, TimestampTz at)
 {
-	Datum		value = Int64GetDatum(ticket_id);
+	Datum		values[2];
 	bool		isnull;
 
+	values[0] = Int64GetDatum(ticket_id);
+	values[1] = TimestampTzGetDatum(at);
 	plan_check_rows(&call->base, "ticket",
-					plan_execute(&call->base, &redeem_plan, &value, NULL),
+					plan_execute(&call->base, &redeem_plan, values, NULL),
 					1, 1);
 	return DatumGetTimestampTz(plan_result(&call->base, 0, 2, TIMESTAMPTZOID,
 										   &isnull));
+}
+
+/* Marks a locked ticket as not redeemed. */
+void
+ticket_unredeem(BookingCall *call, int64 ticket_id)
+{
+	Datum		value = Int64GetDatum(ticket_id);
+
+	plan_check_rows(&call->base, "ticket",
+					plan_execute(&call->base, &unredeem_plan, &value, NULL),
+					1, 1);
 }
 
 /* Gives a locked ticket to another user. */
@@ -406,4 +453,35 @@ ticket_transfer(BookingCall *call, int64 ticket_id, Datum user_id)
 	plan_check_rows(&call->base, "ticket",
 					plan_execute(&call->base, &transfer_plan, values, NULL),
 					1, 1);
+}
+
+/*
+ * Moves a locked ticket to another event.  The trigger takes a place there and
+ * gives one back here.
+ */
+void
+ticket_move(BookingCall *call, int64 ticket_id, int64 event_id)
+{
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(ticket_id);
+	values[1] = Int64GetDatum(event_id);
+	plan_check_rows(&call->base, "ticket",
+					plan_execute(&call->base, &move_plan, values, NULL), 1, 1);
+}
+
+/* Gives each of two locked tickets to the user of the other. */
+void
+ticket_exchange(BookingCall *call, const int64 *ticket_ids,
+				const TicketState *states)
+{
+	Datum		values[4];
+
+	values[0] = Int64GetDatum(ticket_ids[0]);
+	values[1] = Int64GetDatum(ticket_ids[1]);
+	values[2] = states[0].user_id;
+	values[3] = states[1].user_id;
+	plan_check_rows(&call->base, "ticket",
+					plan_execute(&call->base, &exchange_plan, values, NULL),
+					2, 1);
 }

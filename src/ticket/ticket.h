@@ -32,6 +32,8 @@ typedef struct NewTickets
 	int64		hold_id;		/* the hold that they come from, or 0 */
 	Datum		user_id;		/* for whom all of them are */
 	Datum	   *user_ids;		/* or for whom each of them is; else NULL */
+	bool		by_staff;		/* the history has to say so */
+	bool		over_limit;		/* the limit per user was passed over */
 } NewTickets;
 
 extern void ticket_insert(BookingCall *call, const NewTickets *new,
@@ -40,7 +42,12 @@ extern Datum *ticket_ids_of_hold(BookingCall *call, int64 hold_id, int *count);
 extern bool ticket_lock(BookingCall *call, int64 ticket_id,
 						TicketState *state);
 extern void ticket_cancel(BookingCall *call, int64 event_id, int64 ticket_id);
-extern TimestampTz ticket_redeem(BookingCall *call, int64 ticket_id);
+extern TimestampTz ticket_redeem(BookingCall *call, int64 ticket_id,
+								 TimestampTz at);
+extern void ticket_unredeem(BookingCall *call, int64 ticket_id);
 extern void ticket_transfer(BookingCall *call, int64 ticket_id, Datum user_id);
+extern void ticket_move(BookingCall *call, int64 ticket_id, int64 event_id);
+extern void ticket_exchange(BookingCall *call, const int64 *ticket_ids,
+							const TicketState *states);
 
 #endif							/* TICKET_H */

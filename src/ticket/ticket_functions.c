@@ -14,12 +14,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "event/event.h"
 #include "event/refusal.h"
 #include "event/sale.h"
+#include "event/user_limit.h"
 #include "request/request.h"
 #include "server/errors.h"
 #include "server/fault.h"
@@ -31,9 +34,19 @@
 SQL_FUNCTION(booking_book_ticket);
 SQL_FUNCTION(booking_try_book_ticket);
 SQL_FUNCTION(booking_book_tickets);
+SQL_FUNCTION(booking_book_as_staff);
 SQL_FUNCTION(booking_cancel_ticket);
 SQL_FUNCTION(booking_transfer_ticket);
+SQL_FUNCTION(booking_move_ticket);
+SQL_FUNCTION(booking_exchange_tickets);
 SQL_FUNCTION(booking_redeem_ticket);
+SQL_FUNCTION(booking_unredeem_ticket);
+
+/* An order is judged by all rules. */
+#define ALL_RULES                                                 \
+	{                                                             \
+		.in_window = true, .within_limit = true, .is_order = true \
+	}
 
 /*
  * Books the tickets of the request, or finds that it was answered before; then
@@ -45,7 +58,9 @@ book(BookingCall *call, Request *request, Claim *claim)
 {
 	NewTickets	new = {
 		.event_id = request->event_id,
-		.user_id = request->user_id
+		.user_id = request->user_id,
+		.by_staff = request->by_staff,
+		.over_limit = !claim->within_limit
 	};
 	SaleResult	result;
 
@@ -79,7 +94,6 @@ book_by_arguments(FunctionCallInfo fcinfo, BookingCall *call,
 	booking_call_begin(call, function);
 	request->user_id = user_id_argument(&call->base, fcinfo, 1);
 	claim->user_id = request->user_id;
-	claim->in_window = claim->within_limit = true;
 	result = book(call, request, claim);
 	if (result == SALE_NO_EVENT)
 		sale_check_no_event(call, request->event_id);
@@ -92,18 +106,17 @@ book_by_arguments(FunctionCallInfo fcinfo, BookingCall *call,
  */
 static void
 book_or_raise(FunctionCallInfo fcinfo, const char *function,
-			  Request *request)
+			  Request *request, Claim *claim)
 {
 	BookingCall call;
-	Claim		claim = {0};
 	SaleResult	result;
 
-	result = book_by_arguments(fcinfo, &call, function, request, &claim);
+	result = book_by_arguments(fcinfo, &call, function, request, claim);
 	if (result == SALE_NO_EVENT)
 		refusal_no_event(request->event_id, "ticket");
 	if (result != SALE_DONE)
 		sale_error_refused(request->event_id, request->quantity, result,
-						   &claim);
+						   claim);
 }
 
 /*
@@ -116,10 +129,11 @@ booking_book_ticket(PG_FUNCTION_ARGS)
 {
 	Datum		ticket_id;
 	Request		request = {.quantity = 1, .ids = &ticket_id};
+	Claim		claim = ALL_RULES;
 
 	error_check_argument(fcinfo, 0, "event_id");
 	error_check_argument(fcinfo, 1, "user_id");
-	book_or_raise(fcinfo, "booking.book_ticket()", &request);
+	book_or_raise(fcinfo, "booking.book_ticket()", &request, &claim);
 	PG_RETURN_DATUM(request.ids[0]);
 }
 
@@ -158,7 +172,7 @@ booking_try_book_ticket(PG_FUNCTION_ARGS)
 	BookingCall call;
 	Datum		ticket_id = (Datum) 0;
 	Request		request = {.quantity = 1, .ids = &ticket_id};
-	Claim		claim = {0};
+	Claim		claim = ALL_RULES;
 	SaleResult	result;
 	Datum		values[2];
 	bool		isnull[2] = {false, false};
@@ -168,10 +182,31 @@ booking_try_book_ticket(PG_FUNCTION_ARGS)
 	result_prepare_row(fcinfo);
 	result = book_by_arguments(fcinfo, &call, "booking.try_book_ticket()",
 							   &request, &claim);
+	if (result == SALE_ORDER_SIZE)
+		sale_error_refused(request.event_id, 1, result, &claim);
 	values[0] = CStringGetTextDatum(status_of(result));
 	values[1] = request.ids[0];
 	isnull[1] = result != SALE_DONE;
 	return result_row(fcinfo, values, isnull);
+}
+
+/*
+ * Books as many tickets as argument 2 says, all of them or none, and returns
+ * their ids.
+ */
+static Datum
+book_several(FunctionCallInfo fcinfo, const char *function, Request *request,
+			 Claim *claim)
+{
+	error_check_argument(fcinfo, 0, "event_id");
+	error_check_argument(fcinfo, 1, "user_id");
+	error_check_argument(fcinfo, 2, "quantity");
+	request->quantity = PG_GETARG_INT32(2);
+	error_check_quantity(request->quantity);
+	request->ids = palloc_extended(request->quantity * sizeof(Datum),
+								   MCXT_ALLOC_HUGE);
+	book_or_raise(fcinfo, function, request, claim);
+	return result_id_array(request->ids, request->count);
 }
 
 /*
@@ -182,16 +217,61 @@ Datum
 booking_book_tickets(PG_FUNCTION_ARGS)
 {
 	Request		request = {0};
+	Claim		claim = ALL_RULES;
 
-	error_check_argument(fcinfo, 0, "event_id");
-	error_check_argument(fcinfo, 1, "user_id");
-	error_check_argument(fcinfo, 2, "quantity");
-	request.quantity = PG_GETARG_INT32(2);
-	error_check_quantity(request.quantity);
-	request.ids = palloc_extended(request.quantity * sizeof(Datum),
-								  MCXT_ALLOC_HUGE);
-	book_or_raise(fcinfo, "booking.book_tickets()", &request);
-	return result_id_array(request.ids, request.count);
+	return book_several(fcinfo, "booking.book_tickets()", &request, &claim);
+}
+
+/*
+ * Reads which rules the staff passes over.  Raises 22004 for a null, 22023 for
+ * an unknown rule.
+ */
+static void
+read_override(FunctionCallInfo fcinfo, int argno, Claim *claim)
+{
+	Datum	   *rules;
+	bool	   *nulls;
+	int			count;
+
+	error_check_argument(fcinfo, argno, "override");
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), TEXTOID, -1, false,
+					  TYPALIGN_INT, &rules, &nulls, &count);
+	claim->in_window = claim->within_limit = claim->is_order = true;
+	for (int i = 0; i < count; i++)
+	{
+		char	   *rule;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("override must not contain null")));
+		rule = TextDatumGetCString(rules[i]);
+		if (strcmp(rule, "window") == 0)
+			claim->in_window = false;
+		else if (strcmp(rule, "limit") == 0)
+			claim->within_limit = claim->is_order = false;
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("override must not contain \"%s\"", rule),
+					 errhint("It can contain window and limit. The capacity can't be passed over.")));
+	}
+}
+
+/*
+ * book_as_staff(event_id, user_id, quantity, override, idempotency_key): the
+ * same as book_tickets(), but passes over the sales window, and the limits per
+ * user and per order, as override says, and the history says who booked.  The
+ * right to call it is the right to pass over these rules.
+ */
+Datum
+booking_book_as_staff(PG_FUNCTION_ARGS)
+{
+	Request		request = {.by_staff = true};
+	Claim		claim = {0};
+
+	read_override(fcinfo, 3, &claim);
+	return book_several(fcinfo, "booking.book_as_staff()", &request, &claim);
 }
 
 /*
@@ -204,6 +284,9 @@ error_ticket_state(int64 ticket_id, const char *refused,
 {
 	const char *is = state->cancelled ? "cancelled" : "redeemed";
 
+	if (!state->cancelled && !state->redeemed)
+		error_unusable(psprintf("ticket " INT64_FORMAT " has no user", ticket_id),
+					   "Give column user_id of table booking.ticket its NOT NULL back.");
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_STATE),
 			 errmsg("ticket " INT64_FORMAT " cannot be %s", ticket_id, refused),
@@ -285,9 +368,138 @@ booking_transfer_ticket(PG_FUNCTION_ARGS)
 }
 
 /*
- * redeem_ticket(ticket_id): marks a ticket as used at the gate.  Returns
- * ('redeemed', now), ('already_redeemed', when) or ('cancelled', null).  Locks
- * the ticket.  Raises P0002.
+ * If the event has a limit: locks the user there, and waits for his expired
+ * holds.  The trigger would do so when it has a stripe of another event.
+ */
+static void
+lock_at_event(BookingCall *call, int64 event_id, Datum user_id)
+{
+	if (event_has_limit(call, event_id))
+		(void) user_limit_count(call, event_id, user_id);
+}
+
+/*
+ * move_ticket(ticket_id, event_id): moves a ticket to another event.  Returns
+ * false if it is at that event already.  Locks the ticket.  The trigger takes
+ * the place there like any other, and gives one back here, events ascending.
+ * Raises 23T01, 23T02, 23T03, 23503, 23505 if its seat is taken there, 23T05 if
+ * the ticket was cancelled or redeemed, P0002.
+ */
+Datum
+booking_move_ticket(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	TicketState state;
+	int64		ticket_id;
+	int64		event_id;
+
+	error_check_argument(fcinfo, 0, "ticket_id");
+	error_check_argument(fcinfo, 1, "event_id");
+	ticket_id = PG_GETARG_INT64(0);
+	event_id = PG_GETARG_INT64(1);
+
+	booking_call_begin(&call, "booking.move_ticket()");
+	plan_connect(&call.base);
+	if (!ticket_lock(&call, ticket_id, &state))
+		error_no_row("ticket", ticket_id);
+	if (state.cancelled || state.redeemed)
+		error_ticket_state(ticket_id, "moved", &state);
+	if (state.event_id != event_id)
+	{
+		if (state.has_user)
+			lock_at_event(&call, event_id, state.user_id);
+		ticket_move(&call, ticket_id, event_id);
+	}
+	plan_disconnect(&call.base);
+	booking_call_end(&call);
+	PG_RETURN_BOOL(state.event_id != event_id);
+}
+
+/* Locks two tickets, the smaller id first, and reads them. */
+static void
+lock_two(BookingCall *call, const int64 *ticket_ids, TicketState *states)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		int			which = (ticket_ids[0] > ticket_ids[1]) ^ i;
+
+		if (!ticket_lock(call, ticket_ids[which], &states[which]))
+			error_no_row("ticket", ticket_ids[which]);
+	}
+	for (int i = 0; i < 2; i++)
+	{
+		if (states[i].cancelled || states[i].redeemed || !states[i].has_user)
+			error_ticket_state(ticket_ids[i], "exchanged", &states[i]);
+	}
+}
+
+/*
+ * exchange_tickets(ticket_id, other_ticket_id): each ticket becomes the other's
+ * user's, so that two users change places or events.  Returns false if both are
+ * one user's.  Locks the tickets, smaller id first.  The trigger judges each
+ * user at his new event, as transfer_ticket() does.  Raises 23T02, 23T05 if a
+ * ticket was cancelled or redeemed, P0002, 22004.
+ */
+Datum
+booking_exchange_tickets(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	TicketState states[2];
+	int64		ticket_ids[2];
+	bool		exchanges;
+
+	error_check_argument(fcinfo, 0, "ticket_id");
+	error_check_argument(fcinfo, 1, "other_ticket_id");
+	ticket_ids[0] = PG_GETARG_INT64(0);
+	ticket_ids[1] = PG_GETARG_INT64(1);
+
+	booking_call_begin(&call, "booking.exchange_tickets()");
+	plan_connect(&call.base);
+	lock_two(&call, ticket_ids, states);
+	exchanges = !user_id_equal(&call.base, states[0].user_id,
+							   states[1].user_id);
+	if (exchanges)
+	{
+		int			low = states[0].event_id > states[1].event_id;
+
+		/* events ascending; the trigger does it for a single event */
+		if (states[0].event_id != states[1].event_id)
+		{
+			lock_at_event(&call, states[low].event_id, states[!low].user_id);
+			lock_at_event(&call, states[!low].event_id, states[low].user_id);
+		}
+		ticket_exchange(&call, ticket_ids, states);
+	}
+	plan_disconnect(&call.base);
+	booking_call_end(&call);
+	PG_RETURN_BOOL(exchanges);
+}
+
+/*
+ * Returns when a ticket was scanned: argument number argno, which must not be
+ * infinite (22023), or DT_NOEND if it is null.
+ */
+static TimestampTz
+scanned_at_argument(FunctionCallInfo fcinfo, int argno)
+{
+	TimestampTz at = DT_NOEND;
+
+	if (!PG_ARGISNULL(argno))
+	{
+		at = PG_GETARG_TIMESTAMPTZ(argno);
+		if (TIMESTAMP_NOT_FINITE(at))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument \"%s\" must not be infinite", "at")));
+	}
+	return at;
+}
+
+/*
+ * redeem_ticket(ticket_id, event_id, at): marks a ticket as used at the gate.
+ * Returns ('redeemed', when), ('already_redeemed', when), ('cancelled', null)
+ * or, if event_id is given and is not the ticket's, ('wrong_event', null).
+ * Locks the ticket.  Raises P0002, 22004, 22023.
  */
 Datum
 booking_redeem_ticket(PG_FUNCTION_ARGS)
@@ -296,28 +508,59 @@ booking_redeem_ticket(PG_FUNCTION_ARGS)
 	TicketState state;
 	int64		ticket_id;
 	const char *status = "redeemed";
+	TimestampTz at;
 	Datum		values[2];
 	bool		isnull[2] = {false, false};
 
 	error_check_argument(fcinfo, 0, "ticket_id");
 	ticket_id = PG_GETARG_INT64(0);
+	at = scanned_at_argument(fcinfo, 2);
 
 	result_prepare_row(fcinfo);
 	booking_call_begin(&call, "booking.redeem_ticket()");
 	plan_connect(&call.base);
 	if (!ticket_lock(&call, ticket_id, &state))
 		error_no_row("ticket", ticket_id);
-	if (state.cancelled)
+	if (!PG_ARGISNULL(1) && PG_GETARG_INT64(1) != state.event_id)
+		status = "wrong_event";
+	else if (state.cancelled)
 		status = "cancelled";
 	else if (state.redeemed)
 		status = "already_redeemed";
 	else
-		state.redeemed_at = ticket_redeem(&call, ticket_id);
+		/* a scanner's clock can be ahead */
+		state.redeemed_at =
+			ticket_redeem(&call, ticket_id, Min(at, GetCurrentTimestamp()));
 	plan_disconnect(&call.base);
 	booking_call_end(&call);
 
 	values[0] = CStringGetTextDatum(status);
 	values[1] = TimestampTzGetDatum(state.redeemed_at);
-	isnull[1] = state.cancelled;
+	isnull[1] = strcmp(status, "wrong_event") == 0 || state.cancelled;
 	return result_row(fcinfo, values, isnull);
+}
+
+/*
+ * unredeem_ticket(ticket_id): takes back that a ticket was redeemed.  Returns
+ * false if it was not.  Locks the ticket.  Raises P0002, 22004.
+ */
+Datum
+booking_unredeem_ticket(PG_FUNCTION_ARGS)
+{
+	BookingCall call;
+	TicketState state;
+	int64		ticket_id;
+
+	error_check_argument(fcinfo, 0, "ticket_id");
+	ticket_id = PG_GETARG_INT64(0);
+
+	booking_call_begin(&call, "booking.unredeem_ticket()");
+	plan_connect(&call.base);
+	if (!ticket_lock(&call, ticket_id, &state))
+		error_no_row("ticket", ticket_id);
+	if (state.redeemed)
+		ticket_unredeem(&call, ticket_id);
+	plan_disconnect(&call.base);
+	booking_call_end(&call);
+	PG_RETURN_BOOL(state.redeemed);
 }

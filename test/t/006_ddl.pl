@@ -70,7 +70,8 @@ sub changes
 
 my $ticket = 'ALTER TABLE booking.ticket';
 
-changes('a column is added', "$ticket ADD price numeric DEFAULT 7", "$ticket DROP price", 'sql');
+changes('a column is added', "$ticket ADD price numeric DEFAULT 7", "$ticket DROP price", 'direct');
+changes('a column whose default calls', "$ticket ADD price numeric DEFAULT random()::numeric", "$ticket DROP price", 'sql');
 changes('a check', "$ticket ADD CONSTRAINT c CHECK (user_id <> 2) NOT VALID", "$ticket DROP CONSTRAINT c",
 	'sql', '23514');
 changes('a foreign key', "$ticket ADD CONSTRAINT c FOREIGN KEY (user_id) REFERENCES customer NOT VALID",

@@ -40,8 +40,8 @@ create_booking($node);
 my $lines_query = <<~'SQL';
 	SELECT line, expires, ended FROM (
 		SELECT 1 AS nth, event_id AS id,
-		       concat_ws(' ', 'event', event_id, e.capacity, coalesce(max_per_user::text, '-'),
-		                 available, held, booked) AS line, NULL::numeric AS expires, NULL::numeric AS ended
+		       concat_ws(' ', 'event', event_id, coalesce(e.capacity::text, '-'), coalesce(max_per_user::text, '-'),
+		                 coalesce(available::text, '-'), held, booked) AS line, NULL::numeric AS expires, NULL::numeric AS ended
 		FROM booking.event e CROSS JOIN LATERAL booking.availability(event_id)
 	  UNION ALL
 		SELECT 2, hold_id, concat_ws(' ', 'hold', hold_id, event_id, user_id, quantity,
@@ -334,7 +334,7 @@ sub note_inventory
 	my ($session) = @_;
 	my ($stripes, $prefetched) = $session->{dbh}->selectrow_array(<<~'SQL');
 		SELECT max((SELECT count(*) FROM booking.inventory i WHERE i.event_id = e.event_id)),
-		       max((SELECT available FROM booking.availability(event_id))
+		       max((SELECT coalesce(available, 2000000000 - held - booked) FROM booking.availability(event_id))
 		           - (SELECT sum(available) FROM booking.inventory i WHERE i.event_id = e.event_id)
 		           - (SELECT coalesce(sum(quantity), 0) FROM booking.hold h
 		              WHERE h.event_id = e.event_id AND ended_at IS NULL AND expires_at <= clock_timestamp()))

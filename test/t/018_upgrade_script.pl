@@ -223,7 +223,7 @@ as_role('shop_owner', <<~'SQL');
 	SELECT booking.add_capacity_constraint('seat', '{show_id}', 'show', 'capacity');
 	GRANT USAGE ON SCHEMA booking TO web;
 	GRANT EXECUTE ON FUNCTION booking.try_book_ticket(bigint, "any", text), booking.confirm_hold(bigint, text),
-	    booking.hold_tickets(bigint, "any", integer, interval, text) TO web;
+	    booking.hold_tickets(bigint, "any", integer, interval, text, text) TO web;
 	GRANT SELECT, INSERT (event_id, user_id) ON booking.ticket TO web;
 	GRANT SELECT, INSERT ON seat TO web;
 	SQL
@@ -436,7 +436,7 @@ sub catalog
 
 as_role('shop_owner', <<~'SQL');
 	REVOKE ALL ON FUNCTION booking.try_book_ticket(bigint, "any", text), booking.confirm_hold(bigint, text),
-	    booking.hold_tickets(bigint, "any", integer, interval, text) FROM web;
+	    booking.hold_tickets(bigint, "any", integer, interval, text, text) FROM web;
 	SQL
 $node->safe_psql('postgres', 'ALTER DATABASE fresh OWNER TO shop_owner');
 as_role('shop_owner', 'CREATE EXTENSION pg_booking; SELECT booking.create_tables()', 'fresh');

@@ -24,6 +24,7 @@ our @EXPORT_OK = (
 	qw(action_kinds make_actions some_of chance),
 	# what makes one action of given values
 	qw(book_one try_one book_some book_batch cancel_one redeem transfer hold_some confirm release extend),
+	qw(book_as_staff move exchange unredeem change_hold cancel_event),
 	qw(expire rebuild purge insert_tickets update_tickets delete_where insert_hold update_hold),
 	qw(insert_event update_event delete_event truncate_tables));
 
@@ -50,7 +51,7 @@ sub chance
 
 sub some_user { return 1 + int rand $users }
 sub some_quantity { return some_of(1, 1, 2, 2, 3, 5, 12, 40) }
-sub some_capacity { return some_of(0, 1, 2, 3, 5, 10, 20, 40, 100) }
+sub some_capacity { return some_of(0, 1, 2, 3, 5, 10, 20, 40, 100, undef) }
 sub some_key { return chance(0.3) ? some_of('a', 'b') : undef }
 
 # Usually an event that exists.
@@ -217,6 +218,43 @@ sub redeem
 		apply => sub { return [ [ $_[0]->redeem($id) ] ] } };
 }
 
+sub unredeem
+{
+	my ($id) = @_;
+
+	return {
+		sql => "SELECT booking.unredeem_ticket($id)::int",
+		apply => sub { return [ [ $_[0]->unredeem($id) ] ] } };
+}
+
+sub book_as_staff
+{
+	my ($event, $user, $quantity, @override) = @_;
+	my $override = join ',', @override;
+
+	return {
+		sql => "SELECT booking.book_as_staff($event, $user, $quantity, '{$override}')",
+		apply => sub { return [ [ $_[0]->book_as_staff(ids_in($_[1]), $event, $user, $quantity, @override) ] ] } };
+}
+
+sub move
+{
+	my ($id, $event) = @_;
+
+	return {
+		sql => "SELECT booking.move_ticket($id, $event)::int",
+		apply => sub { return [ [ $_[0]->move($id, $event) ] ] } };
+}
+
+sub exchange
+{
+	my ($id, $other) = @_;
+
+	return {
+		sql => "SELECT booking.exchange_tickets($id, $other)::int",
+		apply => sub { return [ [ $_[0]->exchange($id, $other) ] ] } };
+}
+
 sub transfer
 {
 	my ($id, $user) = @_;
@@ -230,12 +268,23 @@ sub transfer
 
 sub hold_some
 {
-	my ($event, $user, $quantity, $ttl, $key) = @_;
+	my ($event, $user, $quantity, $ttl, $key, $return_held) = @_;
 	my $how_long = defined $ttl ? ", ttl => '$ttl s'::interval" : '';
+	my $more = key_argument($key) . ($return_held ? ", on_held => 'return'" : '');
 
 	return {
-		sql => "SELECT hold_id FROM booking.hold_tickets($event, $user, $quantity$how_long" . key_argument($key) . ')',
-		apply => sub { return [ [ $_[0]->hold(ids_in($_[1]), $event, $user, $quantity, $ttl, $key) ] ] } };
+		sql => "SELECT hold_id FROM booking.hold_tickets($event, $user, $quantity$how_long$more)",
+		apply => sub { return [ [ $_[0]->hold(ids_in($_[1]), $event, $user, $quantity, $ttl, $key, $return_held) ] ] } };
+}
+
+sub change_hold
+{
+	my ($id, $quantity, $user) = @_;
+	my $arguments = join ', ', $id, or_null($quantity), defined $user ? $user : ();
+
+	return {
+		sql => "SELECT booking.change_hold($arguments)::int",
+		apply => sub { return [ [ $_[0]->change_hold($id, $quantity, $user) ] ] } };
 }
 
 sub confirm
@@ -455,7 +504,7 @@ sub insert_event
 
 	return {
 		sql => 'INSERT INTO booking.event (event_id, capacity, max_per_user, sales_start, sales_end) VALUES ('
-		  . join(', ', $id, $row{capacity}, or_null($row{limit}), map { $bound{$_} } @row{qw(start end)}) . ')',
+		  . join(', ', $id, or_null($row{capacity}), or_null($row{limit}), map { $bound{$_} } @row{qw(start end)}) . ')',
 		apply => sub { $_[0]->insert_event($id, %row); return } };
 }
 
@@ -542,11 +591,12 @@ sub delete_event
 sub replace_event
 {
 	my ($id, $capacity) = @_;
+	my $places = or_null($capacity);
 
 	return {
 		sql => <<~SQL,
 			WITH gone AS (DELETE FROM booking.event WHERE event_id = $id RETURNING event_id)
-			INSERT INTO booking.event (event_id, capacity) SELECT event_id, $capacity FROM gone
+			INSERT INTO booking.event (event_id, capacity) SELECT event_id, $places FROM gone
 			SQL
 		apply => sub {
 			my ($model) = @_;
@@ -556,6 +606,15 @@ sub replace_event
 			$model->insert_event($id, capacity => $capacity) if $there;
 			return;
 		} };
+}
+
+sub cancel_event
+{
+	my ($id) = @_;
+
+	return {
+		sql => "SELECT user_id, ticket_ids FROM booking.cancel_event($id)",
+		apply => sub { return [ $_[0]->cancel_event($id) ] } };
 }
 
 sub truncate_tables
@@ -571,10 +630,11 @@ sub truncate_tables
 sub merge_event
 {
 	my ($id, $capacity) = @_;
+	my $places = or_null($capacity);
 
 	return {
 		sql => <<~SQL,
-			MERGE INTO booking.event e USING (VALUES ($id, $capacity)) v (id, places) ON e.event_id = v.id
+			MERGE INTO booking.event e USING (VALUES ($id, ${places}::integer)) v (id, places) ON e.event_id = v.id
 			WHEN MATCHED THEN UPDATE SET capacity = v.places
 			WHEN NOT MATCHED THEN INSERT (event_id, capacity) VALUES (v.id, v.places)
 			SQL
@@ -637,7 +697,7 @@ sub event_sequence
 	return (
 		@booked, end_of_event($model, $event),
 		insert_event($event, capacity => $capacity, some_rules()),
-		chance(0.7) ? update_event($event, capacity => $capacity + some_of(1, 2, 5)) : (),
+		chance(0.7) ? update_event($event, capacity => ($capacity // 0) + some_of(1, 2, 5)) : (),
 		try_burst($event, some_of(5, 12)));
 }
 
@@ -739,6 +799,18 @@ my %kinds = (
 	cancel => sub { return cancel_one(some_row($_[0], 'ticket', sub { return !$_[0]{cancelled} })) },
 	cancel_burst => sub { return cancel_burst(some_event(@_)) },
 	redeem => sub { return redeem(some_row($_[0], 'ticket')) },
+	unredeem => sub { return unredeem(some_row($_[0], 'ticket', sub { return $_[0]{redeemed} })) },
+	staff => sub {
+		return book_as_staff(some_event(@_), some_user(), some_quantity(), grep { chance(0.7) } qw(window limit));
+	},
+	move => sub { return move(some_row($_[0], 'ticket', sub { return !$_[0]{cancelled} }), some_event(@_)) },
+	exchange => sub { return exchange(map { some_row($_[0], 'ticket', sub { return !$_[0]{cancelled} }) } 1, 2) },
+	change_hold => sub {
+		return change_hold(some_row($_[0], 'hold', sub { return !defined $_[0]{ended} }),
+			some_of(undef, 1 .. 5, 12), some_of(undef, some_user()));
+	},
+	hold_again => sub { return map { hold_some($_->[0], $_->[1], 1, undef, undef, 1) } ([ some_event(@_), some_user() ]) x 2 },
+	cancel_event => sub { return cancel_event(some_event(@_)) },
 	transfer => sub { return transfer(some_row($_[0], 'ticket', sub { return !$_[0]{cancelled} }), some_user()) },
 	hold => sub {
 		return hold_some(some_event(@_), some_user(), some_of(1, 2, 3, 12),

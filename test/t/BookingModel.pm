@@ -114,16 +114,31 @@ sub owned
 		grep { $_->{user} == $user && !$self->has_expired($_) } $self->holds_of($event));
 }
 
+# The places of an event.  One without a limit has two billion.
+sub size_of
+{
+	my ($capacity) = @_;
+
+	return $capacity // 2_000_000_000;
+}
+
+# The places of an event that can be booked, those of expired holds included.
+sub left
+{
+	my ($self, $event) = @_;
+
+	return $self->{event}{$event}{free} + sum0(map { $_->{quantity} } $self->expired_of($event));
+}
+
 # (available, held, booked), as availability() returns them.
 sub availability
 {
 	my ($self, $event) = @_;
-	my @expired = $self->expired_of($event);
-	my $expired = sum0(map { $_->{quantity} } @expired);
-	my $held = sum0(map { $_->{quantity} } $self->holds_of($event)) - $expired;
-	my $available = $self->{event}{$event}{free} + $expired;
+	my $capacity = $self->{event}{$event}{capacity};
+	my $left = $self->left($event);
+	my $held = sum0(map { $_->{quantity} } $self->holds_of($event)) + $self->{event}{$event}{free} - $left;
 
-	return ($available, $held, $self->{event}{$event}{capacity} - $available - $held);
+	return (defined $capacity ? $left : undef, $held, size_of($capacity) - $left - $held);
 }
 
 # The events at which verify() reports a user over the limit, because the limit was
@@ -355,7 +370,7 @@ sub book_batch
 	my ($self, $given, $event, @users) = @_;
 	my $row = $self->{event}{$event} // refuse('23503');
 	my (%asked, @answers);
-	my ($left) = $self->availability($event);
+	my $left = $self->left($event);
 
 	foreach my $user (@users)
 	{
@@ -374,15 +389,38 @@ sub book_batch
 	return map { [ @$_[ 0, 1 ] ] } @answers;
 }
 
+# book_as_staff().  Returns the ids.
+sub book_as_staff
+{
+	my ($self, $given, $event, $user, $quantity, @override) = @_;
+	my %override = map { $_ => 1 } @override;
+
+	$self->take($event, $quantity, window => !$override{window}, user => $override{limit} ? undef : $user);
+	return [ map { $self->add_ticket($given, event => $event, user => $user) } 1 .. $quantity ];
+}
+
+# The user's hold of that many places that expires last, or undef.
+sub same_hold
+{
+	my ($self, $event, $user, $quantity) = @_;
+	my @same = sort { $b->{expires} <=> $a->{expires} || $a->{id} <=> $b->{id} }
+	  grep { $_->{user} == $user && $_->{quantity} == $quantity && !$self->has_expired($_) } $self->holds_of($event);
+
+	return $same[0];
+}
+
 # hold_tickets(), with ttl in seconds.  Returns the id.
 sub hold
 {
-	my ($self, $given, $event, $user, $quantity, $ttl, $key) = @_;
+	my ($self, $given, $event, $user, $quantity, $ttl, $key, $return_held) = @_;
 	my $asked = "$user $quantity hold " . ($ttl // '');
 	my $answer = $self->answer($event, $user, $key, $asked);
 
 	return $answer if $answer;
 	refuse('23503') if !$self->{event}{$event};
+	my $same = $return_held ? $self->same_hold($event, $user, $quantity) : undef;
+
+	return $self->remember($event, $key, $asked, $same->{id}) if $same;
 	refuse('22023') if defined $ttl && ($ttl <= 0 || $ttl > 3600);
 	$self->take($event, $quantity, window => 1, user => $user);
 	my $id = $self->new_id($given);
@@ -439,15 +477,36 @@ sub release
 	return $live ? 1 : 0;
 }
 
-# extend_hold()
-sub extend
+# Returns a hold that has not ended or expired.
+sub alive
 {
-	my ($self, $id, $ttl) = @_;
+	my ($self, $id) = @_;
 	my $hold = $self->{hold}{$id} // refuse('P0002');
 
 	refuse('23T05')
 	  if defined $hold->{ended} && ($hold->{confirmed} || $self->tickets_of_hold($id) || ended_early($hold));
 	refuse('23T04') if defined $hold->{ended} || $self->has_expired($hold);
+	return $hold;
+}
+
+# change_hold().  Returns 0 if there is nothing to change.
+sub change_hold
+{
+	my ($self, $id, $quantity, $user) = @_;
+	my $hold = $self->alive($id);
+	my %set = (quantity => $quantity // $hold->{quantity}, user => $user // $hold->{user});
+
+	return 0 if $set{quantity} == $hold->{quantity} && $set{user} == $hold->{user};
+	$self->update_hold($hold, %set);
+	return 1;
+}
+
+# extend_hold()
+sub extend
+{
+	my ($self, $id, $ttl) = @_;
+	my $hold = $self->alive($id);
+
 	refuse('22023') if $ttl > 3600 || $self->{now} + $ttl > $hold->{created} + 3600;
 	$hold->{expires} = max($hold->{expires}, $self->{now} + $ttl);
 	return;
@@ -487,6 +546,63 @@ sub redeem
 	return 'already_redeemed' if $ticket->{redeemed};
 	$ticket->{redeemed} = 1;
 	return 'redeemed';
+}
+
+# unredeem_ticket().  Returns 0 if the ticket was not redeemed.
+sub unredeem
+{
+	my ($self, $id) = @_;
+	my $ticket = $self->{ticket}{$id} // refuse('P0002');
+	my $was = $ticket->{redeemed};
+
+	$ticket->{redeemed} = 0;
+	return $was;
+}
+
+# move_ticket().  Returns 0 if the ticket is at this event already.
+sub move
+{
+	my ($self, $id, $event) = @_;
+	my $ticket = $self->{ticket}{$id} // refuse('P0002');
+
+	refuse('23T05') if $ticket->{cancelled} || $ticket->{redeemed};
+	return 0 if $ticket->{event} == $event;
+	$self->update_tickets([ $ticket ], event => $event);
+	return 1;
+}
+
+# exchange_tickets().  Returns 0 if both are one user's.
+sub exchange
+{
+	my ($self, @ids) = @_;
+	my @tickets = map { $self->{ticket}{$_} // refuse('P0002') } @ids;
+	my @old = map { {%$_} } @tickets;
+
+	refuse('23T05') if any { $_->{cancelled} || $_->{redeemed} } @tickets;
+	return 0 if $tickets[0]{user} == $tickets[1]{user};
+	$_->{user} = $old[ $_->{id} == $ids[0] ? 1 : 0 ]{user} foreach @tickets;
+	$self->row_changed($old[$_], $tickets[$_]) foreach 0, 1;
+	$self->settle;
+	return 1;
+}
+
+# cancel_event().  Returns a list of [ user, ids of his tickets ].
+sub cancel_event
+{
+	my ($self, $id) = @_;
+	my $event = $self->{event}{$id} // refuse('23503');
+	my %ids;
+
+	$event->{start} = '' if $event->{start} eq 'later';
+	$event->{end} = 'earlier';
+	$self->end_hold($_) foreach $self->holds_of($id);
+	foreach my $ticket (grep { !$_->{cancelled} } $self->tickets_of($id))
+	{
+		push @{ $ids{ $ticket->{user} } }, $ticket->{id};
+		$ticket->{cancelled} = 1;
+		$event->{free}++;
+	}
+	return map { [ $_, $ids{$_} ] } sort keys %ids;
 }
 
 # transfer_ticket().  Returns 0 if the ticket is this user's already.
@@ -641,9 +757,10 @@ sub insert_event
 {
 	my ($self, $id, %row) = @_;
 
-	refuse('23514') if $row{capacity} < 0;
+	refuse('23514') if size_of($row{capacity}) < 0;
 	refuse('23505') if $self->{event}{$id};
-	$self->{event}{$id} = { start => '', end => '', limit => undef, created => $self->{now}, %row, free => $row{capacity} };
+	$self->{event}{$id} = { start => '', end => '', limit => undef, created => $self->{now}, %row,
+		free => size_of($row{capacity}) };
 	return;
 }
 
@@ -705,9 +822,9 @@ sub update_event
 {
 	my ($self, $id, %set) = @_;
 	my $event = $self->{event}{$id} // return;
-	my $more = ($set{capacity} // $event->{capacity}) - $event->{capacity};
+	my $more = exists $set{capacity} ? size_of($set{capacity}) - size_of($event->{capacity}) : 0;
 
-	refuse('23514') if $event->{capacity} + $more < 0;
+	refuse('23514') if size_of($event->{capacity}) + $more < 0;
 	@$event{ keys %set } = values %set;
 	if ($more < 0)
 	{
@@ -734,7 +851,7 @@ sub truncate_tables
 	@$self{qw(event request)} = ({}, {}) if $gone{event};
 	foreach my $id (keys %{ $self->{event} })
 	{
-		$self->{event}{$id}{free} = $self->{event}{$id}{capacity} -
+		$self->{event}{$id}{free} = size_of($self->{event}{$id}{capacity}) -
 		  sum0(map { places($_) } $self->tickets_of($id), $self->holds_of($id));
 	}
 	return;
@@ -752,7 +869,7 @@ sub lines
 	{
 		my $event = $self->{event}{$id};
 
-		push @lines, join ' ', 'event', $id, $event->{capacity}, $event->{limit} // '-', $self->availability($id);
+		push @lines, join ' ', 'event', $id, map { $_ // '-' } @$event{qw(capacity limit)}, $self->availability($id);
 	}
 	push @lines, map { join ' ', 'hold', @$_{qw(id event user quantity)}, defined $_->{ended} ? 'ended' : 'live' }
 	  map { $self->{hold}{$_} } sort { $a <=> $b } keys %{ $self->{hold} };

@@ -59,7 +59,7 @@ class BookingTests(TestCase):
         self.assertIsInstance(caught.exception, IntegrityError)
         self.assertEqual(caught.exception.diag.sqlstate, "23T01")
         self.assertIn("Places left: 0", caught.exception.diag.message_detail)
-        self.assertEqual(self.event.availability(), (2, 0, 0, 2))
+        self.assertEqual(self.event.availability(), (2, 0, 0, 2, "sold_out"))
         with self.assertRaises(NoEvent):
             Ticket.objects.book(-1, self.ann)
 
@@ -201,6 +201,34 @@ class BookingTests(TestCase):
             ticket.cancel()
         with self.assertRaises(Ticket.DoesNotExist):
             Ticket(pk=-1).cancel()
+
+    def test_gate(self):
+        ticket = Ticket.objects.book(self.event, self.ann)
+        other = Event.objects.create(capacity=None)
+        self.assertEqual(ticket.redeem(other), "wrong_event")
+        self.assertEqual(ticket.redeem(self.event.pk, at=timezone.now()), "redeemed")
+        self.assertTrue(ticket.unredeem())
+        self.assertFalse(ticket.unredeem())
+        self.assertIsNone(ticket.redeemed_at)
+
+    def test_move(self):
+        ticket = Ticket.objects.book(self.event, self.ann)
+        other = Event.objects.create(capacity=None)
+        self.assertTrue(ticket.move(other))
+        self.assertFalse(ticket.move(other.pk))
+        self.assertEqual(ticket.event, other)
+        self.assertEqual(other.availability(), (None, None, 0, 1, "on_sale"))
+        with self.assertRaises(NoEvent):
+            ticket.move(-1)
+
+    def test_change_hold(self):
+        hold = Hold.objects.hold(self.event, self.ann)
+        self.assertTrue(hold.change(2, user=self.bob))
+        self.assertFalse(hold.change(2))
+        self.assertEqual((hold.quantity, hold.user), (2, self.bob))
+        with self.assertRaises(SoldOut):
+            hold.change(3)
+        self.assertEqual([ticket.user for ticket in hold.confirm()], [self.bob] * 2)
 
     def test_deletion(self):
         """A ticket is deleted before its event, which has to be asked for."""

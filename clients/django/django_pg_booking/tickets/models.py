@@ -20,12 +20,16 @@ from .managers import BookingQuerySet, HoldManager, LockManager, TicketManager
 
 
 class Availability(NamedTuple):
-    """How many places of an event there are, and of which kind."""
+    """How many places of an event there are, and of which kind.
 
-    capacity: int
-    available: int
+    status: "on_sale", or why it is not: "not_started", "ended" or "sold_out".
+    """
+
+    capacity: int | None
+    available: int | None
     held: int
     booked: int
+    status: str
 
 
 class BookingModel(models.Model):
@@ -132,12 +136,14 @@ class BookingModel(models.Model):
 
 
 class Event(BookingModel):
-    """Whatever has a capacity."""
+    """Whatever has a capacity; None: unlimited."""
 
     event_id = models.BigAutoField(primary_key=True)
     name = models.TextField(null=True, blank=True)
-    capacity = models.IntegerField()
+    capacity = models.IntegerField(null=True, blank=True)
     max_per_user = models.IntegerField(null=True, blank=True)
+    min_per_order = models.IntegerField(null=True, blank=True)
+    max_per_order = models.IntegerField(null=True, blank=True)
     sales_start = models.DateTimeField(null=True, blank=True)
     sales_end = models.DateTimeField(null=True, blank=True)
     hold_ttl = ServerDurationField(blank=True)
@@ -153,7 +159,7 @@ class Event(BookingModel):
         return self.name or "event %s" % self.pk
 
     def availability(self) -> Availability:
-        """Return how many places are available, held and booked."""
+        """Return how many places are available, held and booked, and the status."""
         return Availability(*self._call("availability"))
 
 
@@ -194,6 +200,21 @@ class Hold(BookingModel):
         (self.expires_at,) = self._call("extend_hold", ttl)
         self._saved(["expires_at"])
         return self.expires_at
+
+    def change(self, quantity: int | None = None, *, user: Any = None) -> bool:
+        """Keep more or fewer places, or keep them for another user.
+
+        Returns False if there was nothing to change.
+        """
+        args = [] if user is None else [key_of(user)]
+        (changed,) = self._call("change_hold", quantity, *args)
+        if quantity is not None:
+            self.quantity = quantity
+            self._saved(["quantity"])
+        if user is not None:
+            self.user_id = key_of(user)
+            self._saved(["user"])
+        return changed
 
     def release(self) -> bool:
         """Give the places back.  Returns False if there was nothing to release."""
@@ -238,11 +259,28 @@ class Ticket(BookingModel):
         self._saved(["user"])
         return transferred
 
-    def redeem(self) -> str:
-        """Mark the ticket as used: "redeemed", "already_redeemed" or "cancelled"."""
-        status, _ = self._call("redeem_ticket")
+    def move(self, event: Any) -> bool:
+        """Move the ticket to another event.  Returns False if it is there already."""
+        (moved,) = self._call("move_ticket", key_of(event))
+        self.event_id = key_of(event)
+        self._saved(["event"])
+        return moved
+
+    def redeem(self, event: Any = None, *, at: datetime | None = None) -> str:
+        """Mark the ticket as used, at the gate of an event.
+
+        Returns "redeemed", "already_redeemed", "cancelled" or "wrong_event".
+        """
+        event_id = None if event is None else key_of(event)
+        status, _ = self._call("redeem_ticket", event_id=event_id, at=at)
         self._forget("redeemed_at")
         return status
+
+    def unredeem(self) -> bool:
+        """Take that back.  Returns False if the ticket was not used."""
+        (unredeemed,) = self._call("unredeem_ticket")
+        self._forget("redeemed_at")
+        return unredeemed
 
 
 class Lock(models.Model):
