@@ -72,7 +72,7 @@ readonly MAIN_SCENARIOS='promises hot capacity'
 readonly WORK_SCENARIOS='ramp many-events sold-out end-of-sale old-snapshot
 	calls-in-one-transaction inventory-size'
 # The scenarios whose figures are in the table "cost": what do the extras cost?
-readonly COST_SCENARIOS='limits foreign-keys keys holds expiry history batch watching upkeep
+readonly COST_SCENARIOS='limits foreign-keys codes keys holds expiry history batch watching upkeep
 	locks'
 readonly ALL_SCENARIOS="$MAIN_SCENARIOS $WORK_SCENARIOS $COST_SCENARIOS"
 

@@ -69,3 +69,31 @@ target_if_run()
 	figure=$(ratio "$1" "$2" "$3" "$4")
 	[ "$figure" = none ] || target speed "$6" "$2" "$figure" '>=' "$5"
 }
+
+# changed_run SCENARIO CHANGE WAY REPEAT
+changed_run()
+{
+	local schema=booking
+
+	[ "$3" = book_ticket ] || schema=shop
+	prepare_way "$3" "$SHOP_EVENTS" "$PLENTY"
+	sql -v schema="$schema" <<<"$2"
+	query CHECKPOINT
+	run_way "$3" 32 -T "$SHORT_SECONDS" -D events=1
+	check_way "$3" "$PLENTY" "$(reported_count)"
+	record "$1" "$3" 32 "$4" "$(reported_rate)" "$(reported_count)"
+	note "$(printf 'repeat %s: %6s/s  %s, %s' "$4" "$(reported_rate)" "$1" "$3")"
+}
+
+# compare_changed SCENARIO CHANGE: compare book_ticket with a blind INSERT after a change
+# of both tables of tickets.  It is SQL, in which :schema is where they are.
+compare_changed()
+{
+	local repeat way
+
+	for repeat in $(seq "$REPEATS"); do
+		for way in $(in_turn "$repeat" blind_insert book_ticket); do
+			changed_run "$1" "$2" "$way" "$repeat"
+		done
+	done
+}

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2016
-# upkeep - expire_holds(), verify(), and the memory of a session
+# upkeep - expire_holds(), cancel_event(), verify(), and the memory of a session
 #
 # They are called by a timer or by an operator, or grow with a session's life.
 
@@ -47,6 +47,29 @@ expire_many()
 		"$(measured upkeep 1 expire_holds)" '>=' 20000
 }
 
+# cancel_many: cancel_event() beside an UPDATE of as many rows without any trigger.
+cancel_many()
+{
+	local repeat tickets=100000 plain
+
+	[ "$QUICK" = 0 ] || tickets=10000
+	pgb_say "cancel_event() of an event with $tickets tickets"
+	for repeat in $(seq "$REPEATS"); do
+		prepare_way book_ticket "$SHOP_EVENTS" "$tickets"
+		query "SELECT count(*) FROM booking.book_batch(1, ARRAY(SELECT generate_series(1, $tickets)::bigint))" >/dev/null
+		query 'CREATE TABLE plain AS TABLE booking.ticket'
+		query 'ALTER TABLE plain ADD PRIMARY KEY (ticket_id)'
+		query 'VACUUM (ANALYZE) booking.ticket, plain'
+		query CHECKPOINT
+		plain=$(milliseconds 'UPDATE plain SET cancelled_at = now()')
+		record upkeep update 1 "$repeat" "$plain" "$tickets"
+		record upkeep cancel_event 1 "$repeat" "$(milliseconds 'SELECT count(*) FROM booking.cancel_event(1)')" "$tickets"
+		check_way book_ticket "$tickets" 0
+	done
+	figure "\`cancel_event()\` of $(with_commas "$tickets") tickets / a plain \`UPDATE\` of as many rows" 1 \
+		"$(ratio upkeep 1 cancel_event update)" "$(middle upkeep 1 cancel_event) ms"
+}
+
 verify_many()
 {
 	local repeat tickets=10000000 plain
@@ -81,6 +104,7 @@ remember_many()
 scenario_upkeep()
 {
 	expire_many
+	cancel_many
 	verify_many
 	remember_many
 }
