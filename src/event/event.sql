@@ -13,7 +13,7 @@ COMMENT ON FUNCTION booking.availability(bigint) IS
 'Places of expired holds count as available. '
 'status: ''on_sale'', or why it is not: ''not_started'' or ''ended'' (the sales window), or '
 '''sold_out''. It sees what the calling statement sees, and places '
-'that this transaction has prefetched count as available. '
+'that are kept ready for this transaction count as available. '
 'Locks no row, works on a standby, and its cost does not grow with the tickets sold. '
 'Raises 22004 if event_id is null, 23503 if there is no such event.';
 

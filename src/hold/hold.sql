@@ -42,11 +42,11 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION booking.confirm_hold(bigint, text) IS
 'Turns a hold into tickets and returns their ids. A second call returns the same ids. '
 'if_expired: what to do if the hold has expired. ''error'', the default, raises 23T04. '
-'''rebook'' takes the places again, and raises what book_tickets() raises if it can''t. '
+'''rebook'' takes the places again, and raises 23T01, 23T02 or 23T03 if it can''t. '
 'Locks the hold until the transaction ends. It locks no row of booking.inventory unless it takes '
 'the places again. '
-'Raises 23T04 if the hold has expired, 23T05 if it was released, P0002 if there is no such '
-'hold, 22004 if an argument is null, 22023 if if_expired has any other value.';
+'Raises 23T04 if the hold has expired, 23T05 if it was released or its tickets or its event were '
+'deleted, P0002 if there is no such hold, 22004 if an argument is null, 22023 if if_expired has any other value.';
 
 CREATE FUNCTION booking.extend_hold(hold_id bigint, ttl interval)
 RETURNS timestamptz
@@ -66,8 +66,9 @@ AS 'MODULE_PATHNAME', 'booking_change_hold'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.change_hold(bigint, integer) IS
-'Makes a hold keep quantity places: more, all of them or none, or fewer, of which the others come '
-'back in this transaction. Returns true, or false if it keeps as many already. '
+'Changes how many places a hold keeps. If they are more, it takes all of them or raises an error. '
+'If they are fewer, the rest come back in this transaction. Returns true, or false if there is '
+'nothing to change. '
 'Locks the user at this event if it has max_per_user, then the hold, then rows of '
 'booking.inventory, until the transaction ends. '
 'Raises 23T04 if the hold has expired, 23T05 if it was confirmed or released, P0002 if there is '

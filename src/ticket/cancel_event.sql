@@ -78,9 +78,9 @@ $$;
 COMMENT ON FUNCTION booking.cancel_event(bigint) IS
 'Cancels an event: ends its sale now (sales_end) and its holds, and cancels its tickets, also '
 'those that were redeemed, in this transaction. Returns a row for each user who had tickets, with their ids, for '
-'refunds; no row if there were none. It can be called again. '
+'refunds. A second call returns only the tickets that it cancels itself. '
 'Waits for bookings in progress, and locks the event, its tickets, holds and inventory until the '
-'transaction ends: who wants to book waits, and is then refused with 23T03. '
+'transaction ends: a booking that begins during the call waits, and is then refused (23T03). '
 'Raises 22004 if event_id is null, 23503 if there is no such event, 55P03 if other transactions '
 'keep locking its newest tickets, 40001 as the isolation level demands, 42501 if row-level '
 'security hides rows from the caller. Runs with the rights of the caller.';
