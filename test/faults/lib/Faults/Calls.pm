@@ -83,7 +83,7 @@ our %CALL = (
 	},
 	shrink => {
 		weight => 0.3, about => 'event', effect => [ 0, 0, 0 ],
-		sql => 'UPDATE booking.event SET capacity = capacity - 2 WHERE event_id = :event RETURNING 0',
+		sql => 'UPDATE booking.event SET capacity = greatest(capacity - 2, 0) WHERE event_id = :event RETURNING 0',
 	},
 	sweep => { weight => 0.5, about => 'event', sql => 'SELECT 0 FROM booking.expire_holds(5)', effect => [ 0, 0, 0 ] },
 	look => { weight => 2, about => 'event', sql => 'SELECT 0 FROM booking.availability(:event)', effect => [ 0, 0, 0 ] },
