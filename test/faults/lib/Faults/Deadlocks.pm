@@ -34,8 +34,8 @@ my @known = (
 		one => ['update_holds'], others => \@for_user,
 	},
 	{
-		text => 'A statement takes or gives places of several events, keys or constraints, and for one of '
-		  . 'them it must end an expired hold or row, or wait for one',
+		text => 'a statement that takes or gives places of several events, keys or constraints, and for one '
+		  . 'of them must end an expired hold or row, or wait for one',
 		one => [qw(insert_tickets move_tickets reinstate_tickets update_holds capacities)],
 		others => [qw(expire update_holds delete_holds)],
 	},
@@ -53,8 +53,8 @@ my @known = (
 		one => ['purge'], others => [qw(delete_event rebook update_holds)],
 	},
 	{
-		text => "`confirm_hold(.., 'rebook')`, and another call or statement for the same user, while the "
-		  . 'event gets a limit',
+		text => "`confirm_hold(.., 'rebook')` or `change_hold()`, and another call or statement for the same "
+		  . 'user, if at that moment the event gets a limit',
 		one => ['rebook'], others => \@for_user,
 		if => sub {
 			my ($action, @states) = @_;
