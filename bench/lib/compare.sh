@@ -79,7 +79,8 @@ changed_run()
 	prepare_way "$3" "$SHOP_EVENTS" "$PLENTY"
 	sql -v schema="$schema" <<<"$2"
 	query CHECKPOINT
-	run_way "$3" 32 -T "$SHORT_SECONDS" -D events=1
+	# longer, because a new event needs a moment to spread its places
+	run_way "$3" 32 -T $((SECONDS_PER_RUN + 2)) -D events=1
 	check_way "$3" "$PLENTY" "$(reported_count)"
 	record "$1" "$3" 32 "$4" "$(reported_rate)" "$(reported_count)"
 	note "$(printf 'repeat %s: %6s/s  %s, %s' "$4" "$(reported_rate)" "$1" "$3")"
