@@ -30,8 +30,7 @@ SQL_FUNCTION(booking_availability);
 SQL_FUNCTION(booking_flush_inventory);
 
 static SqlPlan availability_plan = {
-	.sql = "SELECT COALESCE(e.capacity, " POOL_UNLIMITED_SQL "),"
-		   " e.capacity IS NULL, (SELECT pg_catalog.sum(i.available)"
+	.sql = "SELECT e.capacity, (SELECT pg_catalog.sum(i.available)"
 		   " FROM booking.inventory i WHERE i.event_id OPERATOR(pg_catalog.=) e.event_id),"
 		   " h.expired, h.held, CASE"
 		   " WHEN e.sales_start OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
@@ -121,20 +120,20 @@ inventory_read(BookingCall *call, int64 event_id, EventPlaces *places)
 		found = plan_execute_read_only(base, &availability_plan, &value) > 0;
 	if (found)
 	{
-		places->capacity =
-			DatumGetInt32(plan_result(base, 0, 1, INT4OID, &isnull));
-		places->unlimited =
-			DatumGetBool(plan_result(base, 0, 2, BOOLOID, &isnull));
+		places->capacity = DatumGetInt32(
+			plan_result(base, 0, 1, INT4OID, &places->unlimited));
+		if (places->unlimited)
+			places->capacity = POOL_UNLIMITED;
 		places->available =
-			DatumGetInt64(plan_result(base, 0, 3, INT8OID, &isnull));
+			DatumGetInt64(plan_result(base, 0, 2, INT8OID, &isnull));
 		if (isnull)
 			refusal_no_inventory(event_id);
-		expired = DatumGetInt64(plan_result(base, 0, 4, INT8OID, &no_holds));
+		expired = DatumGetInt64(plan_result(base, 0, 3, INT8OID, &no_holds));
 		places->held =
-			DatumGetInt64(plan_result(base, 0, 5, INT8OID, &no_holds)) -
+			DatumGetInt64(plan_result(base, 0, 4, INT8OID, &no_holds)) -
 			expired;
 		places->available += expired + prefetch_places(&pool.pool, &pool.key);
-		closed = plan_result(base, 0, 6, TEXTOID, &isnull);
+		closed = plan_result(base, 0, 5, TEXTOID, &isnull);
 		places->closed = isnull ? NULL : closed_word(closed);
 	}
 	plan_disconnect(base);

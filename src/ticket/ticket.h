@@ -33,7 +33,7 @@ typedef struct NewTickets
 	Datum		user_id;		/* for whom all of them are */
 	Datum	   *user_ids;		/* or for whom each of them is; else NULL */
 	bool		by_staff;		/* the history has to say so */
-	bool		over_limit;		/* the limit per user was passed over */
+	bool		over_limit;		/* the limit per user was ignored */
 } NewTickets;
 
 extern void ticket_insert(BookingCall *call, const NewTickets *new,

@@ -85,9 +85,9 @@ AS 'MODULE_PATHNAME', 'booking_book_as_staff'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION booking.book_as_staff(bigint, "any", integer, text[], text) IS
-'Books like book_tickets(), for the box office and for complimentary tickets. Passes over the '
+'Books like book_tickets(), for the box office and for complimentary tickets. Ignores the '
 'rules that override names: ''window'', the sales window, and ''limit'', max_per_user, '
-'min_per_order and max_per_order. Never passes over the capacity. The history says booked_by_staff. Grant EXECUTE on it to the staff '
+'min_per_order and max_per_order. Never ignores the capacity. The history says booked_by_staff. Grant EXECUTE on it to the staff '
 'only. '
 'Raises 22023 if override names another rule, 22004 if it is null or contains null, and otherwise '
 'what book_tickets() raises.';

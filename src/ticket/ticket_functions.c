@@ -223,7 +223,7 @@ booking_book_tickets(PG_FUNCTION_ARGS)
 }
 
 /*
- * Reads which rules the staff passes over.  Raises 22004 for a null, 22023 for
+ * Reads which rules the staff ignores.  Raises 22004 for a null, 22023 for
  * an unknown rule.
  */
 static void
@@ -254,15 +254,15 @@ read_override(FunctionCallInfo fcinfo, int argno, Claim *claim)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("override must not contain \"%s\"", rule),
-					 errhint("It can contain window and limit. The capacity can't be passed over.")));
+					 errhint("It can contain window and limit. The capacity always holds.")));
 	}
 }
 
 /*
  * book_as_staff(event_id, user_id, quantity, override, idempotency_key): the
- * same as book_tickets(), but passes over the sales window, and the limits per
- * user and per order, as override says, and the history says who booked.  The
- * right to call it is the right to pass over these rules.
+ * same as book_tickets(), but ignores the sales window, and the limits per user
+ * and per order, as override says, and the history says who booked.  The right
+ * to call it is the right to ignore these rules.
  */
 Datum
 booking_book_as_staff(PG_FUNCTION_ARGS)
@@ -284,14 +284,29 @@ error_ticket_state(int64 ticket_id, const char *refused,
 {
 	const char *is = state->cancelled ? "cancelled" : "redeemed";
 
-	if (!state->cancelled && !state->redeemed)
-		error_unusable(psprintf("ticket " INT64_FORMAT " has no user", ticket_id),
-					   "Give column user_id of table booking.ticket its NOT NULL back.");
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_STATE),
 			 errmsg("ticket " INT64_FORMAT " cannot be %s", ticket_id, refused),
 			 errdetail("The ticket is already %s.", is),
 			 error_fields("ticket", psprintf("%s_at", is), "ticket_state")));
+}
+
+/* Locks and reads a ticket; raises P0002. */
+static void
+lock_or_raise(BookingCall *call, int64 ticket_id, TicketState *state)
+{
+	if (!ticket_lock(call, ticket_id, state))
+		error_no_row("ticket", ticket_id);
+}
+
+/* Begins the call, connects to SPI, and locks and reads the ticket. */
+static void
+begin_with_ticket(BookingCall *call, const char *function, int64 ticket_id,
+				  TicketState *state)
+{
+	booking_call_begin(call, function);
+	plan_connect(&call->base);
+	lock_or_raise(call, ticket_id, state);
 }
 
 /*
@@ -314,10 +329,7 @@ booking_cancel_ticket(PG_FUNCTION_ARGS)
 	error_check_argument(fcinfo, 0, "ticket_id");
 	ticket_id = PG_GETARG_INT64(0);
 
-	booking_call_begin(&call, "booking.cancel_ticket()");
-	plan_connect(&call.base);
-	if (!ticket_lock(&call, ticket_id, &state))
-		error_no_row("ticket", ticket_id);
+	begin_with_ticket(&call, "booking.cancel_ticket()", ticket_id, &state);
 	if (!state.cancelled)
 	{
 		if (state.redeemed)
@@ -354,8 +366,7 @@ booking_transfer_ticket(PG_FUNCTION_ARGS)
 	booking_call_begin(&call, "booking.transfer_ticket()");
 	user_id = user_id_argument(&call.base, fcinfo, 1);
 	plan_connect(&call.base);
-	if (!ticket_lock(&call, ticket_id, &state))
-		error_no_row("ticket", ticket_id);
+	lock_or_raise(&call, ticket_id, &state);
 	if (state.cancelled || state.redeemed)
 		error_ticket_state(ticket_id, "transferred", &state);
 	is_his = state.has_user &&
@@ -398,10 +409,7 @@ booking_move_ticket(PG_FUNCTION_ARGS)
 	ticket_id = PG_GETARG_INT64(0);
 	event_id = PG_GETARG_INT64(1);
 
-	booking_call_begin(&call, "booking.move_ticket()");
-	plan_connect(&call.base);
-	if (!ticket_lock(&call, ticket_id, &state))
-		error_no_row("ticket", ticket_id);
+	begin_with_ticket(&call, "booking.move_ticket()", ticket_id, &state);
 	if (state.cancelled || state.redeemed)
 		error_ticket_state(ticket_id, "moved", &state);
 	if (state.event_id != event_id)
@@ -415,7 +423,10 @@ booking_move_ticket(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(state.event_id != event_id);
 }
 
-/* Locks two tickets, the smaller id first, and reads them. */
+/*
+ * Locks two tickets, the smaller id first, and reads them.  Raises what keeps
+ * them from being exchanged: P0002, 23T05, 55000.
+ */
 static void
 lock_two(BookingCall *call, const int64 *ticket_ids, TicketState *states)
 {
@@ -423,13 +434,15 @@ lock_two(BookingCall *call, const int64 *ticket_ids, TicketState *states)
 	{
 		int			which = (ticket_ids[0] > ticket_ids[1]) ^ i;
 
-		if (!ticket_lock(call, ticket_ids[which], &states[which]))
-			error_no_row("ticket", ticket_ids[which]);
+		lock_or_raise(call, ticket_ids[which], &states[which]);
 	}
 	for (int i = 0; i < 2; i++)
 	{
-		if (states[i].cancelled || states[i].redeemed || !states[i].has_user)
+		if (states[i].cancelled || states[i].redeemed)
 			error_ticket_state(ticket_ids[i], "exchanged", &states[i]);
+		if (!states[i].has_user)
+			error_unusable(psprintf("ticket " INT64_FORMAT " has no user", ticket_ids[i]),
+						   "Give column user_id of table booking.ticket its NOT NULL back.");
 	}
 }
 
@@ -508,6 +521,7 @@ booking_redeem_ticket(PG_FUNCTION_ARGS)
 	TicketState state;
 	int64		ticket_id;
 	const char *status = "redeemed";
+	bool		wrong_event;
 	TimestampTz at;
 	Datum		values[2];
 	bool		isnull[2] = {false, false};
@@ -517,11 +531,9 @@ booking_redeem_ticket(PG_FUNCTION_ARGS)
 	at = scanned_at_argument(fcinfo, 2);
 
 	result_prepare_row(fcinfo);
-	booking_call_begin(&call, "booking.redeem_ticket()");
-	plan_connect(&call.base);
-	if (!ticket_lock(&call, ticket_id, &state))
-		error_no_row("ticket", ticket_id);
-	if (!PG_ARGISNULL(1) && PG_GETARG_INT64(1) != state.event_id)
+	begin_with_ticket(&call, "booking.redeem_ticket()", ticket_id, &state);
+	wrong_event = !PG_ARGISNULL(1) && PG_GETARG_INT64(1) != state.event_id;
+	if (wrong_event)
 		status = "wrong_event";
 	else if (state.cancelled)
 		status = "cancelled";
@@ -536,7 +548,7 @@ booking_redeem_ticket(PG_FUNCTION_ARGS)
 
 	values[0] = CStringGetTextDatum(status);
 	values[1] = TimestampTzGetDatum(state.redeemed_at);
-	isnull[1] = strcmp(status, "wrong_event") == 0 || state.cancelled;
+	isnull[1] = wrong_event || state.cancelled;
 	return result_row(fcinfo, values, isnull);
 }
 
@@ -554,10 +566,7 @@ booking_unredeem_ticket(PG_FUNCTION_ARGS)
 	error_check_argument(fcinfo, 0, "ticket_id");
 	ticket_id = PG_GETARG_INT64(0);
 
-	booking_call_begin(&call, "booking.unredeem_ticket()");
-	plan_connect(&call.base);
-	if (!ticket_lock(&call, ticket_id, &state))
-		error_no_row("ticket", ticket_id);
+	begin_with_ticket(&call, "booking.unredeem_ticket()", ticket_id, &state);
 	if (state.redeemed)
 		ticket_unredeem(&call, ticket_id);
 	plan_disconnect(&call.base);
