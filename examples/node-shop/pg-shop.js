@@ -18,6 +18,7 @@ export class PgShop {
     // Not pool.query(): it closes the connection after an error, so each refusal would need a
     // new one.
     const client = await this.pool.connect();
+    let failure;
     try {
       const found = await client.query(FIND_SHOW, [showId]);
       if (found.rowCount === 0) return undefined;
@@ -27,9 +28,11 @@ export class PgShop {
       return Number(rows[0].id);
     } catch (error) {
       if (isSoldOut(error)) return null;
+      failure = error;
       throw error;
     } finally {
-      client.release();
+      // After any other error the connection may be lost, so the pool must not lend it again.
+      client.release(failure);
     }
   }
 }
