@@ -4,7 +4,8 @@
 #
 # usage: test/matrix.sh [15] [17] [upgrade] [django] [18]	(default: all five)
 #
-# 15, 17 and 18 run the whole suite (run.sh) on that version.  upgrade moves a
+# 15, 17 and 18 run the whole suite (run.sh) on that version.  With QUICK=1, other
+# versions than this machine's run it only with the settings as they are.  upgrade moves a
 # cluster with data from 15 to 17 by pg_upgrade (upgrade/run.sh).  django runs
 # clients/django/test.sh on 17.  They run one after the other.
 #
@@ -97,11 +98,12 @@ add_in_folder()
 
 main()
 {
-	local runs=("$@") run
+	local runs=("$@") run suites=()
 
 	[ "$#" -gt 0 ] || runs=(15 17 upgrade django 18)
 	pgb_clean_environment
 	unset PG_MAJOR PG_CONFIG
+	[ -z "${QUICK:-}" ] || suites=(regress-default isolation-default tap)
 	NATIVE=$("$PGB_REPO/test/setup.sh" --pg-major)
 	make_tmp
 	make_folders "${runs[@]:1}"
@@ -109,7 +111,9 @@ main()
 	for run in "${runs[@]}"; do
 		case $run in
 			"$NATIVE") add_run "PostgreSQL $run" pgb_run "$PGB_REPO/test/run.sh" ;;
-			15 | 17 | 18) add_in_folder "$run" "PostgreSQL $run" run.sh ;;
+			15 | 17 | 18)
+				add_in_folder "$run" "PostgreSQL $run" run.sh "${suites[@]}"
+				;;
 			upgrade)
 				add_in_folder "$NEWER" "pg_upgrade from $OLDER to $NEWER" \
 					upgrade/run.sh "$OLDER"
