@@ -42,6 +42,7 @@ DATA_built = pg_booking--1.0.sql
 SQL_PARTS = \
 	src/head.sql \
 	src/constraint/constraint.sql \
+	src/tables/shard.sql \
 	src/tables/schema.sql \
 	src/tables/create_tables.sql \
 	src/tables/maintenance.sql \
@@ -52,6 +53,7 @@ SQL_PARTS = \
 	src/history/history.sql \
 	src/history/forget_user.sql \
 	src/lock/lock.sql \
+	src/router/router.sql \
 	src/privileges.sql
 
 MODULE_big = pg_booking
@@ -94,6 +96,7 @@ REGRESS = \
 	tampered \
 	guard \
 	schema \
+	shards \
 	lock
 
 # These stand alone, so what is in the folders is run.  (":=", for PGXS asks

@@ -43,6 +43,7 @@ INSERT INTO call (statement) VALUES
     ('SELECT booking.forget_user(1, 2)'),
     ('SELECT booking.forget_user(''1'', ''2'')'),
     ('SELECT booking.flush_inventory()'),
+    ('SELECT booking.create_event(''a'', 1)'),
     ('SELECT booking.verify()'),
     ('SELECT booking.verify(1)'),
     ('SELECT booking.rebuild_inventory(1)'),
@@ -57,10 +58,11 @@ FROM call, outcome(statement) o ORDER BY n;
 SELECT count(*) AS not_tried
 FROM pg_proc WHERE pronamespace = 'booking'::regnamespace
     AND prorettype <> 'trigger'::regtype AND proname NOT IN ('create_tables', 'check_row_security')
-    -- (capacity_errors.sql and capacity.sql have those of capacity constraints)
-    AND NOT (proname LIKE '%capacity%' OR proname IN
+    -- (capacity_errors.sql and capacity.sql have those of capacity constraints, shards.sql those of
+    -- shards)
+    AND NOT (proname LIKE '%capacity%' OR proname LIKE 'router\_%' OR proname IN
         ('check_excess', 'check_not_in_use', 'check_expiry', 'equality', 'difference', 'expire_rows', 'expiry_statement', 'full_name',
-         'check_constraint_expiry', 'check_left_triggers', 'check_schema', 'schema_problems', 'sequence_problems', 'missing_column', 'parse_condition', 'places_left', 'short_name', 'trigger_condition', 'trigger_words'))
+         'check_constraint_expiry', 'check_left_triggers', 'check_schema', 'schema_problems', 'sequence_problems', 'shard_of', 'shard_of_resource', 'this_shard', 'missing_column', 'parse_condition', 'places_left', 'short_name', 'trigger_condition', 'trigger_words'))
     AND NOT EXISTS (SELECT FROM call WHERE statement LIKE '%' || proname || '(%');
 
 CALL recreate_booking();

@@ -33,7 +33,12 @@ BEGIN
                                 'check_excess', 'check_not_in_use',
                                 'check_expiry', 'short_name', 'refill_capacity',
                                 'capacity_taken', 'check_constraint_expiry', 'check_left_triggers',
-                                'schema_problems', 'sequence_problems', 'check_schema')
+                                'schema_problems', 'sequence_problems', 'check_schema',
+                                'shard_of', 'shard_of_resource', 'this_shard',
+                                'router_partitions', 'router_own_resource',
+                                'router_same_shard', 'router_check', 'router_cluster',
+                                'router_proxies', 'router_support', 'router_calls',
+                                'router_functions')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', func);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s WITH GRANT OPTION', func, installer);

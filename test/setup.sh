@@ -6,8 +6,8 @@
 #        test/setup.sh --pg-major
 #
 # On Debian it installs what is missing of the PostgreSQL server, its development
-# files, the C compiler and make.  For the TAP tests it installs two Perl modules and
-# pg_cron.  Arguments are further packages to install.  If none is missing, apt is not
+# files, the C compiler and make.  For the TAP tests it installs two Perl modules,
+# pg_cron and PL/Proxy.  Arguments are further packages to install.  If none is missing, apt is not
 # called, so the script can be called any number of times.  It needs root or sudo.
 #
 # It creates, starts and changes no database cluster.  Debian's package makes and
@@ -87,7 +87,8 @@ postgresql_packages()
 		pgxs=$("$PG_CONFIG" --pgxs 2>/dev/null) || pgxs=''
 		[ ! -f "$pgxs" ] || return 0
 	fi
-	echo "postgresql-$1 postgresql-server-dev-$1 postgresql-$1-cron"
+	echo "postgresql-$1 postgresql-server-dev-$1 postgresql-$1-cron" \
+		"postgresql-$1-plproxy"
 }
 
 # Write CLUSTER_CONF from standard input.

@@ -1,5 +1,43 @@
 /* ---- events ---- */
 
+CREATE FUNCTION booking.create_event(name text, capacity integer,
+                                     max_per_user integer DEFAULT NULL,
+                                     min_per_order integer DEFAULT NULL,
+                                     max_per_order integer DEFAULT NULL,
+                                     sales_start timestamptz DEFAULT NULL,
+                                     sales_end timestamptz DEFAULT NULL,
+                                     hold_ttl interval DEFAULT NULL,
+                                     max_hold_ttl interval DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    new_id bigint;
+BEGIN
+    INSERT INTO booking.event AS e (name, capacity, max_per_user, min_per_order, max_per_order,
+                                    sales_start, sales_end)
+    VALUES (create_event.name, create_event.capacity, create_event.max_per_user,
+            create_event.min_per_order, create_event.max_per_order, create_event.sales_start,
+            create_event.sales_end)
+    RETURNING event_id INTO new_id;
+    -- what is null keeps the default of the column
+    UPDATE booking.event
+    SET hold_ttl = coalesce(create_event.hold_ttl, hold_ttl),
+        max_hold_ttl = coalesce(create_event.max_hold_ttl, max_hold_ttl)
+    WHERE event_id = new_id
+      AND (create_event.hold_ttl IS NOT NULL OR create_event.max_hold_ttl IS NOT NULL);
+    RETURN new_id;
+END
+$$;
+
+COMMENT ON FUNCTION booking.create_event(text, integer, integer, integer, integer, timestamptz, timestamptz,
+                                         interval, interval) IS
+'Inserts a row into booking.event, whose columns the arguments are, and returns its id. '
+'A router calls it on any shard. Raises what the INSERT does, 23514 for values that do not fit. '
+'Runs with the rights of the caller, who needs INSERT, UPDATE and SELECT on booking.event.';
+
 CREATE FUNCTION booking.availability(event_id bigint,
                                      OUT capacity integer, OUT available integer,
                                      OUT held integer, OUT booked integer, OUT status text)

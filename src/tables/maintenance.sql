@@ -80,8 +80,11 @@ BEGIN
 
     IF for_event_id IS NULL THEN
         RETURN QUERY
-            SELECT NULL::bigint, p.problem, NULL::bigint, NULL::bigint
-            FROM (SELECT * FROM booking.schema_problems() UNION ALL SELECT * FROM booking.sequence_problems()) p;
+            SELECT NULL::bigint,
+                   CASE WHEN s.shards > 1 THEN format('shard %s: ', s.shard) ELSE '' END || p.problem,
+                   NULL::bigint, NULL::bigint
+            FROM (SELECT * FROM booking.schema_problems() UNION ALL SELECT * FROM booking.sequence_problems()) p
+            CROSS JOIN booking.this_shard() s;
     END IF;
 
     -- It is one statement, so that all of it sees the same snapshot.
@@ -158,6 +161,16 @@ BEGIN
     FROM booking.hold h JOIN booking.ticket t USING (hold_id)
     WHERE h.ended_at IS NULL AND (for_event_id IS NULL OR h.event_id = for_event_id)
     GROUP BY h.event_id
+    UNION ALL
+    SELECT event_id, 'tickets have ids of another shard', 0::bigint, count(*)
+    FROM booking.ticket JOIN booking.this_shard() s ON s.shards > 1
+    WHERE ticket_id & (s.shards - 1) <> s.shard AND (for_event_id IS NULL OR event_id = for_event_id)
+    GROUP BY event_id
+    UNION ALL
+    SELECT event_id, 'holds have ids of another shard', 0::bigint, count(*)
+    FROM booking.hold JOIN booking.this_shard() s ON s.shards > 1
+    WHERE hold_id & (s.shards - 1) <> s.shard AND (for_event_id IS NULL OR event_id = for_event_id)
+    GROUP BY event_id
     UNION ALL
     SELECT event_id, format('oversold by %s', -i.available), e.capacity::bigint,
            e.capacity - i.available

@@ -53,15 +53,17 @@ sub booking_node
 	return $node;
 }
 
-# Creates the extension, its tables, and amcheck in a database.
+# Creates the extension, its tables, and amcheck in a database.  $tables: the arguments of
+# create_tables() (default: none).
 sub create_booking
 {
-	my ($node, $db) = @_;
+	my ($node, $db, $tables) = @_;
 
-	$node->safe_psql($db // 'postgres', <<~'SQL');
+	$tables //= '';
+	$node->safe_psql($db // 'postgres', <<~SQL);
 		CREATE EXTENSION amcheck;
 		CREATE EXTENSION pg_booking;
-		SELECT booking.create_tables();
+		SELECT booking.create_tables($tables);
 		SQL
 	return;
 }
