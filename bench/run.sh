@@ -73,7 +73,7 @@ readonly WORK_SCENARIOS='ramp many-events sold-out end-of-sale old-snapshot
 	calls-in-one-transaction inventory-size'
 # The scenarios whose figures are in the table "cost": what do the extras cost?
 readonly COST_SCENARIOS='limits foreign-keys codes keys holds expiry history batch watching upkeep
-	locks'
+	locks router'
 readonly ALL_SCENARIOS="$MAIN_SCENARIOS $WORK_SCENARIOS $COST_SCENARIOS"
 
 # The fast ways are neighbours: a close comparison needs runs that follow each other.
@@ -214,7 +214,7 @@ main()
 	check_settings
 	check_tables "${scenarios[@]}"
 
-	pgb_prepare gnuplot-nox
+	pgb_prepare gnuplot-nox pgbouncer
 	check_disk
 	describe_machine "$PGB_DIR"
 	BENCH="$PGB_SRC/bench"

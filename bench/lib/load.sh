@@ -85,14 +85,14 @@ only_sold_out()
 
 # Run pgbench.  Its output goes to $REPORT, its errors to $REPORT.err.  pgbench exits
 # with 2 if an error ended a client.  The caller sets SOLD_OUT_ENDS=yes if "sold out"
-# is expected to end clients.
+# is expected to end clients, and RUN_IN to run in another database.
 # pg_bench ARGUMENT ...
 pg_bench()
 {
 	local status=0
 
 	PGOPTIONS="-c synchronous_commit=$SYNC_COMMIT" \
-		pgb_run pgbench -n -M prepared -j 2 "$@" "$DATABASE" \
+		pgb_run pgbench -n -M prepared -j 2 "$@" "${RUN_IN:-$DATABASE}" \
 		>"$REPORT" 2>"$REPORT.err" || status=$?
 	if [ "$status" -eq 2 ] && [ "${SOLD_OUT_ENDS:-no}" = yes ] && only_sold_out; then
 		status=0
