@@ -8,9 +8,10 @@
 # test starts its own servers, loads them, and injects a fault many times.  After
 # each fault it checks that no booking was lost, no place was sold twice, and no
 # limit was exceeded (lib/Faults.pm).  The load sells events, and shows in tables under
-# capacity constraints (lib/Faults/Shop.pm).  One test, 15_sessions.pl, injects no fault:
-# several sessions send single statements, and its "faults" are their waits.  Then the
-# script prints a table with these columns
+# capacity constraints (lib/Faults/Shop.pm).  Through a router (16_router.pl) it sells only
+# events.  One test, 15_sessions.pl, injects no fault: several sessions send single
+# statements, and its "faults" are their waits.  Then the script prints a table with these
+# columns
 #
 #	fault, faults injected, calls, places (that clients were told they have),
 #	calls without an answer, violations, seconds
@@ -67,6 +68,17 @@ mount_disks()
 		mount -t tmpfs -o size=160m,mode=1777 tmpfs "$BOOKING_FAULTS_DISKS/$disk"
 	done
 	trap 'umount -l "$BOOKING_FAULTS_DISKS"/* || true; pgb_cleanup' EXIT
+}
+
+# Let the tests drop packets (lib/Faults/Network.pm), which some kernels allow only with
+# this capability.
+allow_filters()
+{
+	local allowed=(setpriv --inh-caps=+net_admin --ambient-caps=+net_admin "${PGB_AS[@]:1}")
+
+	if [ "${PGB_AS[0]}" = setpriv ] && "${allowed[@]}" true 2>/dev/null; then
+		PGB_AS=("${allowed[@]}")
+	fi
 }
 
 # Print the tests to run, as make wants them.
@@ -129,6 +141,7 @@ main()
 	! writes_table "$@" || check_table doc/testing.md faults
 	pgb_prepare --werror pgbouncer bsdextrautils
 	describe_machine "$PGB_DIR"
+	allow_filters
 	if [ -n "${PGB_OWN_MOUNTS:-}" ]; then
 		mount_disks
 	else

@@ -53,23 +53,24 @@ sub full_or_quick
 	return $ENV{BOOKING_FAULTS_QUICK} ? $quick : $full;
 }
 
-# Makes and starts a server with the extension and all tables.  Options: those of
-# booking_node().
+# Makes and starts a server with the extension and all tables.  Options: tables (the
+# arguments of create_tables()), and those of booking_node().
 sub node
 {
 	my ($self, $name, %options) = @_;
 	my $node = booking_node($name, %options);
 
-	$self->prepare($node);
+	$self->prepare($node, $options{tables});
 	return $node;
 }
 
-# Creates the extension, its tables and those of the shop on a server.
+# Creates the extension, its tables and those of the shop on a server.  $tables: the
+# arguments of create_tables().
 sub prepare
 {
-	my ($self, $node) = @_;
+	my ($self, $node, $tables) = @_;
 
-	create_booking($node);
+	create_booking($node, 'postgres', $tables);
 	create_shop($node);
 	push @{ $self->{nodes} }, $node;
 	return;
@@ -90,8 +91,9 @@ sub make_small
 }
 
 # Returns the next round, or undef after the last.  Options: rows (the new events, and
-# as many shows: a hash of kind => list of capacities), only_shows (1: no events) and
-# those of Faults::Load.
+# as many shows: a hash of kind => list of capacities), only_shows (1: no events),
+# only_events (1: no shows), shards (the servers with the events, if $node is a router)
+# and those of Faults::Load.
 sub next_round
 {
 	my ($self, $node, %options) = @_;
@@ -168,19 +170,25 @@ sub look_at_log
 
 # Returns a pattern of what no server's log may contain: a panic, a failed assertion,
 # an internal error, or a process that was ended by an unexpected signal.  Options:
-# panic, a pattern of expected panics, each of which ends its process by SIGABRT.
+# panic, a pattern of expected panics, each of which ends its process by SIGABRT;
+# internal, a pattern of expected internal errors.
 sub never
 {
 	my (%expected) = @_;
 	my $signal = $expected{panic} ? '[69]' : '9';
 	my $panic = $expected{panic} ? "PANIC:(?!.*$expected{panic})" : 'PANIC:';
 
-	return qr/$panic|TRAP:|\] XX\w{3} |terminated by signal (?!$signal\b)/;
+	# (what the log tells of an error in more lines has its SQLSTATE, too)
+	my $internal = $expected{internal}
+	  ? "\\] XX\\w{3} (?!.*(?:$expected{internal}|(?:DETAIL|HINT|QUERY|CONTEXT|STATEMENT):  ))" : '\\] XX\w{3} ';
+
+	return qr/$panic|TRAP:|$internal|terminated by signal (?!$signal\b)/;
 }
 
 # Ends the run: makes its assertions and adds its line to the table.  Options: never,
 # a pattern for the servers' logs (default: never()); unanswered, 0 if every call must
-# have been answered, because the fault ends no session.
+# have been answered, because the fault ends no session; only_events, 1 if there are no
+# shows.
 sub done
 {
 	my ($self, %options) = @_;
@@ -190,7 +198,8 @@ sub done
 	is($self->{round}, $self->{rounds}, "$self->{name}: all $self->{rounds} rounds were run");
 	cmp_ok($self->{injected}, '>=', $self->{rounds}, "$self->{name}: a fault was injected in each");
 	cmp_ok($count->{booked} - $count->{shop}, '>', $self->{rounds}, "$self->{name}: clients were at work");
-	cmp_ok($count->{shop}, '>', $self->{rounds}, "$self->{name}: clients were at work under capacity constraints");
+	cmp_ok($count->{shop}, '>', $self->{rounds}, "$self->{name}: clients were at work under capacity constraints")
+	  if !$options{only_events};
 	is($count->{unknown}, 0, "$self->{name}: each call was answered") if defined $options{unanswered};
 	is($self->{wrong}, 0, "$self->{name}: no promise was broken (seed $self->{seed})");
 	add_to_table($self->{name}, $self->{injected}, @{$count}{qw(calls booked unknown)},
@@ -229,13 +238,29 @@ use Time::HiRes qw(sleep time);
 # The capacities of a round's events, by kind, if the round does not say others.
 my %ROWS = (hot => [300], small => [ 5, 9 ], limited => [60], expiring => [25]);
 
+# Returns the servers that have the tables: the shards, or else the round's own.
+sub servers
+{
+	my ($self) = @_;
+
+	return @{ $self->{options}{shards} // [ $self->{node} ] };
+}
+
 # Creates the events of this round, and shows of the same kinds and capacities.
 sub create_events
 {
 	my ($self, %rows) = @_;
-	my $dbh = connect_to($self->{node}) or die 'no connection to create events';
 
 	%rows = %ROWS if !%rows;
+	$self->create_events_on($_, %rows) foreach $self->servers;
+	return;
+}
+
+sub create_events_on
+{
+	my ($self, $node, %rows) = @_;
+	my $dbh = connect_to($node) or die 'no connection to create events';
+
 	foreach my $kind (sort keys %rows)
 	{
 		my $limit = $kind eq 'limited' ? 3 : undef;
@@ -245,7 +270,7 @@ sub create_events
 			INSERT INTO booking.event (capacity, max_per_user, hold_ttl)
 			SELECT unnest(?::integer[]), ?::integer, ?::interval RETURNING event_id
 			SQL
-		$self->create_kind($dbh, "show_$kind", <<~'SQL', $rows{$kind}, $ttl);
+		$self->create_kind($dbh, "show_$kind", <<~'SQL', $rows{$kind}, $ttl) if !$self->{options}{only_events};
 			INSERT INTO shop_show (capacity, basket_ttl)
 			SELECT unnest(?::integer[]), ?::interval RETURNING id
 			SQL
@@ -341,42 +366,44 @@ sub wait_for_server
 	return 0;
 }
 
-# Returns the server's processes: those whose current folder is the data folder.
+# Returns the processes of a server (default: the round's): those whose current folder is
+# the data folder.
 sub processes
 {
-	my ($self) = @_;
-	my $folder = Cwd::realpath($self->{node}->data_dir);
+	my ($self, $node) = @_;
+	my $folder = Cwd::realpath(($node // $self->{node})->data_dir);
 
 	return grep { (readlink "/proc/$_/cwd" // '') eq $folder } map { m{(\d+)$} } glob '/proc/[0-9]*';
 }
 
-# Kills all processes of the server, first the postmaster.  Waits until they are gone,
+# Kills all processes of a server (default: the round's), first the postmaster.  Waits until they are gone,
 # including zombies, see start_again().
 sub kill_all
 {
-	my ($self) = @_;
+	my ($self, $node) = @_;
 	my $until = time() + 60;
-	my @pids = $self->processes;
+	my @pids = $self->processes($node);
 
-	$self->{node}->kill9;
-	push @pids, $self->processes;
+	($node // $self->{node})->kill9;
+	push @pids, $self->processes($node);
 	kill 'KILL', @pids;
 	sleep 0.01 while kill(0, @pids) && time() < $until;
 	return;
 }
 
-# Starts the server again after its postmaster was killed.  A new postmaster refuses
-# to start while old sessions are alive.  It also refuses while a process with the
-# number in the lock file exists, even a zombie.  So this waits for them first.
+# Starts a server (default: the round's) again after its postmaster was killed.  A new
+# postmaster refuses to start while old sessions are alive.  It also refuses while a
+# process with the number in the lock file exists, even a zombie.  So this waits for them
+# first.
 sub start_again
 {
-	my ($self, $seconds) = @_;
-	my $node = $self->{node};
+	my ($self, $seconds, $node) = @_;
+	$node //= $self->{node};
 	my $until = time() + ($seconds // 60);
 	my $lock_file = $node->data_dir . '/postmaster.pid';
 	my ($pid) = -e $lock_file ? slurp_file($lock_file) =~ /^(\d+)/ : ();
 
-	sleep 0.01 while ($self->processes || ($pid && kill 0, $pid)) && time() < $until;
+	sleep 0.01 while ($self->processes($node) || ($pid && kill 0, $pid)) && time() < $until;
 	return 1 if $node->start(fail_ok => 1);
 	$self->{run}->wrong('the server does not start');
 	return 0;
@@ -387,17 +414,27 @@ sub judge
 {
 	my ($self, $dbh, %options) = @_;
 
-	return judge_journals($dbh, %options,
-		journals => [ $self->{load}->journals ], events => $self->{kind}, single => $self->{load}{single});
+	return judge_journals($dbh, events => $self->{kind}, %options,
+		journals => [ $self->{load}->journals ], single => $self->{load}{single});
 }
 
-# Waits until the sessions of clients have ended.  A session whose client has gone may
-# still be running, and may commit.
+# Returns the events of a shard, by its number, as id => kind.  (If there is only one
+# server, those are all, and the shows.)
+sub events_of
+{
+	my ($self, $shard) = @_;
+	my @servers = $self->servers;
+
+	return { map { $_ => $self->{kind}{$_} } grep { ($_ & $#servers) == $shard } keys %{ $self->{kind} } };
+}
+
+# Waits until the sessions of clients at a server (default: the round's) have ended.  A
+# session whose client has gone may still be running, and may commit.
 sub wait_for_sessions
 {
-	my ($self, $seconds) = @_;
+	my ($self, $seconds, $node) = @_;
 	my $until = time() + ($seconds // 60);
-	my $dbh = connect_to($self->{node}) or return $self->{run}->wrong('no connection');
+	my $dbh = connect_to($node // $self->{node}) or return $self->{run}->wrong('no connection');
 
 	while ($dbh->selectrow_array(<<~'SQL'))
 		SELECT count(*) FROM pg_stat_activity
@@ -420,20 +457,36 @@ sub check
 {
 	my ($self, %options) = @_;
 	my $run = $self->{run};
-	my $dbh = connect_to($options{node} // $self->{node})
-	  or return $run->wrong('no connection for the checks');
+	my @servers = $options{node} // $self->servers;
+	my (%count, @wrong);
+
+	foreach my $shard (0 .. $#servers)
+	{
+		my ($count, @of_server) = $self->check_server($servers[$shard], %options, events => $self->events_of($shard));
+
+		$count{$_} += $count->{$_} foreach keys %$count;
+		push @wrong, @of_server;
+	}
+	push @wrong, 'nothing was booked' if !$count{booked} && !$options{may_lose_all};
+	$run->{count}{$_} += $count{$_} foreach keys %count;
+	$run->wrong(@wrong);
+	unlink $self->{load}->journals if !@wrong;
+	return \%count;
+}
+
+# The same for one server and its events.  Returns the counts and a list of problems.
+sub check_server
+{
+	my ($self, $node, %options) = @_;
+	my $dbh = connect_to($node) or return ({}, 'no connection for the checks');
 	my ($count, @wrong) = $self->judge($dbh, %options);
-	my @ids = sort { $a <=> $b } keys %{ $self->{kind} };
+	my @ids = sort { $a <=> $b } keys %{ $options{events} };
 
 	push @wrong, check_events($dbh, grep { !is_show($_) } @ids);
 	push @wrong, check_shows($dbh, grep { is_show($_) } @ids);
 	push @wrong, map { "amcheck: $_" } map { amcheck($dbh, $_) } qw(inventory shop%);
-	push @wrong, 'nothing was booked' if !$count->{booked} && !$options{may_lose_all};
-	$run->{count}{$_} += $count->{$_} foreach keys %$count;
-	$run->wrong(@wrong);
 	$dbh->disconnect;
-	unlink $self->{load}->journals if !@wrong;
-	return $count;
+	return ($count, @wrong);
 }
 
 1;

@@ -33,7 +33,7 @@ my $AGAIN_BESIDE = '40P01';
 # problems.  Options:
 #
 #	journals  the files
-#	events    { id => kind }
+#	events    { id => kind }.  Calls about other events, those of other shards, are left out
 #	allowed   a pattern of more SQLSTATEs that clients may get
 #	single    1: each call was a transaction of its own
 #	until     a position in the WAL, to which the database was restored
@@ -56,7 +56,7 @@ sub judge_journals
 	$judge{allowed} = { single => qr/^(?:$alone)?$/, several => qr/^(?:$several)?$/ };
 	foreach my $file (@{ $options{journals} })
 	{
-		apply_transaction(\%judge, $_) foreach Faults::Journal::transactions($file);
+		apply_transaction(\%judge, $_) foreach grep { is_about_events(\%judge, $_) } Faults::Journal::transactions($file);
 	}
 	my $found = read_tables($dbh, $options{events});
 
@@ -67,6 +67,16 @@ sub judge_journals
 }
 
 # ---- what the journal says --------------------------------------------------
+
+# True if a transaction is about the events that are judged, or has no calls.  (All its
+# calls are: with shards, there are no transactions of several calls.)
+sub is_about_events
+{
+	my ($judge, $txn) = @_;
+	my ($first) = @{ $txn->{calls} };
+
+	return !$first || $judge->{events}{ $first->{event} };
+}
 
 # Returns whether a transaction took effect: ok (surely), failed (surely not), unknown.
 sub outcome_of

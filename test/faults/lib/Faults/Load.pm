@@ -34,7 +34,8 @@ our %EVENT_WEIGHT = map { $_->[0] => $_->[1], "show_$_->[0]" => $_->[1] }
 
 # Starts clients.  Options:
 #
-#	events      { hot => [ids], small => [...], ... }, see %EVENT_WEIGHT
+#	events      { hot => [ids], small => [...], ... }, see %EVENT_WEIGHT; or code that
+#	            returns that, given a client's number
 #	connect     code that returns a new connection (DBI), or undef to be called again.
 #	            It is given the client's number, from 1
 #	journal     the path of the journals; each client adds ".NUMBER"
@@ -55,6 +56,10 @@ our %EVENT_WEIGHT = map { $_->[0] => $_->[1], "show_$_->[0]" => $_->[1] }
 #	            1: each statement is prepared once in each connection
 #	think       the longest pause after a call in a transaction of several calls, in
 #	            seconds (default: 0)
+#	may_call    code that returns whether a client makes a call: it is given the client's
+#	            number and the name of the call (default: all clients make all calls)
+#	lost        a pattern of the errors with which a router says that it got no answer
+#	            of a shard
 sub start
 {
 	my ($class, %options) = @_;
@@ -121,6 +126,7 @@ sub client
 	local $SIG{TERM} = sub { $self->{told_to_stop} = 1 };
 	srand($self->{seed} * 100 + $number);
 	$self->{number} = $number;
+	$self->{events} = $self->{events}->($number) if ref $self->{events} eq 'CODE';
 	$self->{journal_writer} = Faults::Journal->new("$self->{journal}.$number");
 	$self->{next_user} = $self->{first_user} + 100_000 * $number;
 	$self->{things} = [];                 # tickets and holds for later calls
@@ -224,7 +230,8 @@ sub may_be_called
 {
 	my ($self, $name) = @_;
 
-	return !($self->{single} && $CALL{$name}{like_several});
+	return 0 if $self->{single} && $CALL{$name}{like_several};
+	return !$self->{may_call} || $self->{may_call}->($self->{number}, $name);
 }
 
 # Chooses a call for a user who has nothing yet, or about an event.
@@ -296,12 +303,18 @@ sub send_copy
 }
 
 # Returns the outcome and the SQLSTATE of the last error.  If the server has ended the
-# session, or said that it would, the call may have been committed.
+# session, or said that it would, the call may have been committed.  So it may if a router
+# got no answer: the client's session goes on, but the shard's may still be at work.
 sub failure
 {
 	my ($self) = @_;
 	my $state = $self->{dbh}->state;
 
+	if ($self->{lost} && $self->{dbh}->errstr =~ $self->{lost})
+	{
+		sleep 0.01;
+		return ('unknown', $state);
+	}
 	if ($state =~ /^(?:57P0[123]|08...|S8...|)$/ || !$self->{dbh}->ping)
 	{
 		$self->forget_connection;
