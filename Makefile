@@ -7,10 +7,13 @@
 #                     of its own
 #   make example-django
 #                     a Django shop oversells over HTTP, and with the constraint not
+#   make example-cluster
+#                     four shards sell, while a server is killed and a shard moves to
+#                     another server (as root)
 #   make test         the whole test suite, on servers of its own
 #   make matrix       the same on PostgreSQL 15, 17 and 18, and pg_upgrade (as root)
 #   make examples     the tests of the Django package, of applications on Django, Node,
-#                     Rails and Java, and of the live page
+#                     Rails and Java, of the live page and the cluster
 #   make packages     builds the Debian packages and the archive for PGXN, installs them
 #                     in bare systems, and sells tickets there (as root, 7 min)
 #   make faults       the promises under faults, on servers of their own (as root,
@@ -177,12 +180,14 @@ endif
 pg_booking--1.0.sql: Makefile $(SQL_PARTS)
 	cat $(SQL_PARTS) >$@
 
-.PHONY: demo example-django test matrix examples packages faults mutants coverage analyse \
-	sanitize asserts valgrind sqlsmith bench
+.PHONY: demo example-django example-cluster test matrix examples packages faults mutants \
+	coverage analyse sanitize asserts valgrind sqlsmith bench
 demo:
 	@test/demo.sh
 example-django:
 	@examples/django-shop/run.sh
+example-cluster:
+	@examples/cluster/run.sh
 test:
 	@test/run.sh
 matrix:

@@ -2,7 +2,8 @@
 #
 # examples.sh - the tests of the applications that use pg_booking (make examples).
 #
-# usage: test/examples.sh [django] [node] [rails] [java] [live]	(default: all five)
+# usage: test/examples.sh [django] [node] [rails] [java] [live] [cluster]
+#												(default: all six)
 #
 # Each is an application with tables of its own, and the client that its framework's
 # users have.  Its tests start a server of their own and install what is missing:
@@ -12,6 +13,7 @@
 #	rails	examples/rails-shop
 #	java	examples/java-shop
 #	live	examples/live, in a browser
+#	cluster	examples/cluster, a router and shards (as root)
 #
 # The last line is
 #
@@ -34,7 +36,7 @@ script_of()
 {
 	case $1 in
 		django) echo "$PGB_REPO/clients/django/test.sh" ;;
-		live) echo "$PGB_REPO/examples/live/test.sh" ;;
+		live | cluster) echo "$PGB_REPO/examples/$1/test.sh" ;;
 		node | rails | java) echo "$PGB_REPO/examples/$1-shop/test.sh" ;;
 		*) pgb_die "there is no application \"$1\"" ;;
 	esac
@@ -44,7 +46,7 @@ main()
 {
 	local name script
 
-	[ "$#" -gt 0 ] || set -- django node rails java live
+	[ "$#" -gt 0 ] || set -- django node rails java live cluster
 	PGB_DIR=$(mktemp -d "${PGB_TMPDIR:-/tmp}/pgb.XXXXXX")
 	for name in "$@"; do
 		script=$(script_of "$name")
