@@ -107,6 +107,7 @@ tables_of()
 	if [[ $ran == *' hot '* && $ran == *' capacity '* ]]; then
 		echo README.md performance
 	fi
+	[[ $ran != *' router '* ]] || echo doc/shards.md router
 	! ran_all "$ran" "$WORK_SCENARIOS" || echo doc/performance.md work
 	! ran_all "$ran" "$COST_SCENARIOS" || echo doc/performance.md cost
 }
@@ -158,6 +159,7 @@ publish_tables()
 			performance) performance_table ;;
 			hot) ways_tables 'bookings per second' hot blind_insert $WAYS ;;
 			capacity) ways_tables 'rows per second' capacity unprotected $CAPACITY_WAYS ;;
+			router) figures_table router ;;
 			work) figures_table "$WORK_SCENARIOS" ;;
 			cost) figures_table "$COST_SCENARIOS" ;;
 		esac | publish "$file" "$name"
