@@ -40,6 +40,7 @@ shards_stop()
 
 	for n in "${!SHARD_PORTS[@]}"; do
 		pgb_as pg_ctl -D "$PGB_DIR/shard$((n + 1))" -s -w -m fast stop >/dev/null
+		pgb_as rm -rf "$PGB_DIR/shard$((n + 1))"
 	done
 	SHARD_PORTS=()
 }

@@ -107,6 +107,7 @@ router_many_connections()
 	local connections=10000 repeat p99
 
 	[ "$QUICK" = 0 ] || connections=500
+	shards_start 4 'shared_buffers = 32MB'
 	bouncer_start 64 "$((connections + 100))"
 	for repeat in $(seq "$REPEATS"); do
 		shards_make 4
@@ -117,6 +118,7 @@ router_many_connections()
 		note "repeat $repeat, $connections connections: 99 % within $p99 ms"
 	done
 	bouncer_stop
+	shards_stop
 	figure 'through a router with 64 sessions, 1,000 calls a second: ms within which 99 % are answered' \
 		"$connections" "$(measured router "$connections" p99)"
 }

@@ -136,7 +136,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     -- it changes whenever the foreign server is altered
-    state CONSTANT text := coalesce((SELECT md5(s.srvoptions::text) FROM pg_foreign_server s
+    state CONSTANT text := coalesce((SELECT s.xmin || ' ' || s.ctid FROM pg_foreign_server s
                                      WHERE s.srvname = cluster), '-');
 BEGIN
     IF (current_setting('booking_router.shard_' || (id & (shards - 1)), true) = state) IS NOT TRUE THEN
