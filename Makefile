@@ -29,7 +29,7 @@
 #                     opportunity (hours; WITHOUT_DISCARD=1: only the suite, minutes)
 #   make valgrind     the test suite with the server under valgrind (an hour)
 #   make sqlsmith     ten minutes (DURATION=600) of random statements
-#   make bench        the benchmark, on a server of its own (45 minutes; QUICK=1: minutes)
+#   make bench        the benchmark, on a server of its own (50 minutes; QUICK=1: minutes)
 #   make dist         the archive for PGXN, pg_booking-1.0.0.zip, from the last commit
 #   make format       formats the C source; make check-format only checks it
 #   make lint         static analysis by cppcheck and shellcheck, and checks of the

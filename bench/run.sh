@@ -6,7 +6,7 @@
 # usage: bench/run.sh [scenario ...]		(default: all but router, which takes 10 minutes)
 #        bench/run.sh --list
 #
-# A full run takes about 45 minutes.
+# A full run takes about 50 minutes.
 #
 # Each folder in ways/ is one way of booking, written as its users write it.  The
 # ways differ only in how they keep a place from being sold twice: their tables of

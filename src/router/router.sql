@@ -3,8 +3,8 @@
 /*
  * A router is a database without tables.  For each function that an application
  * calls it has one in PL/Proxy, which calls the same on the shard of the event,
- * ticket, hold or named lock.  router_functions() prints them from the catalog.  It
- * also prints the functions that come before it here: they are of use only there.
+ * ticket, hold or named lock.  router_functions() prints them from the catalog, and
+ * with them the functions of this file that they call.
  *
  * The first call of a session to a shard asks it who it is.  PL/Proxy can't make a
  * call within a call, so that is done by the function that names the cluster.
